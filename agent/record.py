@@ -1,0 +1,66 @@
+"""The words of a record: one decision and one line of the event log for every turn, whatever happens."""
+
+from __future__ import annotations
+
+from hardware_bridge.messages import Command, InstrumentState
+from hardware_bridge.report import Percept
+from hardware_bridge.words import Count, Name, NotNegative, Number, Text, Word
+from policies.interface import Proposal, Turn, Verdict
+
+
+class Decision(Word):
+    """What was decided over the proposals shown, by whom, after how long a wait, and why.
+
+    ``command`` is what goes to the instrument: a proposal's command, an edited one, or None where nothing may run.
+    """
+
+    proposals: tuple[Proposal, ...]
+    verdict: Verdict
+    by: Text
+    reason: Text
+    waited_s: NotNegative
+    command: Command | None
+
+
+class ArrayRef(Word):
+    """Where the array of a turn lies: item ``index`` of the stack in ``file`` beside the event log."""
+
+    file: Text
+    index: Count
+
+
+class Record(Word):
+    """One turn: when, what was decided, what ran, what was seen, what it cost, and what went wrong, if anything.
+
+    ``wall_s`` holds wall-clock times by step; they are the only part that differs between two runs of one seed.
+    ``failure`` is empty for a turn that went well.
+    """
+
+    turn: Count
+    start_s: Number
+    end_s: Number
+    decision: Decision
+    state: InstrumentState
+    percept: Percept | None = None
+    electrons: NotNegative = 0.0
+    electrons_charged: Number = 0.0
+    gaps: Count = 0
+    dropped: Count = 0
+    aborted: bool = False
+    failure: Text = ""
+    arrays: ArrayRef | None = None
+    wall_s: dict[Name, NotNegative] = {}
+
+
+def as_turn(record: Record) -> Turn:
+    """The part of a record that a policy learns from."""
+    verdict: Verdict = record.decision.verdict
+    if record.failure:
+        verdict = "rejected" if record.percept is None and record.electrons == 0.0 else "failed"
+    return Turn(
+        index=record.turn,
+        command=record.decision.command,
+        percept=record.percept,
+        verdict=verdict,
+        reason=record.failure or record.decision.reason,
+    )

@@ -1,0 +1,135 @@
+"""What is safe: one pure function, asked beside the instrument, by the envelope, by edit forms and by environments alike.
+
+Reject, never clamp. A setting that has no range in the limits cannot be commanded at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hardware_bridge.cost import ELECTRONS_PER_PA_S, beam_current_pA
+from hardware_bridge.dose import Charge, DoseLedger, predict_charge
+from hardware_bridge.errors import Rejected
+from hardware_bridge.geometry import merged
+from hardware_bridge.messages import Box, Capabilities, Command, Go, InstrumentState, Limits, Range
+
+
+def check(
+    command: Command, limits: Limits, state: InstrumentState, capabilities: Capabilities, dose: DoseLedger
+) -> Charge:
+    """Return what the command will be charged, or raise if it must not run.
+
+    Pure: nothing is changed, the ledger neither. The command must have been validated (finite, bounded).
+
+    Raises:
+        Rejected: with code, field, value and limit of the first wall the command would pass.
+    """
+    _check_ranges(command, limits)
+    after = merged(state.go, command.go)
+    _check_tilted_height(after, limits)
+    _check_path(state.go, after, limits)
+    if command.acquire is not None:
+        _check_mode(command, limits, state, capabilities)
+    charge = predict_charge(command, limits, state, capabilities)
+    dose.check(charge)
+    return charge
+
+
+def _asked(command: Command) -> Iterator[tuple[str, str, float]]:
+    """Every number that a command sets: (path, field name, value)."""
+    groups = [("go", command.go), ("set.optics", command.set.optics), ("set.holder", command.set.holder)]
+    for prefix, group in groups:
+        for name in group.__struct_fields__:
+            value = getattr(group, name)
+            if value is not None and not isinstance(value, str):
+                yield f"{prefix}.{name}", name, float(value)
+    if command.acquire is not None:
+        for name in ("fov_nm", "pixels_x", "pixels_y", "dwell_s", "max_frames"):
+            yield f"acquire.{name}", name, float(getattr(command.acquire, name))
+
+
+def _check_ranges(command: Command, limits: Limits) -> None:
+    for path, name, value in _asked(command):
+        allowed = limits.ranges.get(name)
+        if allowed is None:
+            raise Rejected("no_range", path, f"{value:g}", "this setting has no range in the limits")
+        # Written so that NaN, should one ever get here, is outside.
+        if not allowed.low <= value <= allowed.high:
+            raise Rejected("range", path, f"{value:g}", f"{allowed.low:g}..{allowed.high:g}")
+
+
+def _check_tilted_height(after: Go, limits: Limits) -> None:
+    allowed = limits.ranges.get("stage_z_nm")
+    if allowed is None or not limits.z_loss_per_deg_nm:
+        return
+    loss = limits.z_loss_per_deg_nm * abs(after.tilt_alpha_deg or 0.0)
+    height = after.stage_z_nm or 0.0
+    if not allowed.low + loss <= height <= allowed.high - loss:
+        raise Rejected(
+            "tilt_height",
+            "go.stage_z_nm",
+            f"{height:g} at {after.tilt_alpha_deg or 0.0:g} deg",
+            f"{allowed.low + loss:g}..{allowed.high - loss:g} at this tilt",
+        )
+
+
+def _check_path(before: Go, after: Go, limits: Limits) -> None:
+    start = _stage(before)
+    end = _stage(after)
+    if start == end:
+        return
+    length_nm = sum((b - a) ** 2 for a, b in zip(start, end, strict=True)) ** 0.5
+    if length_nm > limits.max_step_nm:
+        raise Rejected("step", "go.stage", f"{length_nm:g} nm in one move", f"{limits.max_step_nm:g} nm")
+    for box in limits.keep_out:
+        if _segment_meets(box, start, end):
+            raise Rejected(
+                "keep_out",
+                "go.stage",
+                f"a path from {_spoken(start)} to {_spoken(end)}",
+                f"no path through x {box.x.low:g}..{box.x.high:g}, y {box.y.low:g}..{box.y.high:g} nm",
+            )
+
+
+def _stage(go: Go) -> tuple[float, float, float]:
+    return (go.stage_x_nm or 0.0, go.stage_y_nm or 0.0, go.stage_z_nm or 0.0)
+
+
+def _spoken(point: tuple[float, float, float]) -> str:
+    return f"({point[0]:g}, {point[1]:g}, {point[2]:g}) nm"
+
+
+def _segment_meets(box: Box, start: tuple[float, float, float], end: tuple[float, float, float]) -> bool:
+    """Slab test of a segment against a closed box (Kay and Kajiya 1986)."""
+    enter, leave = 0.0, 1.0
+    z = box.z if box.z is not None else Range(low=-1e15, high=1e15)
+    for low, high, a, b in zip(
+        (box.x.low, box.y.low, z.low), (box.x.high, box.y.high, z.high), start, end, strict=True
+    ):
+        if a == b:
+            if not low <= a <= high:
+                return False
+            continue
+        t0, t1 = sorted(((low - a) / (b - a), (high - a) / (b - a)))
+        enter, leave = max(enter, t0), min(leave, t1)
+    return enter <= leave
+
+
+def _check_mode(command: Command, limits: Limits, state: InstrumentState, capabilities: Capabilities) -> None:
+    assert command.acquire is not None
+    mode = command.acquire.mode
+    if mode not in capabilities.modes:
+        raise Rejected("mode", "acquire.mode", mode, f"this instrument has {', '.join(capabilities.modes)}")
+    locks = state.interlocks
+    for name in ("vacuum_ok", "valves_open", "high_tension_on", "screen_up", "aperture_inserted"):
+        if not getattr(locks, name):
+            raise Rejected("interlock", name, "false", "true before any acquisition")
+    if mode not in locks.detectors_inserted:
+        raise Rejected("interlock", "detectors_inserted", ", ".join(locks.detectors_inserted) or "none", mode)
+    limit = limits.max_detector_e_per_s.get(mode)
+    if limit is None:
+        raise Rejected("no_range", "max_detector_e_per_s", mode, "this mode has no detector limit")
+    current_pA = limits.current_bound * beam_current_pA(command, state)
+    rate = current_pA * ELECTRONS_PER_PA_S * capabilities.detector_fraction.get(mode, 1.0)
+    if rate > limit:
+        raise Rejected("detector", "set.optics.beam_current_pA", f"{rate:.4g} e/s on the detector", f"{limit:.4g} e/s")
