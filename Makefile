@@ -1,0 +1,41 @@
+# make run SEED=7, make test: both set up .venv first, and again only when pyproject.toml or constraints.txt changed.
+
+PYTHON ?= python3.11
+SEED ?= 1000
+CONFIG ?= experiments/in_situ_growth/config.toml
+OUT ?= runs/growth-seed$(SEED)-$(shell date +%Y%m%d-%H%M%S)
+
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: run test test-slow lint clean
+
+run: .venv/.runtime
+	$(BIN)/adaptem run $(CONFIG) --seed $(SEED) --out $(OUT)
+
+test: lint
+	$(BIN)/pytest -m "not slow"
+
+test-slow: .venv/.test
+	$(BIN)/pytest -m slow
+
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+clean:
+	rm -rf .venv dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/pip:
+	$(PYTHON) -m venv .venv
+
+.venv/.runtime: .venv/bin/pip pyproject.toml constraints.txt
+	$(PIP_INSTALL) --editable .
+	touch $@
+
+.venv/.test: .venv/bin/pip pyproject.toml constraints.txt
+	$(PIP_INSTALL) --editable '.[test]'
+	touch $@ .venv/.runtime
