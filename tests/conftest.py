@@ -1,4 +1,4 @@
-"""Settings for all tests: one thread a library, no screen, repeatable examples, and the measured data beside the project."""
+"""Settings for all tests: one thread a library, no screen, repeatable examples, and where measured data are."""
 
 import os
 from pathlib import Path
@@ -14,8 +14,6 @@ os.environ["MPLBACKEND"] = "Agg"
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests of the wheel after all others."""
@@ -23,15 +21,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def root() -> Path:
-    """The folder of the project."""
-    return ROOT
-
-
-@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of measured micrographs, which is not part of the project."""
-    folder = ROOT.parent / "shared" / "data"
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("the measured data are not there: ../shared/data")
     return folder

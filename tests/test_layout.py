@@ -1,4 +1,4 @@
-"""What the layout promises and no linter holds: light imports, the bridge's few dependencies, short files and functions."""
+"""What no linter holds: light imports, the few dependencies of the bridge, short files and functions."""
 
 import ast
 import statistics
