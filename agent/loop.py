@@ -1,6 +1,6 @@
 """The loop: read this file first. One turn is a list of verbs; every part is handed in.
 
-    look -> suggest -> review -> execute -> perceive -> write -> ingest -> look ...
+look -> suggest -> review -> execute -> perceive -> write -> ingest -> look ...
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class Stuck(RuntimeError):
 class Loop:
     """An agent at an instrument. ``step`` is one turn; ``run`` is turns until time, dose or the policy ends.
 
-    ``alternatives`` is how many proposals are shown at each decision, ``silence_s`` how long the instrument may say nothing.
+    ``alternatives`` is how many proposals are shown at each decision, ``silence_s`` how long the instrument may say
+    nothing.
     """
 
     microscope: Microscope
@@ -59,7 +60,7 @@ class Loop:
     _wall_s: dict[str, float] = field(default_factory=dict)
 
     def run(self, turns: int | None = None) -> Iterator[Record]:
-        """Yield one record a turn until the time or the dose is spent, the policy has nothing left, or ``turns`` are done.
+        """Yield one record a turn until time or dose is spent, the policy has nothing left or ``turns`` are done.
 
         Raises:
             BridgeError: the instrument was lost; the turn is recorded before.
@@ -87,7 +88,7 @@ class Loop:
             percept = self.see(observation)
         except (Rejected, Malformed) as refusal:
             failure = str(refusal)
-        except Exception as fault:  # recorded, then raised again below: a turn is never lost
+        except Exception as fault:  # noqa: BLE001 - recorded, then raised again below: a turn is never lost
             failure, error = f"{type(fault).__name__}: {fault}"[:2000], fault
         record = self.write(situation, decision, observation, percept, failure)
         if error is not None:
@@ -181,4 +182,3 @@ class Loop:
             yield
         finally:
             self._wall_s[step] = time.perf_counter() - begun
-

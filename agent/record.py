@@ -8,7 +8,7 @@ from hardware_bridge.words import Count, Name, NotNegative, Number, Text, Word
 from policies.interface import Proposal, Turn, Verdict
 
 
-class Decision(Word):
+class Decision(Word, frozen=True, kw_only=True):
     """What was decided over the proposals shown, by whom, after how long a wait, and why.
 
     ``command`` is what goes to the instrument: a proposal's command, an edited one, or None where nothing may run.
@@ -22,14 +22,14 @@ class Decision(Word):
     command: Command | None
 
 
-class ArrayRef(Word):
+class ArrayRef(Word, frozen=True, kw_only=True):
     """Where the array of a turn lies: item ``index`` of the stack in ``file`` beside the event log."""
 
     file: Text
     index: Count
 
 
-class Record(Word):
+class Record(Word, frozen=True, kw_only=True):
     """One turn: when, what was decided, what ran, what was seen, what it cost, and what went wrong, if anything.
 
     ``wall_s`` holds wall-clock times by step; they are the only part that differs between two runs of one seed.

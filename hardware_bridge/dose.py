@@ -17,7 +17,7 @@ from hardware_bridge.words import NotNegative, Number, Word
 POSITION_SIGMAS = 3.0
 
 
-class Charge(Word):
+class Charge(Word, frozen=True, kw_only=True):
     """What one command is charged: electrons in all, and a fluence on a box of the specimen frame (nm)."""
 
     electrons: NotNegative = 0.0

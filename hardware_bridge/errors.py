@@ -1,12 +1,12 @@
 """Every error of the bridge, under one base.
 
-    BridgeError
-    |-- Malformed        a message that is not one of the words, or a number that is not finite
-    |-- Rejected         a command outside what is safe: code, field, value and limit
-    |-- NotHeld          the sender does not hold the lease, or its fencing token is stale
-    |-- Unreachable      the instrument does not answer within its time
-    |-- Interrupted      the acquisition ended early: blanked, stopped or the lease was lost
-    `-- GapFound         parts of a stream are missing where the caller asked for all of it
+BridgeError
+|-- Malformed        a message that is not one of the words, or a number that is not finite
+|-- Rejected         a command outside what is safe: code, field, value and limit
+|-- NotHeld          the sender does not hold the lease, or its fencing token is stale
+|-- Unreachable      the instrument does not answer within its time
+|-- Interrupted      the acquisition ended early: blanked, stopped or the lease was lost
+`-- GapFound         parts of a stream are missing where the caller asked for all of it
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The vocabulary: what an instrument is asked, what it is, and what it may do.
 
-Signs and frames, stated once. Specimen frame: nm, right-handed, x along image columns and y along image rows when the scan
-rotation is zero. ``defocus_nm = -C10_nm``, positive is underfocus. Tilts in degrees, aberrations in Krivanek's notation.
-A field left at None means: leave it as it is.
+Signs and frames, stated once. Specimen frame: nm, right-handed, x along image columns and y along image rows when the
+scan rotation is zero. ``defocus_nm = -C10_nm``, positive is underfocus. Tilts in degrees, aberrations in Krivanek's
+notation. A field left at None means: leave it as it is.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Matrix = tuple[Number, Number, Number, Number]
 SCANNED_MODES: frozenset[str] = frozenset({"HAADF", "ABF", "BF", "EELS", "EDS", "CBED", "4DSTEM"})
 
 
-class Go(Word):
+class Go(Word, frozen=True, kw_only=True):
     """Where to go: stage, tilts, beam shift, image shift and scan rotation, and how to approach."""
 
     stage_x_nm: Number | None = None
@@ -35,7 +35,7 @@ class Go(Word):
     approach: Literal["direct", "from_negative"] = "direct"
 
 
-class Optics(Word):
+class Optics(Word, frozen=True, kw_only=True):
     """Beam current and aberrations (Krivanek); angles phi orient the aberration of the same index."""
 
     beam_current_pA: NotNegative | None = None
@@ -49,7 +49,7 @@ class Optics(Word):
     C30_um: Number | None = None
 
 
-class Holder(Word):
+class Holder(Word, frozen=True, kw_only=True):
     """What the specimen is driven with; read-backs lag their set points."""
 
     temperature_K: NotNegative | None = None
@@ -57,19 +57,20 @@ class Holder(Word):
     flow_nl_per_s: NotNegative | None = None
 
 
-class Settings(Word):
+class Settings(Word, frozen=True, kw_only=True):
     """What to set before acquiring."""
 
     optics: Optics = Optics()
     holder: Holder = Holder()
 
 
-class Acquire(Word):
+class Acquire(Word, frozen=True, kw_only=True):
     """One finite acquisition.
 
-    ``dwell_s`` is the time at one probe position in scanned modes and the exposure of a frame otherwise. ``fov_nm`` is the
-    width of the field; pixels are square, so its height is fov_nm * pixels_y / pixels_x. Within one pixel the probe is scanned evenly.
-    The whole dose of ``max_frames`` is charged on acceptance and what was not used is refunded at the end.
+    ``dwell_s`` is the time at one probe position in scanned modes and the exposure of a frame otherwise. ``fov_nm`` is
+    the width of the field; pixels are square, so its height is fov_nm * pixels_y / pixels_x. Within one pixel the
+    probe is scanned evenly. The whole dose of ``max_frames`` is charged on acceptance and what was not used is
+    refunded at the end.
     """
 
     mode: Mode
@@ -80,7 +81,7 @@ class Acquire(Word):
     max_frames: Size = 1
 
 
-class Command(Word):
+class Command(Word, frozen=True, kw_only=True):
     """Everything the instrument must do for one turn: go, set, acquire, in this order."""
 
     id: Name
@@ -89,7 +90,7 @@ class Command(Word):
     acquire: Acquire | None = None
 
 
-class Interlocks(Word):
+class Interlocks(Word, frozen=True, kw_only=True):
     """What must read back right before any acquisition; the agent has no command for any of it."""
 
     vacuum_ok: bool
@@ -100,7 +101,7 @@ class Interlocks(Word):
     detectors_inserted: tuple[Mode, ...]
 
 
-class InstrumentState(Word):
+class InstrumentState(Word, frozen=True, kw_only=True):
     """What the instrument reads back, stamped with its own clock; every None-able setting is filled in.
 
     ``position_sd_nm`` is how well the driver knows where the optical axis meets the specimen. ``electrons_charged`` and
@@ -118,12 +119,13 @@ class InstrumentState(Word):
     fluence_max_e_per_A2: NotNegative = 0.0
 
 
-class Capabilities(Word):
+class Capabilities(Word, frozen=True, kw_only=True):
     """What a driver can do, how fast, and how its coordinates map onto the specimen.
 
-    ``stage_to_specimen`` and ``beam_shift_to_specimen`` are row-major 2x2 matrices: the specimen-frame point on the axis moves by
-    matrix @ (dx, dy). ``detector_fraction`` is, per mode, the largest share of the incident electrons that one detector element
-    can receive. ``probe_diameter_nm`` is a lower bound on the illuminated disc. ``energy_*`` describe the spectrum axis.
+    ``stage_to_specimen`` and ``beam_shift_to_specimen`` are row-major 2x2 matrices: the specimen-frame point on the
+    axis moves by matrix @ (dx, dy). ``detector_fraction`` is, per mode, the largest share of the incident electrons
+    that one detector element can receive. ``probe_diameter_nm`` is a lower bound on the illuminated disc. ``energy_*``
+    describe the spectrum axis.
     """
 
     name: Name
@@ -150,14 +152,14 @@ class Capabilities(Word):
     blank_latency_s: NotNegative
 
 
-class Range(Word):
+class Range(Word, frozen=True, kw_only=True):
     """A closed interval."""
 
     low: Number
     high: Number
 
 
-class Box(Word):
+class Box(Word, frozen=True, kw_only=True):
     """A closed box in stage coordinates, in nm; z is unbounded where it is left out."""
 
     x: Range
@@ -165,14 +167,15 @@ class Box(Word):
     z: Range | None = None
 
 
-class Limits(Word):
+class Limits(Word, frozen=True, kw_only=True):
     """What the lab allows. A setting without a range here cannot be commanded at all.
 
-    ``ranges`` is keyed by field name (``stage_x_nm``, ``C10_nm``, ``dwell_s``, ...). ``z_loss_per_deg_nm`` narrows the range of
-    ``stage_z_nm`` by that much at either end per degree of alpha tilt. ``keep_out`` are boxes that neither the end nor the path of a move may touch.
-    ``max_step_nm`` is the longest single stage move. The dose map covers ``dose_map`` (specimen frame) in cells of ``dose_cell_nm``.
-    ``current_bound`` multiplies the set beam current to an upper bound for charging. ``on_loss`` says for each holder channel
-    what happens when the agent is lost; a channel without an entry holds.
+    ``ranges`` is keyed by field name (``stage_x_nm``, ``C10_nm``, ``dwell_s``, ...). ``z_loss_per_deg_nm`` narrows the
+    range of ``stage_z_nm`` by that much at either end per degree of alpha tilt. ``keep_out`` are boxes that neither
+    the end nor the path of a move may touch. ``max_step_nm`` is the longest single stage move. The dose map covers
+    ``dose_map`` (specimen frame) in cells of ``dose_cell_nm``. ``current_bound`` multiplies the set beam current to an
+    upper bound for charging. ``on_loss`` says for each holder channel what happens when the agent is lost; a channel
+    without an entry holds.
     """
 
     ranges: dict[Name, Range]
@@ -189,7 +192,7 @@ class Limits(Word):
     on_loss: dict[Name, OnLoss] = {}
 
 
-class Axis(Word):
+class Axis(Word, frozen=True, kw_only=True):
     """One calibrated axis of delivered data: value = offset + scale * index."""
 
     name: Name
@@ -199,7 +202,7 @@ class Axis(Word):
     unit: Text
 
 
-class Start(Word):
+class Start(Word, frozen=True, kw_only=True):
     """Opens a finite acquisition: what will come, of which command."""
 
     command_id: Name
@@ -212,7 +215,7 @@ class Start(Word):
     start_s: Number
 
 
-class ChunkHeader(Word):
+class ChunkHeader(Word, frozen=True, kw_only=True):
     """Heads the rows [row_start, row_start + rows) of frame ``frame``; counts only on the instrument's clock."""
 
     command_id: Name
@@ -227,7 +230,7 @@ class ChunkHeader(Word):
     blanked: bool = False
 
 
-class End(Word):
+class End(Word, frozen=True, kw_only=True):
     """Closes an acquisition (or a command without one) with what the beam really did.
 
     ``electrons`` is current x beam-on time / e as measured by the instrument; ``beam_on_share`` is the part of the

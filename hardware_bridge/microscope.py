@@ -13,9 +13,9 @@ from hardware_bridge.observation import Observation, Part, collect
 class Microscope(Protocol):
     """An instrument, or something that behaves like one.
 
-    One command at a time: ``submit`` accepts it (or refuses it and nothing moves), ``watch`` yields its parts as they come
-    and ends after its End. ``blank`` and ``stop`` may be called from any thread at any time and take effect between
-    two chunks at the latest; the running command then ends early with ``aborted`` set.
+    One command at a time: ``submit`` accepts it (or refuses it and nothing moves), ``watch`` yields its parts as they
+    come and ends after its End. ``blank`` and ``stop`` may be called from any thread at any time and take effect
+    between two chunks at the latest; the running command then ends early with ``aborted`` set.
     """
 
     def describe(self) -> Capabilities:

@@ -40,9 +40,10 @@ class FrameStatistics:
 class Observation:
     """The window since the last turn: the newest array, a table of per-frame statistics, gaps, axes and dose.
 
-    ``data`` is (H, W), (H, W, E) or (H, W, ky, kx), None where the command acquired nothing. ``row_seen`` (H,) bool tells which
-    rows of it arrived, ``row_start_s`` (H,) when each was begun. ``gaps`` counts missing chunks. ``electrons`` is what
-    hit the specimen by the instrument's measure, ``electrons_charged`` what the guard charged after reconciling.
+    ``data`` is (H, W), (H, W, E) or (H, W, ky, kx), None where the command acquired nothing. ``row_seen`` (H,) bool
+    tells which rows of it arrived, ``row_start_s`` (H,) when each was begun. ``gaps`` counts missing chunks.
+    ``electrons`` is what hit the specimen by the instrument's measure, ``electrons_charged`` what the guard charged
+    after reconciling.
     """
 
     command: Command

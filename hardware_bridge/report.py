@@ -15,14 +15,14 @@ from hardware_bridge.words import Count, Fraction, Name, NotNegative, Number, Po
 Sd = Annotated[float, Meta(ge=0, le=1e15)]
 
 
-class Estimate(Word):
+class Estimate(Word, frozen=True, kw_only=True):
     """A number with its standard deviation, in the unit that its name ends with."""
 
     value: Number
     sd: Sd
 
 
-class Particle(Word):
+class Particle(Word, frozen=True, kw_only=True):
     """One particle (or bead) in one image, in the registered specimen frame; ``track`` is kept over the run.
 
     ``real`` is the probability that it is a particle of the target material and not debris.
@@ -39,12 +39,13 @@ class Particle(Word):
     real: Fraction = 1.0
 
 
-class Percept(Word):
+class Percept(Word, frozen=True, kw_only=True):
     """What perception made of one observation: where it looked, how good the data are, and what they say.
 
-    ``x_nm``, ``y_nm`` is the registered centre of the field in the specimen frame and ``width_nm``, ``height_nm`` its size.
-    ``quality`` holds figures without uncertainty (``snr``, ``sharpness``, ``saturated_share``, ``electrons_per_pixel``, ...).
-    ``estimates`` are named with their unit last (``drift_x_nm``, ``defocus_nm``, ``thickness_t_over_lambda``, ...).
+    ``x_nm``, ``y_nm`` is the registered centre of the field in the specimen frame and ``width_nm``, ``height_nm`` its
+    size. ``quality`` holds figures without uncertainty (``snr``, ``sharpness``, ``saturated_share``,
+    ``electrons_per_pixel``, ...). ``estimates`` are named with their unit last (``drift_x_nm``, ``defocus_nm``,
+    ``thickness_t_over_lambda``, ...).
     """
 
     command_id: Name
@@ -62,12 +63,12 @@ class Percept(Word):
     events: tuple[Text, ...] = ()
 
 
-class Target(Word):
+class Target(Word, frozen=True, kw_only=True):
     """One quantity that a world asks for.
 
-    A field has a value per time and cell, flattened in the order (time, row, column) over the card's grid; a global has one.
-    ``prior_mean`` and ``prior_sd`` come from 200 seeds that are used for nothing else. ``crps_scale`` is the expected
-    sum over the target's values of the CRPS of that prior, the denominator of the score.
+    A field has a value per time and cell, flattened in the order (time, row, column) over the card's grid; a global
+    has one. ``prior_mean`` and ``prior_sd`` come from 200 seeds that are used for nothing else. ``crps_scale`` is the
+    expected sum over the target's values of the CRPS of that prior, the denominator of the score.
     """
 
     name: Name
@@ -79,12 +80,13 @@ class Target(Word):
     crps_scale: Positive
 
 
-class Card(Word):
+class Card(Word, frozen=True, kw_only=True):
     """What is public about a world: extent, grid, times, budgets, and the prior of each target.
 
-    ``extent_nm`` is the edge of the square specimen area, centred on the origin; ``cells`` the number of grid cells along
-    it; ``times_s`` when the fields are asked for, counted like ``duration_s`` on the specimen's clock from the start. ``kernel`` holds what the
-    prior ensemble says about correlation (``<target>.shared_share``, ``<target>.time_s``, ``<target>.length_nm``).
+    ``extent_nm`` is the edge of the square specimen area, centred on the origin; ``cells`` the number of grid cells
+    along it; ``times_s`` when the fields are asked for, counted like ``duration_s`` on the specimen's clock from the
+    start. ``kernel`` holds what the prior ensemble says about correlation (``<target>.shared_share``,
+    ``<target>.time_s``, ``<target>.length_nm``).
     """
 
     world: Name
@@ -100,14 +102,14 @@ class Card(Word):
     sources: tuple[Text, ...] = ()
 
 
-class TargetReport(Word):
+class TargetReport(Word, frozen=True, kw_only=True):
     """What is claimed about one target: Gaussian mean and sd for each of its values, in the order of the card."""
 
     mean: tuple[Number, ...]
     sd: tuple[Sd, ...]
 
 
-class Report(Word):
+class Report(Word, frozen=True, kw_only=True):
     """What is claimed about all targets of a world; its score compares it with the truth."""
 
     world: Name

@@ -1,4 +1,4 @@
-"""What is safe: one pure function, asked beside the instrument, by the envelope, by edit forms and by environments alike.
+"""What is safe: one pure function, asked beside the instrument, by the envelope, edit forms and environments alike.
 
 Reject, never clamp. A setting that has no range in the limits cannot be commanded at all.
 """

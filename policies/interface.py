@@ -1,6 +1,7 @@
 """What a policy is: three Protocols and the words they exchange. Read this before any policy.
 
-The usual policy is proposers plus a chooser: candidates in, an order out. Any other policy behind the same Protocol is as good.
+The usual policy is proposers plus a chooser: candidates in, an order out. Any other policy behind the same Protocol is
+as good.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from hardware_bridge.words import Name, NotNegative, Number, Text, Word
 Verdict = Literal["approved", "edited", "refused", "timed_out", "rejected", "failed"]
 
 
-class Proposal(Word):
+class Proposal(Word, frozen=True, kw_only=True):
     """A command that somebody proposes, and what they expect of it.
 
     ``information`` is the predicted gain of the score (weighted drop of the report's sd, in units of the score) and
@@ -61,7 +62,8 @@ class Situation:
 class Turn:
     """What became of a decision: the command that ran (edited, perhaps), what was perceived, the verdict and why.
 
-    ``percept`` is None where nothing ran. ``verdict`` is ``rejected`` where safety refused and ``failed`` where execution did.
+    ``percept`` is None where nothing ran. ``verdict`` is ``rejected`` where safety refused and ``failed`` where
+    execution did.
     """
 
     index: int
