@@ -1,0 +1,225 @@
+"""The configuration of a run: one frozen tree, read from a TOML file, with every error told at once.
+
+    [goal] [instrument] [limits] [budget] [perception] [policy] [review] [record]
+
+Nothing starts before the whole tree is known to be good.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import msgspec
+
+from agent.decoding import Check, Errors, decode_table, nearest
+from hardware_bridge.messages import Go, Holder, Limits, Optics, Range
+from hardware_bridge.words import Count, Name, Number, Positive, Size, Text, Word
+
+Setting = bool | int | Number | Text | tuple[Number, ...]
+
+# What limits.ranges may bound: every number that a command can hold.
+RANGED = frozenset(
+    {*Go.__struct_fields__, *Optics.__struct_fields__, *Holder.__struct_fields__}
+    | {"fov_nm", "pixels_x", "pixels_y", "dwell_s", "max_frames"}
+) - {"approach"}
+
+
+class Goal(Word, frozen=True, kw_only=True):
+    """The question that is asked, and the world whose targets answer it."""
+
+    question: Text
+    world: Name
+
+
+class Instrument(Word, frozen=True, kw_only=True):
+    """What is driven: ``twin`` runs one in this process, ``bridge`` goes over the wire.
+
+    ``endpoint`` is where a bridge listens; left out, a twin is served by a process of its own for the run. ``world``
+    and ``seed`` choose the twin's specimen, or ``specimen`` names a file with a measured micrograph to use as one. In
+    ``stepped`` time only commands pass time, so a seed gives the same record; in ``real`` time the wall clock does,
+    ``speed`` times as fast.
+    """
+
+    kind: Literal["twin", "bridge"] = "twin"
+    endpoint: Text | None = None
+    world: Name = "growth"
+    specimen: Text | None = None
+    seed: Count = 0
+    time: Literal["stepped", "real"] = "stepped"
+    speed: Positive = 1.0
+
+
+class Budget(Word, frozen=True, kw_only=True):
+    """What the run may spend: incident electrons, seconds on the specimen's clock, and turns, if they are limited."""
+
+    electrons: Positive
+    duration_s: Positive
+    turns: Size | None = None
+
+
+class PerceptionChoice(Word, frozen=True, kw_only=True):
+    """Settings of perception, by name; those left out keep their defaults."""
+
+    settings: dict[Name, Setting] = {}
+
+
+class PolicyChoice(Word, frozen=True, kw_only=True):
+    """Which policy decides, and its settings, by name; those left out keep their defaults."""
+
+    name: Name
+    settings: dict[Name, Setting] = {}
+
+
+class ReviewChoice(Word, frozen=True, kw_only=True):
+    """Who looks at a proposal before it runs.
+
+    What lies inside ``envelope`` (ranges that narrow those of the limits, by the same names) goes to the instrument.
+    What lies outside is refused in ``autonomous`` mode and put to a person in ``approval`` mode; there an empty
+    envelope means that everything is. ``timeout_s`` is how long a person is waited for.
+    """
+
+    mode: Literal["autonomous", "approval"] = "autonomous"
+    envelope: dict[Name, Range] = {}
+    timeout_s: Positive = 60.0
+
+
+class RecordChoice(Word, frozen=True, kw_only=True):
+    """Where the record goes: a folder that does not exist yet; left out, the command line names one."""
+
+    folder: Text | None = None
+
+
+class Config(Word, frozen=True, kw_only=True):
+    """All that decides a run. The same tree and seed in stepped time give the same record."""
+
+    goal: Goal
+    instrument: Instrument = Instrument()
+    limits: Limits
+    budget: Budget
+    perception: PerceptionChoice = PerceptionChoice()
+    policy: PolicyChoice
+    review: ReviewChoice = ReviewChoice()
+    record: RecordChoice = RecordChoice()
+
+
+class ConfigErrors(ValueError):
+    """All that is wrong with a configuration, one complaint a line, each with its path in the file."""
+
+    def __init__(self, source: str, errors: Sequence[str]) -> None:
+        self.source = source
+        self.errors = tuple(errors)
+        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        super().__init__("\n".join([f"{count} in {source}", *(f"  {error}" for error in errors)]))
+
+
+def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+    """Read a configuration from TOML (or the JSON that ``dump`` wrote), with overrides like ``budget.electrons=1e9``.
+
+    Raises:
+        ConfigErrors: everything that is wrong with the file and the overrides.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+        table = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise ConfigErrors(str(path), [f"cannot be read: {error.strerror}"]) from None
+    except (ValueError, RecursionError) as error:  # of syntax, encoding or nesting
+        raise ConfigErrors(str(path), [f"not {'JSON' if path.suffix == '.json' else 'TOML'}: {error}"]) from None
+    return from_table(table, overrides, source=str(path))
+
+
+def from_table(table: dict[str, Any], overrides: Sequence[str] = (), source: str = "the configuration") -> Config:
+    """Decode a configuration from plain tables; what ``load`` does after reading the file.
+
+    Raises:
+        ConfigErrors: everything that is wrong.
+    """
+    errors: Errors = []
+    for override in overrides:
+        table = _overridden(table, override, errors)
+    config, found = decode_table(Config, table, "", CHECKS)
+    if config is None or errors:
+        raise ConfigErrors(source, errors + found)
+    return config
+
+
+def dump(config: Config) -> bytes:
+    """Write a configuration as JSON that ``load`` reads back as the same tree."""
+    return msgspec.json.format(msgspec.json.encode(config), indent=2) + b"\n"
+
+
+def _overridden(table: dict[str, Any], override: str, errors: Errors) -> dict[str, Any]:
+    """The table with one ``a.b=value`` put in; the value is TOML, or a plain word."""
+    path, equals, text = override.partition("=")
+    keys = path.strip().split(".")
+    if not equals or not all(keys):
+        errors.append(f"--set {override}: expected PATH=VALUE, such as budget.electrons=1e9")
+        return table
+    result = node = dict(table)
+    for key in keys[:-1]:
+        below = node.get(key, {})
+        if not isinstance(below, dict):
+            errors.append(f"--set {override}: {key} is a value, not a table")
+            return table
+        node[key] = node = dict(below)
+    node[keys[-1]] = toml_value(text.strip())
+    return result
+
+
+def toml_value(text: str) -> object:
+    """The value a person typed: TOML if it is that, else the text itself."""
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return table["value"] if len(table) == 1 else text
+
+
+def _check_range(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "low" in got and "high" in got and got["low"] > got["high"]:
+        yield "", f"low {got['low']:g} is above high {got['high']:g}"
+
+
+def _check_limits(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in got.get("ranges", {}):
+        if name not in RANGED:
+            yield f"ranges.{name}", f"no such setting{nearest(name, RANGED)}"
+
+
+def _check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if got.get("kind") == "twin" and got.get("endpoint") is not None:
+        yield "endpoint", 'only a bridge has one: set kind = "bridge" or leave it out'
+    if got.get("time") == "stepped" and got.get("speed", 1.0) != 1.0:
+        yield "speed", 'only real time has one: set time = "real" or leave it out'
+
+
+def _check_config(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    limits = cast(Limits | None, got.get("limits"))
+    if limits is None:
+        return
+    budget = cast(Budget | None, got.get("budget"))
+    if budget is not None and budget.electrons > limits.max_electrons:
+        yield "budget.electrons", f"{budget.electrons:g} is above limits.max_electrons = {limits.max_electrons:g}"
+    review = cast(ReviewChoice | None, got.get("review"))
+    for name, asked in (review.envelope if review is not None else {}).items():
+        allowed = limits.ranges.get(name)
+        if allowed is None:
+            yield f"review.envelope.{name}", f"not in limits.ranges{nearest(name, limits.ranges)}"
+        elif asked.low < allowed.low or asked.high > allowed.high:
+            yield (
+                f"review.envelope.{name}",
+                (f"{asked.low:g}..{asked.high:g} passes limits.ranges.{name} = {allowed.low:g}..{allowed.high:g}"),
+            )
+
+
+CHECKS: Mapping[type, Check] = {
+    Range: _check_range,
+    Limits: _check_limits,
+    Instrument: _check_instrument,
+    Config: _check_config,
+}
