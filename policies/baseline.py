@@ -1,0 +1,94 @@
+"""What all baselines share: books, focus, even spending, and plans turned into proposals that safety lets pass."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from hardware_bridge.geometry import Point
+from hardware_bridge.messages import Command
+from policies.book import Book, Price, with_current
+from policies.commands import View, aim, clipped, command_id, looking
+from policies.focus import Focus, FocusSettings
+from policies.interface import Proposal, Setup, Situation, Turn
+
+
+@dataclass(frozen=True)
+class Look:
+    """One thing a baseline would do: where, with what view, how far out of focus on purpose, and why."""
+
+    point_nm: Point
+    view: View
+    reason: str
+    C10_offset_nm: float = 0.0
+
+
+class Baseline(ABC):
+    """A policy that follows a plan: what it does next follows from the turn number and from what it has seen.
+
+    It predicts no information (0 with sd 0). The beam current of every command is such that electrons and time run out
+    together.
+    """
+
+    name: str
+    sees_truth = False
+
+    def __init__(self, focus: FocusSettings) -> None:
+        self._focus_settings = focus
+
+    def begin(self, setup: Setup, seed: int) -> None:
+        """Start a run."""
+        self.setup = setup
+        self.seed = seed
+        self.book = Book(setup)
+        self.focus = Focus(self._focus_settings, setup.start_s)
+
+    @abstractmethod
+    def plan(self, situation: Situation) -> Iterator[Look]:
+        """Yield what to do next, best first and distinct after it. Changes nothing."""
+
+    def suggest(self, situation: Situation, n: int) -> Sequence[Proposal]:
+        """Return up to n proposals that are safe and affordable, best first."""
+        proposals: list[Proposal] = []
+        for look in self.plan(situation):
+            name = command_id(self.name, self.seed, situation.turn, len(proposals))
+            priced = self.realise(look, situation, name)
+            if priced is not None:
+                command, price = priced
+                proposals.append(
+                    Proposal(
+                        command=command,
+                        information=0.0,
+                        information_sd=0.0,
+                        electrons=price.electrons,
+                        time_s=price.time_s,
+                        reason=look.reason,
+                        proposer=self.name,
+                    )
+                )
+            if len(proposals) == n:
+                break
+        return proposals
+
+    def ingest(self, turn: Turn) -> None:
+        """Keep the books and remember focus."""
+        self.book.ingest(turn)
+        if turn.percept is not None and turn.command is not None:
+            C10_nm = turn.command.set.optics.C10_nm
+            if C10_nm is not None:
+                self.focus.ingest(turn.percept, C10_nm)
+
+    def realise(self, look: Look, situation: Situation, name: str) -> tuple[Command, Price] | None:
+        """The command of a look with its price, or None where it is not safe or not affordable."""
+        limits, capabilities = self.setup.limits, self.setup.capabilities
+        in_focus_nm, _ = self.focus.best(look.point_nm, situation.state.clock_s)
+        C10_nm = clipped(in_focus_nm + look.C10_offset_nm, limits.ranges.get("C10_nm"))
+        go = aim(look.point_nm, situation.state, capabilities, limits)
+        command = looking(name, go, look.view, 1.0, C10_nm)
+        current = self.book.even_current_pA(command, situation)
+        if current <= 0.0:
+            return None
+        command = with_current(command, current)
+        price = self.book.price(command, situation)
+        return None if price is None else (command, price)

@@ -1,0 +1,94 @@
+"""How values at two points of the specimen go together: a product kernel over place and time, plus global factors."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+X, Y, T, SCALE, LOADINGS = 0, 1, 2, 3, 4
+
+
+class Kernel(Protocol):
+    """A covariance function of two sets of points, (N, d) and (M, d) -> (N, M)."""
+
+    def __call__(self, a: Array, b: Array) -> Array:
+        """Return the prior covariance of every point of a with every point of b."""
+        ...
+
+    def variance(self, a: Array) -> Array:
+        """Return the prior variance of every point, (N,)."""
+        ...
+
+
+def matern32(distance: Array) -> Array:
+    """Matern correlation of smoothness 3/2 at a distance in units of the length (Rasmussen and Williams, eq. 4.17)."""
+    scaled = math.sqrt(3.0) * distance
+    return np.asarray((1.0 + scaled) * np.exp(-scaled))
+
+
+@dataclass(frozen=True)
+class SpaceTimeKernel:
+    """Covariance of a field over the specimen and over time, and of the globals that drive it.
+
+    A point is a row (x_nm, y_nm, t_s, scale, loading_1, loading_2, ...). Its latent value is scale * f(x, y, t) +
+    sum_k loading_k * g_k with independent standard normal g_k (the globals, standardised) and f of unit variance: cov
+    f = m(|dt| / time_s) * [shared_share + (1 - shared_share) * m(dr / length_nm)], m Matern 3/2. ``shared_share`` is
+    the part of the variance that all places have in common. A global itself is the point with scale 0 and loading 1
+    in its own column. All points of one model have the same number of columns, at least four.
+    """
+
+    shared_share: float
+    time_s: float
+    length_nm: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.shared_share <= 1.0:
+            raise ValueError(f"shared_share = {self.shared_share:g} is not within 0..1")
+        for name in ("time_s", "length_nm"):
+            if not getattr(self, name) > 0.0:
+                raise ValueError(f"{name} = {getattr(self, name):g} is not above 0")
+
+    def __call__(self, a: Array, b: Array) -> Array:
+        """Return the prior covariance, (N, d) and (M, d) -> (N, M)."""
+        in_time = matern32(np.abs(a[:, None, T] - b[None, :, T]) / self.time_s)
+        distance = np.hypot(a[:, None, X] - b[None, :, X], a[:, None, Y] - b[None, :, Y])
+        in_space = self.shared_share + (1.0 - self.shared_share) * matern32(distance / self.length_nm)
+        field = a[:, None, SCALE] * b[None, :, SCALE] * in_time * in_space
+        return np.asarray(field + a[:, LOADINGS:] @ b[:, LOADINGS:].T)
+
+    def variance(self, a: Array) -> Array:
+        """Return the prior variance, (N,)."""
+        return np.asarray(a[:, SCALE] ** 2 + np.einsum("nk,nk->n", a[:, LOADINGS:], a[:, LOADINGS:]))
+
+
+@dataclass(frozen=True)
+class SmoothKernel:
+    """Covariance of something smooth over the specimen that wanders slowly: the height of a window, as defocus.
+
+    A point is a row (x_nm, y_nm, t_s). The value is the sum of a constant (``offset_sd``), a smooth surface
+    (``surface_sd``, squared exponential with ``length_nm``) and a wander that is the same everywhere (a Wiener
+    process of ``wander_sd`` after ``wander_s`` seconds, zero at time zero).
+    """
+
+    offset_sd: float
+    surface_sd: float
+    length_nm: float
+    wander_sd: float
+    wander_s: float
+
+    def __call__(self, a: Array, b: Array) -> Array:
+        """Return the prior covariance, (N, 3) and (M, 3) -> (N, M)."""
+        squared = (a[:, None, X] - b[None, :, X]) ** 2 + (a[:, None, Y] - b[None, :, Y]) ** 2
+        surface = self.surface_sd**2 * np.exp(-0.5 * squared / self.length_nm**2)
+        wander = self.wander_sd**2 * np.minimum(a[:, None, T], b[None, :, T]) / self.wander_s
+        return np.asarray(self.offset_sd**2 + surface + wander)
+
+    def variance(self, a: Array) -> Array:
+        """Return the prior variance, (N,)."""
+        return np.asarray(self.offset_sd**2 + self.surface_sd**2 + self.wander_sd**2 * a[:, T] / self.wander_s)

@@ -1,0 +1,72 @@
+"""Where focus is: the C10 that is sharp at a place and a time, learned from what images said, with its uncertainty.
+
+All policies share it, so that they differ in what they decide and not in how they remember focus.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hardware_bridge.geometry import Point
+from hardware_bridge.report import Percept
+from hardware_bridge.words import Positive, Word
+from policies.bayes.gp import GaussianProcess
+from policies.bayes.kernel import Array, SmoothKernel
+
+ESTIMATE = "defocus_error_nm"
+
+
+class FocusSettings(Word, frozen=True, kw_only=True):
+    """What is known of focus before anything was seen.
+
+    ``offset_sd_nm`` is how far off the start may be, ``surface_sd_nm`` and ``length_nm`` how much and how smoothly
+    focus differs over the specimen, ``wander_sd_nm`` how far it wanders in ``wander_s``. Measurements with an sd
+    above ``useless_sd_nm`` are left out.
+    """
+
+    offset_sd_nm: Positive = 300.0
+    surface_sd_nm: Positive = 400.0
+    length_nm: Positive = 900.0
+    wander_sd_nm: Positive = 100.0
+    wander_s: Positive = 600.0
+    useless_sd_nm: Positive = 1000.0
+
+
+class Focus:
+    """A Gaussian process over (x, y, t) for the C10 in focus, in nm, around the C10 of the first command."""
+
+    def __init__(self, settings: FocusSettings, start_s: float) -> None:
+        self.settings = settings
+        self.start_s = start_s
+        self.reference_nm = 0.0
+        kernel = SmoothKernel(
+            offset_sd=settings.offset_sd_nm,
+            surface_sd=settings.surface_sd_nm,
+            length_nm=settings.length_nm,
+            wander_sd=settings.wander_sd_nm,
+            wander_s=settings.wander_s,
+        )
+        self.process = GaussianProcess(kernel, np.zeros((1, 3)))
+
+    def ingest(self, percept: Percept, C10_nm: float) -> None:
+        """Learn from an image taken with this C10: its estimate of what to add to C10 to be in focus."""
+        estimate = percept.estimates.get(ESTIMATE)
+        if estimate is None or not 0.0 < estimate.sd <= self.settings.useless_sd_nm:
+            return
+        point = self._points([(percept.x_nm, percept.y_nm)], percept.end_s)[0]
+        self.process.append(point, C10_nm + estimate.value - self.reference_nm, estimate.sd**2)
+
+    def best(self, point_nm: Point, clock_s: float) -> tuple[float, float]:
+        """The C10 that is expected to be in focus at a place and a time, with its sd, in nm."""
+        mean, var = self.over([point_nm], clock_s)
+        return float(mean[0]), math.sqrt(float(var[0]))
+
+    def over(self, points_nm: list[Point], clock_s: float) -> tuple[Array, Array]:
+        """Mean (N,) nm and variance (N,) nm^2 of the C10 in focus at many places."""
+        mean, var = self.process.predict(self._points(points_nm, clock_s))
+        return self.reference_nm + mean, var
+
+    def _points(self, points_nm: list[Point], clock_s: float) -> Array:
+        return np.array([(x, y, max(clock_s - self.start_s, 0.0)) for x, y in points_nm])
