@@ -19,7 +19,7 @@ from typing import TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from agent.config import dump
+from agent.config import Config, dump
 from agent.eventlog import (
     LOG_NAME,
     Event,
@@ -38,6 +38,7 @@ from hardware_bridge.observation import Observation
 from hardware_bridge.words import Word
 
 PACKAGES = ("adaptem", "numpy", "scipy", "torch", "gpytorch", "botorch", "h5py", "msgspec", "pyzmq", "scikit-image")
+CONFIG_NAME = "config.json"
 MAX_TEXT = 2000
 
 WordT = TypeVar("WordT", bound=Word)
@@ -63,23 +64,34 @@ def now() -> str:
     return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
+def prepare(folder: Path, config: Config) -> None:
+    """Make the folder of a new run, with the configuration in it, before the instrument is reached.
+
+    Raises:
+        FolderExists: there is something at ``folder`` already; it is left as it is.
+        RecordError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True)
+        (folder / CONFIG_NAME).write_bytes(dump(config))
+    except FileExistsError:
+        raise FolderExists(f"{folder} exists already: choose another folder, or resume it") from None
+    except OSError as error:
+        raise RecordError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
 class FileRecorder:
     """A Recorder into a folder of its own. Use as a context manager, or ``close`` it."""
 
     def __init__(self, folder: Path, header: Header) -> None:
-        """Begin a new run.
+        """Begin a new run, in a new folder or in one that ``prepare`` has made.
 
         Raises:
-            FolderExists: there is something at ``folder`` already.
+            FolderExists: there is something else at ``folder`` already.
             RecordError: it cannot be written.
         """
-        try:
-            folder.mkdir(parents=True)
-            (folder / "config.json").write_bytes(dump(header.config))
-        except FileExistsError:
-            raise FolderExists(f"{folder} exists already: choose another folder, or resume it") from None
-        except OSError as error:
-            raise RecordError(f"{folder}: cannot be written: {error.strerror}") from None
+        if (folder / LOG_NAME).exists() or not (folder / CONFIG_NAME).exists():
+            prepare(folder, header.config)
         self._start(folder, header, (), EventLog(folder / LOG_NAME))
         self._log.append(line("header", encode_value(header)))
 

@@ -20,7 +20,7 @@ from agent.config import load
 from agent.eventlog import LOG_NAME, Header, RecordError
 from agent.reading import open_run
 from agent.record import Record
-from agent.recorder import FileRecorder, FolderExists
+from agent.recorder import FileRecorder, FolderExists, prepare
 from hardware_bridge.observation import Observation
 
 MakeRecord = Callable[..., Record]
@@ -74,9 +74,27 @@ def test_a_turn_where_nothing_ran_is_recorded(tmp_path: Path, header: Header, ma
 def test_an_existing_folder_is_refused(tmp_path: Path, header: Header) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
+    for begin in (lambda: FileRecorder(folder, header), lambda: prepare(folder, header.config)):
+        with pytest.raises(FolderExists, match="exists already"):
+            begin()
+        assert list(folder.iterdir()) == []
+
+
+def test_a_prepared_folder_takes_one_run(tmp_path: Path, header: Header) -> None:
+    folder = tmp_path / "run"
+    prepare(folder, header.config)
+    (folder / "journal").touch()
+    FileRecorder(folder, header).close()
+    before = (folder / LOG_NAME).read_bytes()
     with pytest.raises(FolderExists, match="exists already"):
         FileRecorder(folder, header)
-    assert list(folder.iterdir()) == []
+    assert (folder / LOG_NAME).read_bytes() == before
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, header: Header) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RecordError, match="cannot be written: Not a directory"):
+        prepare(tmp_path / "file" / "run", header.config)
 
 
 def test_what_cannot_be_read_back_is_left_out_and_said(
