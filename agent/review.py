@@ -1,0 +1,119 @@
+"""Review without a person: the walls that no proposal passes, and the envelope that one may pass unasked.
+
+The walls ask the function that the instrument's own safety asks, of a ledger kept alike, so nobody is asked about an
+impossible command. What runs is still decided beside the instrument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from agent.record import Decision, Record
+from hardware_bridge import safety
+from hardware_bridge.dose import Charge, DoseLedger, predict_charge
+from hardware_bridge.errors import Malformed, Rejected
+from hardware_bridge.messages import Capabilities, Command, Limits, Range
+from hardware_bridge.words import validated
+from policies.interface import Proposal, Situation
+
+MAX_TEXT = 2000
+
+
+class Walls:
+    """What safety will say to a command: by the limits (``impossible``) and by the narrower envelope (``outside``).
+
+    Call ``settle`` at each decision, before asking, and ``chosen`` with the command that was decided on.
+    """
+
+    def __init__(self, limits: Limits, capabilities: Capabilities, envelope: Mapping[str, Range] | None = None) -> None:
+        self.capabilities = capabilities
+        self.has_envelope = bool(envelope)
+        self._limits = limits
+        self._narrow = replace(limits, ranges={**limits.ranges, **(envelope or {})})
+        self._ledger = DoseLedger(limits)
+        self._pending: Charge | None = None
+
+    def settle(self, situation: Situation) -> None:
+        """Bring the ledger to what the instrument says was charged since the last decision."""
+        charged = situation.state.electrons_charged
+        if self._pending is not None and self._pending.electrons > 0.0:
+            used = charged - self._ledger.electrons
+            self._charge(self._pending, used)
+        self._pending = None
+        self._ledger.electrons = charged
+
+    def impossible(self, command: Command, situation: Situation) -> str:
+        """Say why a command cannot run at all; empty where it can."""
+        return self._refusal(command, situation, self._limits)
+
+    def outside(self, command: Command, situation: Situation) -> str:
+        """Say why a command is not inside the envelope; empty where it is."""
+        return self._refusal(command, situation, self._narrow)
+
+    def charge(self, command: Command, situation: Situation) -> Charge:
+        """Predict what a command will be charged, as safety does."""
+        return predict_charge(command, self._limits, situation.state, self.capabilities)
+
+    def chosen(self, command: Command, situation: Situation) -> None:
+        """Take note of the command that goes to the instrument."""
+        self._pending = self.charge(command, situation)
+
+    def resume(self, records: Sequence[Record]) -> None:
+        """Bring the ledger to where a recorded run stopped."""
+        for record in records:
+            if record.decision.command is not None and record.electrons_charged > 0.0:
+                # The state after a command holds the position and current that it ran with.
+                charge = predict_charge(record.decision.command, self._limits, record.state, self.capabilities)
+                self._charge(charge, record.electrons_charged)
+
+    def _charge(self, charge: Charge, electrons: float) -> None:
+        share = min(max(electrons / charge.electrons, 0.0), 1.0) if charge.electrons else 0.0
+        try:
+            self._ledger.add(charge)
+            self._ledger.refund(charge, share)
+        except Rejected:
+            return  # it lay off the chart of doses, so it never ran
+
+    def _refusal(self, command: Command, situation: Situation, limits: Limits) -> str:
+        try:
+            charge = safety.check(validated(command), limits, situation.state, self.capabilities, self._ledger)
+        except (Rejected, Malformed) as refusal:
+            return str(refusal)
+        if charge.electrons > situation.electrons_left:
+            left = max(situation.electrons_left, 0.0)
+            return f"electrons = {charge.electrons:.6g} refused (budget): limit {left:.6g} electrons left"
+        return ""
+
+
+class Autonomous:
+    """A Review that takes the best proposal inside the envelope, and refuses where there is none."""
+
+    def __init__(self, walls: Walls) -> None:
+        self._walls = walls
+
+    def __call__(self, proposals: Sequence[Proposal], situation: Situation) -> Decision:
+        """Decide over ranked proposals, without asking anybody."""
+        self._walls.settle(situation)
+        refusals: list[str] = []
+        for proposal in proposals:
+            refusal = self._walls.outside(proposal.command, situation)
+            if not refusal:
+                self._walls.chosen(proposal.command, situation)
+                passed_over = f" (choice {len(refusals) + 1}; the first: {refusals[0]})" if refusals else ""
+                return unasked(proposals, proposal.command, proposal.reason + passed_over)
+            refusals.append(refusal)
+        return unasked(proposals, None, "; ".join(dict.fromkeys(refusals)) or "nothing was proposed")
+
+
+def unasked(proposals: Sequence[Proposal], command: Command | None, reason: str) -> Decision:
+    """The decision of the envelope: approved with a command, refused without."""
+    return Decision(
+        proposals=tuple(proposals),
+        verdict="refused" if command is None else "approved",
+        by="envelope",
+        reason=reason[:MAX_TEXT],
+        waited_s=0.0,
+        command=command,
+    )
