@@ -67,7 +67,7 @@ class _Decoder:
         fields = {field.name: field for field in msgspec.structs.fields(kind)}
         for name in value:
             if name not in fields:
-                self._complain(_join(path, name), f"unknown field{nearest(name, fields.keys() - value.keys())}")
+                self._complain(_join(path, name), f"unknown field{nearest(name, fields)}")
         decoded: dict[str, Any] = {}
         whole = True
         for name, field in fields.items():

@@ -111,12 +111,12 @@ def test_all_errors_are_told_at_once_each_with_its_path() -> None:
     for expected in (
         'limits.ranges.C10_nm.low: expected float, got str "x"',
         "limits.ranges.stage_x_nm: low 5 is above high -5",
-        "instrument.sed: unknown field, did you mean",
+        "instrument.sed: unknown field, did you mean seed?",
         'instrument.kind: expected one of twin, bridge, got str "real"',
         "budget.electrons: expected float > 0.0, got int -1",
         "budget.duration_s: expected float",
         "policy.name: expected a name of letters",
-        "policies: unknown field",
+        "policies: unknown field, did you mean policy?",
         "goal.question: missing",
         "limits.max_detector_e_per_s.HADF: expected one of",
     ):
