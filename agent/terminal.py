@@ -83,11 +83,12 @@ class Terminal:
             return self.line(prompt, deadline)
         self.say(prompt, end=" ")
         with self._single_keys():
-            data = b""
-            # An arrow or another key that sends a sequence is not Esc, and answers nothing.
-            while not data or (len(data) > 1 and data.startswith(b"\x1b")):
-                data = self._read(deadline)
-        answer = "q" if data == b"\x1b" else data[:1].decode(errors="replace").strip()
+            data = self._read(deadline)
+        if data.startswith(b"\x1b"):
+            # An arrow or another key that sends a sequence is not Esc, and is no answer.
+            answer = "q" if data == b"\x1b" else "?"
+        else:
+            answer = data[:1].decode(errors="replace").strip()
         self.say(answer)
         return answer
 

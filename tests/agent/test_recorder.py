@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import shutil
 import statistics
 import subprocess
@@ -16,8 +17,9 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from agent import eventlog
 from agent.config import load
-from agent.eventlog import LOG_NAME, Header, RecordError
+from agent.eventlog import LOG_NAME, EventLog, Header, RecordError
 from agent.reading import open_run
 from agent.record import Record
 from agent.recorder import FileRecorder, FolderExists, prepare
@@ -369,3 +371,25 @@ def test_files_are_of_the_version_that_survives_a_kill(tmp_path: Path, write: Ca
     write(1)
     with h5py.File(tmp_path / "run/arrays/HAADF_32x32_8nm.hspy") as file:
         assert file.libver[0] == "earliest"
+
+
+def test_a_line_that_does_not_fit_leaves_the_log_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = EventLog(tmp_path / LOG_NAME)
+    log.append(b"one\n")
+    real, left = os.write, [3]
+
+    def full(file: int, data: memoryview) -> int:
+        if not left[0]:
+            raise OSError(28, "No space left on device")
+        done = real(file, data[: left[0]])
+        left[0] -= done
+        return done
+
+    monkeypatch.setattr(eventlog.os, "write", full)
+    with pytest.raises(RecordError, match="cannot be written: No space left on device"):
+        log.append(b"two, too long\n")
+    monkeypatch.undo()
+    assert (tmp_path / LOG_NAME).read_bytes() == b"one\n"
+    log.append(b"two\n")
+    log.close()
+    assert (tmp_path / LOG_NAME).read_bytes() == b"one\ntwo\n"

@@ -230,7 +230,7 @@ class TestOnATerminal:
         assert desk.stops == 1
 
     def test_an_arrow_is_no_escape(self, desk: Desk, three: list[Command]) -> None:
-        with typed(desk, ("stop?", "\x1b[A"), ("", "a")) as source:
+        with typed(desk, ("stop?", "\x1b[A"), ("stop?", "a")) as source:
             desk.sit(source)
             assert desk.decide(*three).command == three[0]
         assert desk.stops == 0
