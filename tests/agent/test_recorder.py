@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from agent import eventlog
+from agent import eventlog, turnfile
 from agent.config import load
 from agent.eventlog import LOG_NAME, EventLog, Header, RecordError
 from agent.reading import open_run
@@ -393,3 +393,50 @@ def test_a_line_that_does_not_fit_leaves_the_log_whole(tmp_path: Path, monkeypat
     log.append(b"two\n")
     log.close()
     assert (tmp_path / LOG_NAME).read_bytes() == b"one\ntwo\n"
+
+
+class Killed(BaseException):
+    """Stands for the end of the process in the middle of a turn."""
+
+
+def test_turns_survive_a_kill_between_any_two_writes_to_the_disk(
+    tmp_path: Path, header: Header, make_record: MakeRecord, make_observation: MakeObservation,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    seen = [make_observation(turn) for turn in range(65)]
+    real, left, survived = os.pwrite, [10**9], 0
+
+    def dying(file: int, data: memoryview, offset: int) -> int:
+        if not left[0]:
+            raise Killed
+        left[0] -= 1
+        return real(file, data, offset)
+
+    monkeypatch.setattr(turnfile.os, "pwrite", dying)
+    # At the 17th item a side table takes a new chunk, at the 65th the index of chunks grows.
+    for turns in (1, 16, 64):
+        for writes in range(40):
+            folder = tmp_path / f"{turns}-{writes}"
+            left[0] = 10**9
+            recorder = FileRecorder(folder, header)
+            for turn in range(turns):
+                recorder.write(make_record(turn, seen[turn]), seen[turn])
+            left[0] = writes
+            try:
+                recorder.write(make_record(turns, seen[turns]), seen[turns])
+            except Killed:
+                survived += 1
+            else:
+                break
+            finally:
+                recorder._log.close()
+                left[0] = 10**9
+            with open_run(folder) as run:
+                assert run.problems == []
+                for record in run.records:
+                    rebuilt = run.observation(record)
+                    assert rebuilt is not None
+                    assert np.array_equal(rebuilt.data, seen[record.turn].data)  # type: ignore[arg-type]
+                assert len(run.records) == turns
+            FileRecorder.resume(folder).close()
+    assert survived > 20
