@@ -1,4 +1,4 @@
-"""What all baselines share: books, focus, even spending, and plans turned into proposals that safety lets pass."""
+"""What all baselines share: books, pointing, focus, even spending, and plans turned into safe proposals."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from hardware_bridge.geometry import Point
 from hardware_bridge.messages import Command
 from policies.book import Book, Price, with_current
-from policies.commands import View, aim, clipped, command_id, looking
+from policies.commands import View, clipped, command_id, looking
 from policies.focus import Focus, FocusSettings
 from policies.interface import Proposal, Setup, Situation, Turn
+from policies.pointing import Pointing
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Baseline(ABC):
         self.seed = seed
         self.book = Book(setup)
         self.focus = Focus(self._focus_settings, setup.start_s)
+        self.pointing = Pointing(setup)
 
     @abstractmethod
     def plan(self, situation: Situation) -> Iterator[Look]:
@@ -72,8 +74,9 @@ class Baseline(ABC):
         return proposals
 
     def ingest(self, turn: Turn) -> None:
-        """Keep the books and remember focus."""
+        """Keep the books and remember drift and focus."""
         self.book.ingest(turn)
+        self.pointing.ingest(turn)
         if turn.percept is not None and turn.command is not None:
             C10_nm = turn.command.set.optics.C10_nm
             if C10_nm is not None:
@@ -81,10 +84,9 @@ class Baseline(ABC):
 
     def realise(self, look: Look, situation: Situation, name: str) -> tuple[Command, Price] | None:
         """The command of a look with its price, or None where it is not safe or not affordable."""
-        limits, capabilities = self.setup.limits, self.setup.capabilities
         in_focus_nm, _ = self.focus.best(look.point_nm, situation.state.clock_s)
-        C10_nm = clipped(in_focus_nm + look.C10_offset_nm, limits.ranges.get("C10_nm"))
-        go = aim(look.point_nm, situation.state, capabilities, limits)
+        C10_nm = clipped(in_focus_nm + look.C10_offset_nm, self.setup.limits.ranges.get("C10_nm"))
+        go = self.pointing.go(look.point_nm, look.view.fov_nm, situation.state)
         command = looking(name, go, look.view, 1.0, C10_nm)
         current = self.book.even_current_pA(command, situation)
         if current <= 0.0:

@@ -68,5 +68,12 @@ class Focus:
         mean, var = self.process.predict(self._points(points_nm, clock_s))
         return self.reference_nm + mean, var
 
+    def after(self, place: Point, points_nm: list[Point], clock_s: float, sd_nm: float) -> Array:
+        """Variance (N,) nm^2 at many places if focus were now measured at one of them with this sd."""
+        block = self.process.block(self._points([*points_nm, place], clock_s))
+        told = block.cov[:-1, -1]
+        left = np.diag(block.cov)[:-1] - told**2 / (block.cov[-1, -1] + sd_nm**2)
+        return np.asarray(np.maximum(left, 0.0))
+
     def _points(self, points_nm: list[Point], clock_s: float) -> Array:
         return np.array([(x, y, max(clock_s - self.start_s, 0.0)) for x, y in points_nm])

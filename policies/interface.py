@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from hardware_bridge.messages import Capabilities, Command, InstrumentState, Limits
 from hardware_bridge.report import Card, Percept
 from hardware_bridge.words import Name, NotNegative, Number, Text, Word
 
 Verdict = Literal["approved", "edited", "refused", "timed_out", "rejected", "failed"]
+Belief = TypeVar("Belief", contravariant=True)
 
 
 class Proposal(Word, frozen=True, kw_only=True):
@@ -89,10 +90,10 @@ class Policy(Protocol):
         ...
 
 
-class Proposer(Protocol):
-    """Offers candidate commands of one kind, from a belief that it may read but not change."""
+class Proposer(Protocol[Belief]):
+    """Offers candidate commands of one kind, from a belief at a decision that it may read but not change."""
 
-    def propose(self, belief: object, situation: Situation) -> Sequence[Proposal]:
+    def propose(self, belief: Belief) -> Sequence[Proposal]:
         """Return candidates with their predicted information, cost and reason."""
         ...
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hardware_bridge.geometry import Point
 from hardware_bridge.words import Count, Fraction, Positive, Size, Word
 from policies.baseline import Baseline, Look
 from policies.commands import View
 from policies.focus import FocusSettings
 from policies.interface import Situation
-from policies.staring import refocus_offset_nm
+from policies.refocusing import images_before, pair_offset_nm
+from policies.tiles import tiles
 
 ALTERNATIVES = 8
 
@@ -43,27 +43,14 @@ class Raster(Baseline):
 
     def plan(self, situation: Situation) -> Iterator[Look]:
         """Yield the tile that is due, then those after it."""
-        tiles = self._tiles()
+        points = tiles(self.setup.card.extent_nm, self.settings.tiles, self.settings.view.fov_nm, self.settings.share)
         every = self.settings.refocus_every
-        offset_nm = refocus_offset_nm(situation.turn, every, self.settings.refocus_offset_nm)
+        offset_nm = pair_offset_nm(situation.turn, every, self.settings.refocus_offset_nm)
         # The two images of a pair and the in-focus one after them look at the same tile.
-        visit = (
-            situation.turn
-            if every < 2
-            else situation.turn - 2 * (situation.turn // every) - min(situation.turn % every, 2)
-        )
-        due = visit // self.settings.repeats
-        for ahead in range(min(ALTERNATIVES, len(tiles))):
-            index = (due + ahead) % len(tiles)
-            reason = f"Raster: tile {index + 1} of {len(tiles)}, round {(due + ahead) // len(tiles) + 1}"
+        due = images_before(situation.turn, every) // self.settings.repeats
+        for ahead in range(min(ALTERNATIVES, len(points))):
+            index = (due + ahead) % len(points)
+            reason = f"Raster: tile {index + 1} of {len(points)}, round {(due + ahead) // len(points) + 1}"
             if offset_nm:
                 reason += f", {offset_nm:+.0f} nm from the best C10 to refocus"
-            yield Look(tiles[index], self.settings.view, reason, offset_nm)
-
-    def _tiles(self) -> list[Point]:
-        extent_nm, n = self.setup.card.extent_nm * self.settings.share, self.settings.tiles
-        along = [((i + 0.5) / n - 0.5) * extent_nm for i in range(n)]
-        # A field must stay on the charted specimen.
-        reach = (self.setup.card.extent_nm - self.settings.view.fov_nm) / 2
-        along = [min(max(a, -reach), reach) for a in along]
-        return [(x, y) for row, y in enumerate(along) for x in (along if row % 2 == 0 else along[::-1])]
+            yield Look(points[index], self.settings.view, reason, offset_nm)

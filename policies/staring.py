@@ -9,6 +9,7 @@ from policies.baseline import Baseline, Look
 from policies.commands import View
 from policies.focus import FocusSettings
 from policies.interface import Situation
+from policies.refocusing import pair_offset_nm
 
 
 class StaringSettings(Word, frozen=True, kw_only=True):
@@ -33,13 +34,6 @@ class Staring(Baseline):
 
     def plan(self, situation: Situation) -> Iterator[Look]:
         """Yield the field, at times as one of a pair off focus."""
-        offset_nm = refocus_offset_nm(situation.turn, self.settings.refocus_every, self.settings.refocus_offset_nm)
+        offset_nm = pair_offset_nm(situation.turn, self.settings.refocus_every, self.settings.refocus_offset_nm)
         reason = "Stare at one field" if not offset_nm else f"Refocus: an image {offset_nm:+.0f} nm from the best C10"
         yield Look((self.settings.x_nm, self.settings.y_nm), self.settings.view, reason, offset_nm)
-
-
-def refocus_offset_nm(turn: int, every: int, offset_nm: float) -> float:
-    """The purposeful defocus of a turn: +offset, then -offset at the start of every cycle of ``every`` turns."""
-    if every < 2 or turn % every > 1:
-        return 0.0
-    return offset_nm if turn % every == 0 else -offset_nm

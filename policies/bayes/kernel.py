@@ -37,20 +37,22 @@ class SpaceTimeKernel:
     """Covariance of a field over the specimen and over time, and of the globals that drive it.
 
     A point is a row (x_nm, y_nm, t_s, scale, loading_1, loading_2, ...). Its latent value is scale * f(x, y, t) +
-    sum_k loading_k * g_k with independent standard normal g_k (the globals, standardised) and f of unit variance: cov
-    f = m(|dt| / time_s) * [shared_share + (1 - shared_share) * m(dr / length_nm)], m Matern 3/2. ``shared_share`` is
-    the part of the variance that all places have in common. A global itself is the point with scale 0 and loading 1
-    in its own column. All points of one model have the same number of columns, at least four.
+    sum_k loading_k * g_k with independent standard normal g_k (the globals, standardised) and
+    cov f = variance_factor * m(|dt| / time_s) * [shared_share + (1 - shared_share) * m(dr / length_nm)],
+    m Matern 3/2. ``shared_share`` is the part of the variance that all places have in common. A global itself is the
+    point with scale 0 and loading 1 in its own column. All points of one model have the same number of columns, at
+    least four.
     """
 
     shared_share: float
     time_s: float
     length_nm: float
+    variance_factor: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.shared_share <= 1.0:
             raise ValueError(f"shared_share = {self.shared_share:g} is not within 0..1")
-        for name in ("time_s", "length_nm"):
+        for name in ("time_s", "length_nm", "variance_factor"):
             if not getattr(self, name) > 0.0:
                 raise ValueError(f"{name} = {getattr(self, name):g} is not above 0")
 
@@ -59,12 +61,14 @@ class SpaceTimeKernel:
         in_time = matern32(np.abs(a[:, None, T] - b[None, :, T]) / self.time_s)
         distance = np.hypot(a[:, None, X] - b[None, :, X], a[:, None, Y] - b[None, :, Y])
         in_space = self.shared_share + (1.0 - self.shared_share) * matern32(distance / self.length_nm)
-        field = a[:, None, SCALE] * b[None, :, SCALE] * in_time * in_space
+        field = self.variance_factor * a[:, None, SCALE] * b[None, :, SCALE] * in_time * in_space
         return np.asarray(field + a[:, LOADINGS:] @ b[:, LOADINGS:].T)
 
     def variance(self, a: Array) -> Array:
         """Return the prior variance, (N,)."""
-        return np.asarray(a[:, SCALE] ** 2 + np.einsum("nk,nk->n", a[:, LOADINGS:], a[:, LOADINGS:]))
+        return np.asarray(
+            self.variance_factor * a[:, SCALE] ** 2 + np.einsum("nk,nk->n", a[:, LOADINGS:], a[:, LOADINGS:])
+        )
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,159 @@
+"""The belief about one field of the world: a Gaussian process over cells and time around the card's prior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hardware_bridge.report import Card, Target
+from policies.bayes.gp import Block, GaussianProcess
+from policies.bayes.grid import Grid
+from policies.bayes.kernel import Array, SpaceTimeKernel
+
+# Without an entry on the card: half of the variance in common, correlated over a third of the run and over a cell.
+DEFAULT_SHARED_SHARE = 0.5
+LEAST_SD_SHARE = 1e-3
+RATE, COUPLING = 0, 1
+GLOBALS = ("growth_rate", "beam_coupling")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What an image said of one cell at one time (from the start of the run): value and variance of its noise.
+
+    ``exposure_s`` is how long radicals at unit level had acted on the cell.
+    """
+
+    cell: int
+    t_s: float
+    exposure_s: float
+    value: float
+    noise_var: float
+
+
+@dataclass(frozen=True)
+class Refit:
+    """A fitted kernel and the process that has learned the first ``learned`` measurements with it."""
+
+    kernel: SpaceTimeKernel
+    process: GaussianProcess
+    learned: int
+
+
+def card_kernel(target: Target, card: Card, rate_share: float) -> tuple[SpaceTimeKernel, float]:
+    """The kernel of a field's own variation, and the correlation of the field with the growth rate.
+
+    ``shared_share`` of the card is split: ``rate_share`` of it goes with the growth rate and leaves the process.
+    """
+    shared = min(max(card.kernel.get(f"{target.name}.shared_share", DEFAULT_SHARED_SHARE), 0.0), 0.99)
+    with_rate = shared * rate_share if any(t.name == GLOBALS[RATE] for t in card.targets) else 0.0
+    kernel = SpaceTimeKernel(
+        shared_share=(shared - with_rate) / (1.0 - with_rate),
+        time_s=card.kernel.get(f"{target.name}.time_s", card.duration_s / 3),
+        length_nm=card.kernel.get(f"{target.name}.length_nm", card.extent_nm / card.cells),
+    )
+    return kernel, float(np.sqrt(with_rate))
+
+
+class FieldBelief:
+    """What is believed of one field at all cells and asked times, and of the globals as far as this field tells them.
+
+    Watched are the target's values in the card's order (time, row, column) and after them the standardised globals:
+    growth rate and beam coupling. The beam makes an exposed cell older: coupling * exposure seconds ahead of its time.
+    """
+
+    def __init__(self, target: Target, card: Card, grid: Grid, rate_share: float) -> None:
+        self.target = target
+        self.grid = grid
+        cells = card.cells**2
+        # Before the start there is nothing: the prior goes from zero at time zero through the card's times.
+        self.times_s = np.array([0.0, *card.times_s])
+        nothing = np.zeros((1, cells))
+        self._means = np.concatenate([nothing, np.reshape(target.prior_mean, (-1, cells))])
+        self._sds = np.concatenate([nothing, np.reshape(target.prior_sd, (-1, cells))])
+        self._least_sd = LEAST_SD_SHARE * float(np.max(self._sds)) or 1e-12
+        coupling = next((t for t in card.targets if t.name == GLOBALS[COUPLING]), None)
+        self._coupling = (coupling.prior_mean[0], coupling.prior_sd[0]) if coupling else (0.0, 0.0)
+        self.kernel, self._with_rate = card_kernel(target, card, rate_share)
+        self.measurements: list[Measurement] = []
+        unexposed = np.zeros(cells)
+        at_targets = [self.points(t, unexposed) for t in card.times_s]
+        the_globals = np.zeros((len(GLOBALS), 6))
+        the_globals[RATE, 4 + RATE] = the_globals[COUPLING, 4 + COUPLING] = 1.0
+        self.watched = np.concatenate([*at_targets, the_globals])
+        self.process = GaussianProcess(self.kernel, self.watched)
+
+    @property
+    def coupling_sd(self) -> float:
+        """Prior sd of the beam coupling, in its own unit."""
+        return self._coupling[1]
+
+    def prior(self, t_s: float) -> tuple[Array, Array]:
+        """Prior mean and sd of every cell, (N,) each, at a time from the start; constant after the last asked time."""
+        return self.between(self._means, t_s), np.maximum(self.between(self._sds, t_s), self._least_sd)
+
+    def pace(self, t_s: float) -> Array:
+        """How fast the prior mean of every cell changes, (N,), in the field's unit a second."""
+        i = int(np.clip(np.searchsorted(self.times_s, t_s, side="right"), 1, len(self.times_s) - 1))
+        return np.asarray((self._means[i] - self._means[i - 1]) / (self.times_s[i] - self.times_s[i - 1]))
+
+    def points(self, t_s: float, exposure_s: Array) -> Array:
+        """The points of all cells at one time, (N, 6), for cells that were exposed for so long."""
+        _, sd = self.prior(t_s)
+        ahead = self.pace(t_s) * self._coupling[1] * exposure_s
+        own = sd * np.sqrt(1.0 - self._with_rate**2)
+        x, y = self.grid.centres.T
+        return np.stack([x, y, np.full(len(x), t_s), own, sd * self._with_rate, ahead], axis=1)
+
+    def baseline(self, t_s: float, exposure_s: Array) -> Array:
+        """What is expected in every cell, (N,), before any measurement: the prior, and the beam's part."""
+        mean, _ = self.prior(t_s)
+        return mean + self.pace(t_s) * self._coupling[0] * exposure_s
+
+    def append(self, measurement: Measurement) -> None:
+        """Learn from one measurement."""
+        self.measurements.append(measurement)
+        self.learn(self.process, measurement)
+
+    def learn(self, process: GaussianProcess, measurement: Measurement) -> None:
+        """Teach a measurement to a process of this field."""
+        point, residual = self.residual(measurement)
+        process.append(point, residual, measurement.noise_var)
+
+    def residual(self, measurement: Measurement) -> tuple[Array, float]:
+        """The point, (6,), of a measurement and how far it lies from what was expected without any."""
+        cell = measurement.cell
+        exposure = np.zeros(len(self.grid.centres))
+        exposure[cell] = measurement.exposure_s
+        point = self.points(measurement.t_s, exposure)[cell]
+        return point, measurement.value - float(self.baseline(measurement.t_s, exposure)[cell])
+
+    def rebuilt(self, kernel: SpaceTimeKernel, measurements: list[Measurement]) -> GaussianProcess:
+        """A new process with another kernel that has learned the given measurements."""
+        process = GaussianProcess(kernel, self.watched)
+        for measurement in measurements:
+            self.learn(process, measurement)
+        return process
+
+    def adopt(self, fitted: Refit) -> None:
+        """Go over to a fitted kernel and its process, and teach it what came since."""
+        self.kernel = fitted.kernel
+        for measurement in self.measurements[fitted.learned :]:
+            self.learn(fitted.process, measurement)
+        self.process = fitted.process
+
+    def block(self, t_s: float, exposure_s: Array) -> Block:
+        """The joint posterior of what can be measured in all cells at a time, and its covariance with the watched."""
+        return self.process.block(self.points(t_s, exposure_s))
+
+    def expected(self, t_s: float, exposure_s: Array, block: Block) -> Array:
+        """Posterior mean of what would be measured in every cell, (N,), never negative."""
+        return np.maximum(self.baseline(t_s, exposure_s) + block.mean, 0.0)
+
+    def between(self, table: Array, t_s: float) -> Array:
+        """Rows of a table, (1 + times, N), interpolated at a time; the first row is the start of the run."""
+        i = int(np.clip(np.searchsorted(self.times_s, t_s, side="right"), 1, len(self.times_s) - 1))
+        low, high = self.times_s[i - 1], self.times_s[i]
+        share = min(max((t_s - low) / (high - low), 0.0), 1.0)
+        return np.asarray((1.0 - share) * table[i - 1] + share * table[i])

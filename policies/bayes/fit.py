@@ -1,0 +1,95 @@
+"""Hyperparameters fitted with BoTorch and GPyTorch, from the measurements of a run around what the card says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import gpytorch
+import numpy as np
+import torch
+from botorch.models.gpytorch import GPyTorchModel
+from botorch.optim.fit import fit_gpytorch_mll_scipy
+from gpytorch.kernels import MaternKernel, ScaleKernel
+from gpytorch.priors import LogNormalPrior
+
+from policies.bayes.fields import FieldBelief, Measurement, Refit
+from policies.bayes.kernel import SCALE, Array, SpaceTimeKernel
+
+# How far, as a factor of e, the run may move a hyperparameter from the card's before the prior resists.
+PRIOR_SPREAD = 0.5
+LEAST_MEASUREMENTS = 12
+LEAST_NOISE_VAR = 1e-4
+MOST_ITERATIONS = 75
+
+
+class _Model(gpytorch.models.ExactGP, GPyTorchModel):  # type: ignore[misc]
+    """Shared and local variation over time, in units of the prior's sd; noise as known."""
+
+    _num_outputs = 1
+
+    def __init__(self, x: torch.Tensor, y: torch.Tensor, noise_var: torch.Tensor, start: SpaceTimeKernel) -> None:
+        super().__init__(x, y, gpytorch.likelihoods.FixedNoiseGaussianLikelihood(noise_var))
+        self.mean_module = gpytorch.means.ZeroMean()
+        self.in_time = MaternKernel(nu=1.5, active_dims=(2,), lengthscale_prior=_around(start.time_s))
+        self.in_space = MaternKernel(nu=1.5, active_dims=(0, 1), lengthscale_prior=_around(start.length_nm))
+        shares = (max(start.shared_share, 0.02), max(1.0 - start.shared_share, 0.02))
+        self.shared = ScaleKernel(self.in_time, outputscale_prior=_around(shares[0]))
+        self.local = ScaleKernel(self.in_time * self.in_space, outputscale_prior=_around(shares[1]))
+        self.covar_module = self.shared + self.local
+        self.in_time.lengthscale, self.in_space.lengthscale = start.time_s, start.length_nm
+        self.shared.outputscale, self.local.outputscale = shares
+
+    def forward(self, x: torch.Tensor) -> gpytorch.distributions.MultivariateNormal:
+        return gpytorch.distributions.MultivariateNormal(self.mean_module(x), self.covar_module(x))
+
+
+def _around(value: float) -> LogNormalPrior:
+    return LogNormalPrior(math.log(value), PRIOR_SPREAD)
+
+
+def refit(field: FieldBelief, measurements: Sequence[Measurement], most: int) -> Refit:
+    """Fit length, time and variances by maximum posterior, and build a process with them.
+
+    Uses at most ``most`` measurements, evenly picked, whose prior sd is not negligible. With too few it keeps the
+    kernel. The result depends on the arguments alone.
+    """
+    kernel = field.kernel
+    x, y, noise_var = standardised(field, measurements)
+    picked = np.unique(np.linspace(0, len(x) - 1, min(most, len(x))).astype(int)) if len(x) else np.empty(0, dtype=int)
+    if len(picked) >= LEAST_MEASUREMENTS:
+        kernel = fitted_kernel(kernel, x[picked], y[picked], noise_var[picked])
+    learned = list(measurements)
+    return Refit(kernel, field.rebuilt(kernel, learned), len(learned))
+
+
+def fitted_kernel(start: SpaceTimeKernel, x: Array, y: Array, noise_var: Array) -> SpaceTimeKernel:
+    """The kernel of maximum posterior for residuals y (n,) at points x (n, 3), in units of the prior's sd."""
+    points, values, noise = (torch.from_numpy(np.ascontiguousarray(a)) for a in (x, y, noise_var))
+    model = _Model(points, values, noise, start).double()
+    mll = gpytorch.mlls.ExactMarginalLogLikelihood(model.likelihood, model)
+    mll.train()
+    fit_gpytorch_mll_scipy(mll, options={"maxiter": MOST_ITERATIONS})
+    shared, local = float(model.shared.outputscale), float(model.local.outputscale)
+    return SpaceTimeKernel(
+        shared_share=shared / (shared + local),
+        time_s=float(model.in_time.lengthscale),
+        length_nm=float(model.in_space.lengthscale),
+        variance_factor=shared + local,
+    )
+
+
+def standardised(field: FieldBelief, measurements: Sequence[Measurement]) -> tuple[Array, Array, Array]:
+    """Measurements as points (n, 3), residuals (n,) and noise (n,) in units of the prior's sd.
+
+    Those where the prior is certain (at the very start) or the noise far above it tell nothing and are left out.
+    """
+    rows = []
+    for measurement in measurements:
+        point, residual = field.residual(measurement)
+        scale = float(point[SCALE])
+        noise_var = max(measurement.noise_var / scale**2, LEAST_NOISE_VAR)
+        if noise_var < 10.0 and abs(residual / scale) < 10.0:
+            rows.append((*point[:3], residual / scale, noise_var))
+    table = np.array(rows, dtype=np.float64).reshape(-1, 5)
+    return table[:, :3], table[:, 3], table[:, 4]

@@ -1,0 +1,85 @@
+"""The Bayesian policy: what is believed, what could be done about it, and what of that pays most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from msgspec.structs import replace
+
+from policies.bayes.belief import Belief
+from policies.bayes.chooser import GreedyChooser
+from policies.bayes.fields import Refit
+from policies.bayes.fit import refit
+from policies.bayes.looks import Now
+from policies.bayes.refocus import Refocus
+from policies.bayes.settings import BayesSettings
+from policies.bayes.spectrum import Spectrum
+from policies.bayes.survey import Survey
+from policies.bayes.tracking import Tracking
+from policies.bayes.worth import ExpectedWorth, Worth
+from policies.commands import command_id
+from policies.interface import Proposal, Proposer, Setup, Situation, Turn
+
+
+class BayesPolicy:
+    """Proposers with predicted information over one belief, and a greedy chooser.
+
+    The belief is a function of setup and turns alone, so replaying the turns gives the same next suggestion.
+    Hyperparameters are fitted by a thread of its own: started at a fixed turn, swapped in whole at another.
+    """
+
+    name = "bayes"
+    sees_truth = False
+
+    def __init__(self, settings: BayesSettings) -> None:
+        self.settings = settings
+        self.proposers: tuple[Proposer[Now], ...] = (Survey(), Tracking(), Refocus(), Spectrum())
+        self._fits: dict[str, Future[Refit]] = {}
+
+    def begin(self, setup: Setup, seed: int) -> None:
+        """Start a run."""
+        self.setup = setup
+        self.seed = seed
+        self.belief = Belief(setup, self.settings)
+        self.worth: Worth = ExpectedWorth(setup.card.targets)
+        self.chooser = GreedyChooser(setup.capabilities)
+        self._fits = {}
+
+    def suggest(self, situation: Situation, n: int) -> Sequence[Proposal]:
+        """Return up to n proposals, best first and distinct after it; all are safe and affordable now."""
+        self.worth.look()
+        now = Now(self.belief, situation, self.worth)
+        offered = [proposal for proposer in self.proposers for proposal in proposer.propose(now)]
+        ranked = self.chooser.rank(offered, situation)[:n]
+        return [self._named(proposal, situation.turn, rank) for rank, proposal in enumerate(ranked)]
+
+    def ingest(self, turn: Turn) -> None:
+        """Learn from one turn, and start or join a fit where this turn is the one for it."""
+        self.belief.ingest(turn)
+        every, turns = self.settings.fit.every, self.settings.fit.turns
+        if not every:
+            return
+        since = (turn.index + 1) % every
+        if since == turns % every and self._fits:
+            self._join()
+        if since == 0:
+            self._start()
+
+    def _start(self) -> None:
+        # One worker, gone when its work is done: nothing is left behind when the policy is dropped.
+        worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fit")
+        self._fits = {
+            name: worker.submit(refit, field, tuple(field.measurements), self.settings.fit.most_measurements)
+            for name, field in self.belief.fields.items()
+        }
+        worker.shutdown(wait=False)
+
+    def _join(self) -> None:
+        for name, future in self._fits.items():
+            self.belief.fields[name].adopt(future.result())
+        self._fits = {}
+
+    def _named(self, proposal: Proposal, turn: int, rank: int) -> Proposal:
+        command = replace(proposal.command, id=command_id(self.name, self.seed, turn, rank))
+        return replace(proposal, command=command)

@@ -1,0 +1,83 @@
+"""The settings of the Bayesian policy: everything that was tuned, in one frozen tree that can be printed."""
+
+from __future__ import annotations
+
+from hardware_bridge.words import Count, Fraction, NotNegative, Positive, Size, Word
+from policies.commands import View
+from policies.focus import FocusSettings
+
+
+class AnalystSettings(Word, frozen=True, kw_only=True):
+    """What the analyst gets out of an image, as far as planning needs it (see ``analyst``).
+
+    ``visibility`` is the signal-to-noise of a sphere of 1 nm radius at 1 electron/nm^2 without blur; features are found
+    from ``rose_snr`` on. ``radius_spread`` is the relative sd of radii in a cell.
+    """
+
+    visibility: Positive = 0.1
+    rose_snr: Positive = 5.0
+    radius_spread: Positive = 0.4
+    least_share: Fraction = 0.3
+
+
+class BeamSettings(Word, frozen=True, kw_only=True):
+    """How the beam drives the specimen: radical level per dose rate, and how far radicals reach."""
+
+    level_per_e_per_A2_s: NotNegative = 1.0
+    halo_nm: Positive = 200.0
+
+
+class ImagingSettings(Word, frozen=True, kw_only=True):
+    """Which images are considered: fields of so many cells along an edge, and how fast to spend electrons.
+
+    ``spends`` are multiples of the current at which electrons and time run out together.
+    """
+
+    survey_cells: tuple[Size, ...] = (2, 3)
+    tracking_cells: tuple[Size, ...] = (1, 2)
+    pixels: Size = 256
+    dwell_s: Positive = 20e-6
+    spends: tuple[Positive, ...] = (0.5, 1.0, 2.0)
+    offered: Size = 4
+
+
+class RefocusSettings(Word, frozen=True, kw_only=True):
+    """How a pair is taken, how well it tells focus, and over how many images that pays."""
+
+    offset_nm: Positive = 200.0
+    pair_sd_nm: Positive = 30.0
+    horizon_images: Positive = 10.0
+    places: Size = 4
+
+
+class SpectrumSettings(Word, frozen=True, kw_only=True):
+    """How a spectrum of a feature is taken and how likely it tells what the feature is."""
+
+    view: View = View(mode="EELS", fov_nm=16.0, pixels=8, dwell_s=5e-3)
+    power: Fraction = 0.8
+    attempts: Size = 2
+    offered: Size = 3
+
+
+class FitSettings(Word, frozen=True, kw_only=True):
+    """When hyperparameters are fitted: started after every ``every`` turns, joined ``turns`` later; 0 never."""
+
+    every: Count = 40
+    turns: Size = 10
+    most_measurements: Size = 150
+
+
+class BayesSettings(Word, frozen=True, kw_only=True):
+    """All settings of the Bayesian policy.
+
+    ``rate_share`` is how much of what all places have in common the growth rate explains, where the card does not say.
+    """
+
+    imaging: ImagingSettings = ImagingSettings()
+    analyst: AnalystSettings = AnalystSettings()
+    beam: BeamSettings = BeamSettings()
+    refocus: RefocusSettings = RefocusSettings()
+    spectrum: SpectrumSettings = SpectrumSettings()
+    fit: FitSettings = FitSettings()
+    focus: FocusSettings = FocusSettings()
+    rate_share: Fraction = 0.5

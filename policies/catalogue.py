@@ -1,0 +1,69 @@
+"""All policies by name, with their settings: what a configuration may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from hardware_bridge.words import Word
+from policies.bayes.policy import BayesPolicy
+from policies.bayes.settings import BayesSettings
+from policies.expert import Expert, ExpertSettings
+from policies.interface import Policy
+from policies.raster import Raster, RasterSettings
+from policies.staring import Staring, StaringSettings
+from policies.uniform import Uniform, UniformSettings
+
+# A policy is made from its settings; which class goes with which is known here and nowhere else.
+_MAKERS: dict[str, tuple[type[Word], Callable[[Any], Policy]]] = {
+    "staring": (StaringSettings, Staring),
+    "raster": (RasterSettings, Raster),
+    "random": (UniformSettings, Uniform),
+    "expert": (ExpertSettings, Expert),
+    "bayes": (BayesSettings, BayesPolicy),
+}
+
+NAMES: tuple[str, ...] = tuple(_MAKERS)
+
+
+def settings_type(name: str) -> type[Word]:
+    """The settings that a policy takes; all have defaults.
+
+    Raises:
+        ValueError: there is no policy of that name.
+    """
+    if name not in _MAKERS:
+        raise ValueError(f"policy = {name!r} is unknown: choose one of {', '.join(NAMES)}")
+    return _MAKERS[name][0]
+
+
+def make(name: str, settings: Word | None = None) -> Policy:
+    """A new policy with the given settings, or its defaults.
+
+    Raises:
+        ValueError: there is no policy of that name, or the settings are another one's.
+    """
+    wanted = settings_type(name)
+    chosen = wanted() if settings is None else settings
+    if not isinstance(chosen, wanted):
+        raise ValueError(f"settings of {name} must be {wanted.__name__}, not {type(chosen).__name__}")
+    return _MAKERS[name][1](chosen)
+
+
+def from_mapping(name: str, mapping: Mapping[str, object]) -> Policy:
+    """A new policy from plain settings as they stand in a configuration file; ``view.fov_nm`` reaches into ``view``.
+
+    Raises:
+        ValueError: there is no policy of that name.
+        msgspec.ValidationError: a setting is unknown, of the wrong type or out of bounds; its path is named.
+    """
+    tree: dict[str, Any] = {}
+    for path, value in mapping.items():
+        *branches, leaf = path.split(".")
+        node = tree
+        for branch in branches:
+            node = node.setdefault(branch, {})
+        node[leaf] = value
+    return make(name, msgspec.convert(tree, settings_type(name)))
