@@ -1,6 +1,8 @@
 """A file whose writes reach the disk together, once a turn: all of them, or none that changes what was there.
 
-HDF5 writes through it. A killed process or a full disk then leaves the file as it was after the turn before, and HDF5,
+HDF5 writes through it. What extends the file is written first and changes nothing of what was there; then come the few
+changes in place, the file's first block before the others, since it says how far the file reaches. A stack that only
+grows is whole between any two of these writes. A full disk leaves the file as it was after the turn before, and HDF5,
 which crashes the process when a flush fails, never sees an error.
 """
 
@@ -35,13 +37,14 @@ class TurnFile:
         try:
             for offset, data in self._pending:
                 self._write(max(offset, before), data[max(0, before - offset) :])
+            if self._size > before:
+                os.ftruncate(self._file, self._size)
         except OSError:
             os.ftruncate(self._file, before)
             raise
-        for offset, data in self._pending:
+        for offset, data in sorted(self._pending, key=lambda write: write[0] > 0):
             self._write(offset, data[: max(0, before - offset)])
-        if self._size != max(before, *(offset + len(data) for offset, data in self._pending), 0):
-            os.ftruncate(self._file, self._size)
+        os.ftruncate(self._file, self._size)
         os.fdatasync(self._file)
         self._on_disk = self._size
         self._pending.clear()

@@ -404,17 +404,23 @@ def test_turns_survive_a_kill_between_any_two_writes_to_the_disk(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     seen = [make_observation(turn) for turn in range(65)]
-    real, left, survived = os.pwrite, [10**9], 0
+    left, survived = [10**9], 0
 
-    def dying(file: int, data: memoryview, offset: int) -> int:
-        if not left[0]:
-            raise Killed
-        left[0] -= 1
-        return real(file, data, offset)
+    def dying(name: str) -> None:
+        real = getattr(os, name)
 
-    monkeypatch.setattr(turnfile.os, "pwrite", dying)
-    # At the 17th item a side table takes a new chunk, at the 65th the index of chunks grows.
-    for turns in (1, 16, 64):
+        def call(*arguments: Any) -> Any:
+            if not left[0]:
+                raise Killed
+            left[0] -= 1
+            return real(*arguments)
+
+        monkeypatch.setattr(turnfile.os, name, call)
+
+    for name in ("pwrite", "ftruncate", "unlink"):
+        dying(name)
+    # At the 65th item HDF5's index of chunks grows, and changes what it says of all others.
+    for turns in (1, 64):
         for writes in range(40):
             folder = tmp_path / f"{turns}-{writes}"
             left[0] = 10**9
