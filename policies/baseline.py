@@ -43,7 +43,7 @@ class Baseline(ABC):
         self.setup = setup
         self.seed = seed
         self.book = Book(setup)
-        self.focus = Focus(self._focus_settings, setup.start_s)
+        self.focus = Focus(self._focus_settings, setup)
         self.pointing = Pointing(setup)
 
     @abstractmethod

@@ -84,7 +84,7 @@ class TrueWorth:
         return np.asarray(target.weight * drop / target.crps_scale)
 
     def _at(self, result: Outcome) -> Array:
-        """The truth of all cells at the time of the measurement, (N,)."""
+        """The truth of all cells at the age they have at the measurement, (N,)."""
         return self._interpolated(result, self.truth[result.field.target.name])
 
     def _said_at(self, result: Outcome, mean: Array) -> Array:
@@ -93,7 +93,7 @@ class TrueWorth:
     def _interpolated(self, result: Outcome, values: Array) -> Array:
         cells = len(result.field.grid.centres)
         table = np.concatenate([np.zeros((1, cells)), values.reshape(-1, cells)])
-        return result.field.between(table, result.t_s)
+        return result.field.at(table, result.ages_s)
 
 
 class Clairvoyant(BayesPolicy):

@@ -13,38 +13,43 @@ from hardware_bridge.geometry import Point
 from hardware_bridge.report import Percept
 from hardware_bridge.words import Positive, Word
 from policies.bayes.gp import GaussianProcess
-from policies.bayes.kernel import Array, SmoothKernel
+from policies.bayes.kernel import Array, SurfaceKernel
+from policies.interface import Setup
 
 ESTIMATE = "defocus_error_nm"
 
 
 class FocusSettings(Word, frozen=True, kw_only=True):
-    """What is known of focus before anything was seen.
+    """What is known of focus before anything was seen (see ``SurfaceKernel``), in nm of C10.
 
-    ``offset_sd_nm`` is how far off the start may be, ``surface_sd_nm`` and ``length_nm`` how much and how smoothly
-    focus differs over the specimen, ``wander_sd_nm`` how far it wanders in ``wander_s``. Measurements with an sd
-    above ``useless_sd_nm`` are left out.
+    ``offset_sd_nm`` is how far off the middle may be, ``tilt_sd_nm`` and ``bulge_sd_nm`` how much focus differs at the
+    specimen's edge, ``rest_sd_nm`` how far the window is from a paraboloid, ``wander_sd_nm`` how far focus wanders in
+    ``wander_s``. Measurements with an sd above ``useless_sd_nm`` are left out.
     """
 
-    offset_sd_nm: Positive = 300.0
-    surface_sd_nm: Positive = 400.0
-    length_nm: Positive = 900.0
+    offset_sd_nm: Positive = 500.0
+    tilt_sd_nm: Positive = 400.0
+    bulge_sd_nm: Positive = 600.0
+    rest_sd_nm: Positive = 30.0
+    rest_length_nm: Positive = 500.0
     wander_sd_nm: Positive = 100.0
     wander_s: Positive = 600.0
     useless_sd_nm: Positive = 1000.0
 
 
 class Focus:
-    """A Gaussian process over (x, y, t) for the C10 in focus, in nm, around the C10 of the first command."""
+    """A Gaussian process over (x, y, t) for the C10 in focus, in nm."""
 
-    def __init__(self, settings: FocusSettings, start_s: float) -> None:
+    def __init__(self, settings: FocusSettings, setup: Setup) -> None:
         self.settings = settings
-        self.start_s = start_s
-        self.reference_nm = 0.0
-        kernel = SmoothKernel(
+        self.start_s = setup.start_s
+        kernel = SurfaceKernel(
+            reach_nm=setup.card.extent_nm / 2,
             offset_sd=settings.offset_sd_nm,
-            surface_sd=settings.surface_sd_nm,
-            length_nm=settings.length_nm,
+            tilt_sd=settings.tilt_sd_nm,
+            bulge_sd=settings.bulge_sd_nm,
+            rest_sd=settings.rest_sd_nm,
+            rest_length_nm=settings.rest_length_nm,
             wander_sd=settings.wander_sd_nm,
             wander_s=settings.wander_s,
         )
@@ -56,7 +61,7 @@ class Focus:
         if estimate is None or not 0.0 < estimate.sd <= self.settings.useless_sd_nm:
             return
         point = self._points([(percept.x_nm, percept.y_nm)], percept.end_s)[0]
-        self.process.append(point, C10_nm + estimate.value - self.reference_nm, estimate.sd**2)
+        self.process.append(point, C10_nm + estimate.value, estimate.sd**2)
 
     def best(self, point_nm: Point, clock_s: float) -> tuple[float, float]:
         """The C10 that is expected to be in focus at a place and a time, with its sd, in nm."""
@@ -66,7 +71,7 @@ class Focus:
     def over(self, points_nm: list[Point], clock_s: float) -> tuple[Array, Array]:
         """Mean (N,) nm and variance (N,) nm^2 of the C10 in focus at many places."""
         mean, var = self.process.predict(self._points(points_nm, clock_s))
-        return self.reference_nm + mean, var
+        return mean, var
 
     def after(self, place: Point, points_nm: list[Point], clock_s: float, sd_nm: float) -> Array:
         """Variance (N,) nm^2 at many places if focus were now measured at one of them with this sd."""

@@ -24,6 +24,7 @@ LEAST_RADIUS_NM = 0.5
 GUESS_SHARE = 0.5
 # Outlines are never better than this share of the radius, counts never better than this (touching, merging, edges).
 RADIUS_FLOOR = 0.03
+OUTLINE_PIXELS = 0.1
 COUNT_FLOOR = 0.05
 COUNT_LEAST_VAR = 0.05
 
@@ -62,6 +63,13 @@ def snr(radius_nm: Array, image: Image, settings: AnalystSettings) -> Array:
     )
 
 
+def least_radius_nm(image: Image, settings: AnalystSettings) -> Array:
+    """About the smallest radius that is found: small against the blur and large against it, added."""
+    reach = settings.rose_snr / (settings.visibility * np.sqrt(image.dose_e_per_nm2))
+    blur = np.sqrt((image.pixel_nm / 2) ** 2 + image.focus_blur_nm**2)
+    return np.asarray(np.cbrt(reach * blur) + np.sqrt(reach))
+
+
 def found_share(radius_nm: Array, image: Image, settings: AnalystSettings) -> Array:
     """Share of particles found where radii scatter around a mean of radius_nm."""
     share = np.zeros(np.broadcast(radius_nm, image.dose_e_per_nm2).shape)
@@ -83,8 +91,13 @@ def noise(
     r = np.maximum(radius_nm, LEAST_RADIUS_NM)
     covered = np.clip(share, 1e-3, 1.0)
     found = found_share(r, image, settings)
+    # Nothing found means: nothing larger than what can be seen, and no more.
+    least_nm = least_radius_nm(image, settings)
+    hidden_nm = (1.0 - found) * GUESS_SHARE * least_nm
+    hidden_share = GUESS_SHARE * np.pi * least_nm**2 / cell_nm**2
     blur_nm = np.sqrt((image.pixel_nm / 2) ** 2 + image.focus_blur_nm**2)
-    outline = np.sqrt((blur_nm / np.maximum(snr(r, image, settings), 1.0) / r) ** 2 + RADIUS_FLOOR**2)
+    outline_nm = np.hypot(blur_nm / np.maximum(snr(r, image, settings), 1.0), OUTLINE_PIXELS * image.pixel_nm)
+    outline = np.hypot(outline_nm / r, RADIUS_FLOOR)
     # A part of the cell stands for the whole: binomial, scaled up.
     sampled = n * (1.0 - covered) / covered
     missed = GUESS_SHARE * (1.0 - found) * n
@@ -97,6 +110,6 @@ def noise(
     radius_var = spread2 * (1.0 - covered * found) / seen + outline**2 / seen + RADIUS_FLOOR**2
     return Noise(
         count=np.asarray(sampled + missed**2 + (COUNT_FLOOR * n) ** 2 + COUNT_LEAST_VAR),
-        covered_fraction=np.asarray(disc**2 * area_var),
-        mean_radius_nm=np.asarray(r**2 * (radius_var + (GUESS_SHARE * (1.0 - found)) ** 2)),
+        covered_fraction=np.asarray(disc**2 * area_var + hidden_share**2),
+        mean_radius_nm=np.asarray(r**2 * (radius_var + (GUESS_SHARE * (1.0 - found)) ** 2) + hidden_nm**2),
     )

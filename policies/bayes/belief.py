@@ -42,12 +42,12 @@ class Belief:
         self.settings = settings
         self.grid = Grid(setup.card)
         self.book = Book(setup)
-        self.focus = Focus(settings.focus, setup.start_s)
+        self.focus = Focus(settings.focus, setup)
         self.pointing = Pointing(setup)
         self.exposure = Exposure(self.grid, settings.beam)
         self.labels = Labels(self.grid)
         self.fields = {
-            t.name: FieldBelief(t, setup.card, self.grid, settings.rate_share)
+            t.name: FieldBelief(t, setup.card, self.grid, settings.rate_share.of(t.name))
             for t in setup.card.targets
             if t.kind == "field" and t.name in FIELDS
         }
@@ -124,7 +124,8 @@ class Belief:
                         exposure_s=float(self.exposure.seconds[cell]),
                         value=float(values[name][cell]),
                         noise_var=float(noise.of(name)[i]),
-                    )
+                    ),
+                    self.settings.least_nats,
                 )
 
     def _values(self, percept: Percept, shares: Array) -> dict[str, Array]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hardware_bridge.report import Card, Target
 from policies.bayes.gp import Block, GaussianProcess
@@ -60,7 +61,8 @@ class FieldBelief:
     """What is believed of one field at all cells and asked times, and of the globals as far as this field tells them.
 
     Watched are the target's values in the card's order (time, row, column) and after them the standardised globals:
-    growth rate and beam coupling. The beam makes an exposed cell older: coupling * exposure seconds ahead of its time.
+    growth rate and beam coupling. The beam makes an exposed cell older, coupling * exposure seconds ahead of its time:
+    a measurement of it tells the undisturbed cell at that age, as well as the coupling is known.
     """
 
     def __init__(self, target: Target, card: Card, grid: Grid, rate_share: float) -> None:
@@ -89,32 +91,34 @@ class FieldBelief:
         """Prior sd of the beam coupling, in its own unit."""
         return self._coupling[1]
 
-    def prior(self, t_s: float) -> tuple[Array, Array]:
-        """Prior mean and sd of every cell, (N,) each, at a time from the start; constant after the last asked time."""
-        return self.between(self._means, t_s), np.maximum(self.between(self._sds, t_s), self._least_sd)
+    def prior(self, t_s: Array) -> tuple[Array, Array]:
+        """Prior mean and sd of every cell, (N,), each at its own time from the start, (N,)."""
+        return self.at(self._means, t_s), np.maximum(self.at(self._sds, t_s), self._least_sd)
 
-    def pace(self, t_s: float) -> Array:
-        """How fast the prior mean of every cell changes, (N,), in the field's unit a second."""
-        i = int(np.clip(np.searchsorted(self.times_s, t_s, side="right"), 1, len(self.times_s) - 1))
-        return np.asarray((self._means[i] - self._means[i - 1]) / (self.times_s[i] - self.times_s[i - 1]))
+    def pace(self, t_s: Array) -> Array:
+        """How fast the prior mean of every cell changes at its time, (N,), in the field's unit a second."""
+        i, cells = self._interval(t_s), np.arange(len(t_s))
+        rise = self._means[i, cells] - self._means[i - 1, cells]
+        return np.asarray(rise / (self.times_s[i] - self.times_s[i - 1]))
+
+    def ages(self, t_s: float, exposure_s: Array) -> Array:
+        """How old every cell looks at a time, (N,) s: the beam's expected part added."""
+        return t_s + self._coupling[0] * exposure_s
 
     def points(self, t_s: float, exposure_s: Array) -> Array:
         """The points of all cells at one time, (N, 6), for cells that were exposed for so long."""
-        _, sd = self.prior(t_s)
-        ahead = self.pace(t_s) * self._coupling[1] * exposure_s
+        ages = self.ages(t_s, exposure_s)
+        _, sd = self.prior(ages)
+        ahead = self.pace(ages) * self._coupling[1] * exposure_s
         own = sd * np.sqrt(1.0 - self._with_rate**2)
         x, y = self.grid.centres.T
-        return np.stack([x, y, np.full(len(x), t_s), own, sd * self._with_rate, ahead], axis=1)
+        return np.stack([x, y, ages, own, sd * self._with_rate, ahead], axis=1)
 
-    def baseline(self, t_s: float, exposure_s: Array) -> Array:
-        """What is expected in every cell, (N,), before any measurement: the prior, and the beam's part."""
-        mean, _ = self.prior(t_s)
-        return mean + self.pace(t_s) * self._coupling[0] * exposure_s
-
-    def append(self, measurement: Measurement) -> None:
-        """Learn from one measurement."""
-        self.measurements.append(measurement)
-        self.learn(self.process, measurement)
+    def append(self, measurement: Measurement, least_nats: float) -> None:
+        """Learn from one measurement, unless it tells less than ``least_nats`` about its own cell."""
+        point, residual = self.residual(measurement)
+        if self.process.append(point, residual, measurement.noise_var, least_nats):
+            self.measurements.append(measurement)
 
     def learn(self, process: GaussianProcess, measurement: Measurement) -> None:
         """Teach a measurement to a process of this field."""
@@ -123,11 +127,9 @@ class FieldBelief:
 
     def residual(self, measurement: Measurement) -> tuple[Array, float]:
         """The point, (6,), of a measurement and how far it lies from what was expected without any."""
-        cell = measurement.cell
-        exposure = np.zeros(len(self.grid.centres))
-        exposure[cell] = measurement.exposure_s
-        point = self.points(measurement.t_s, exposure)[cell]
-        return point, measurement.value - float(self.baseline(measurement.t_s, exposure)[cell])
+        exposure = np.full(len(self.grid.centres), measurement.exposure_s)
+        point = self.points(measurement.t_s, exposure)[measurement.cell]
+        return point, measurement.value - float(self.expected(measurement.t_s, exposure)[measurement.cell])
 
     def rebuilt(self, kernel: SpaceTimeKernel, measurements: list[Measurement]) -> GaussianProcess:
         """A new process with another kernel that has learned the given measurements."""
@@ -147,13 +149,18 @@ class FieldBelief:
         """The joint posterior of what can be measured in all cells at a time, and its covariance with the watched."""
         return self.process.block(self.points(t_s, exposure_s))
 
-    def expected(self, t_s: float, exposure_s: Array, block: Block) -> Array:
-        """Posterior mean of what would be measured in every cell, (N,), never negative."""
-        return np.maximum(self.baseline(t_s, exposure_s) + block.mean, 0.0)
+    def expected(self, t_s: float, exposure_s: Array) -> Array:
+        """What is expected to be measured in every cell, (N,), before any measurement."""
+        return self.prior(self.ages(t_s, exposure_s))[0]
 
-    def between(self, table: Array, t_s: float) -> Array:
-        """Rows of a table, (1 + times, N), interpolated at a time; the first row is the start of the run."""
-        i = int(np.clip(np.searchsorted(self.times_s, t_s, side="right"), 1, len(self.times_s) - 1))
-        low, high = self.times_s[i - 1], self.times_s[i]
-        share = min(max((t_s - low) / (high - low), 0.0), 1.0)
-        return np.asarray((1.0 - share) * table[i - 1] + share * table[i])
+    def at(self, table: Array, t_s: Array) -> Array:
+        """A table, (1 + times, N), interpolated for every cell at its own time, (N,); its first row is the start.
+
+        After the last asked time it goes on as before it.
+        """
+        i, cells = self._interval(t_s), np.arange(len(t_s))
+        share = np.maximum((t_s - self.times_s[i - 1]) / (self.times_s[i] - self.times_s[i - 1]), 0.0)
+        return np.asarray((1.0 - share) * table[i - 1, cells] + share * table[i, cells])
+
+    def _interval(self, t_s: Array) -> NDArray[np.intp]:
+        return np.clip(np.searchsorted(self.times_s, t_s, side="right"), 1, len(self.times_s) - 1)

@@ -48,11 +48,16 @@ class GaussianProcess:
         self._white = np.empty(0)
         self._cached = np.empty((0, len(self.watched)))
 
-    def append(self, point: Array, value: float, noise_var: float) -> None:
-        """Learn from a measurement of the latent value at one point, (d,), with Gaussian noise of known variance."""
-        self.append_sum(point[None, :], np.ones(1), value, noise_var)
+    def append(self, point: Array, value: float, noise_var: float, least_nats: float = 0.0) -> bool:
+        """Learn from a measurement of the latent value at one point, (d,), with Gaussian noise of known variance.
 
-    def append_sum(self, points: Array, weights: Array, value: float, noise_var: float) -> None:
+        Returns False, and learns nothing, where the measurement tells less than ``least_nats`` about what it measures.
+        """
+        return self.append_sum(point[None, :], np.ones(1), value, noise_var, least_nats)
+
+    def append_sum(
+        self, points: Array, weights: Array, value: float, noise_var: float, least_nats: float = 0.0
+    ) -> bool:
         """Learn from a measurement of sum_i weights_i f(points_i), (k, d) and (k,), with noise of known variance.
 
         Raises:
@@ -65,7 +70,11 @@ class GaussianProcess:
         with_old = self._functional(self.kernel(self._points, points) @ weights)
         own = float(weights @ self.kernel(points, points) @ weights)
         row = self._whiten(with_old)
-        pivot = math.sqrt(max(own + noise_var - float(row @ row), LEAST_VARIANCE_SHARE * (own + noise_var)))
+        pivot2 = max(own + noise_var - float(row @ row), LEAST_VARIANCE_SHARE * (own + noise_var))
+        # 0.5 ln(variance of the measurement / of its noise) is the information it carries, in nats.
+        if least_nats and math.log(pivot2) - math.log(max(noise_var, 1e-300)) < 2.0 * least_nats:
+            return False
+        pivot = math.sqrt(pivot2)
         self._lower[n, :n], self._lower[n, n] = row, pivot
         self._white[n] = (value - row @ self._white[:n]) / pivot
         on_watched = (weights @ self.kernel(points, self.watched) - row @ self._cached[:n]) / pivot
@@ -76,6 +85,7 @@ class GaussianProcess:
         self._points = np.concatenate([self._points, points])
         self._weights = np.concatenate([self._weights, weights])
         self.n = n + 1
+        return True
 
     def block(self, points: Array) -> Block:
         """Return the joint posterior of points (c, d) and their covariance with the watched points."""

@@ -32,6 +32,7 @@ class Grid:
         along = (np.arange(self.cells) + 0.5) * self.cell_nm - self.extent_nm / 2
         # (N, 2) nm, row by row.
         self.centres: Array = np.stack(np.meshgrid(along, along), axis=-1).reshape(-1, 2)
+        self._squares: dict[int, tuple[NDArray[np.intp], list[Point]]] = {}
         self.places: list[Point] = [(float(x), float(y)) for x, y in self.centres]
 
     def shares(self, box: Box) -> Array:
@@ -52,6 +53,11 @@ class Grid:
 
     def squares(self, k: int) -> tuple[NDArray[np.intp], list[Point]]:
         """All squares of k x k whole cells: their cells (M, k*k) and their centres in nm."""
+        if k not in self._squares:
+            self._squares[k] = self._all_squares(k)
+        return self._squares[k]
+
+    def _all_squares(self, k: int) -> tuple[NDArray[np.intp], list[Point]]:
         numbers = np.arange(self.cells**2).reshape(self.cells, self.cells)
         members, centres = [], []
         for row in range(self.cells - k + 1):

@@ -72,27 +72,39 @@ class SpaceTimeKernel:
 
 
 @dataclass(frozen=True)
-class SmoothKernel:
-    """Covariance of something smooth over the specimen that wanders slowly: the height of a window, as defocus.
+class SurfaceKernel:
+    """Covariance of a surface that is a paraboloid but for a little, and wanders: a bulging window, seen as defocus.
 
-    A point is a row (x_nm, y_nm, t_s). The value is the sum of a constant (``offset_sd``), a smooth surface
-    (``surface_sd``, squared exponential with ``length_nm``) and a wander that is the same everywhere (a Wiener
-    process of ``wander_sd`` after ``wander_s`` seconds, zero at time zero).
+    A point is a row (x_nm, y_nm, t_s). The value is a polynomial of second order in x / reach_nm and y / reach_nm with
+    independent coefficients (``offset_sd``, ``tilt_sd``, ``bulge_sd`` by order), a smooth rest (``rest_sd``, squared
+    exponential with ``rest_length_nm``) and a wander that is the same everywhere (a Wiener process, ``wander_sd`` after
+    ``wander_s`` seconds).
     """
 
+    reach_nm: float
     offset_sd: float
-    surface_sd: float
-    length_nm: float
+    tilt_sd: float
+    bulge_sd: float
+    rest_sd: float
+    rest_length_nm: float
     wander_sd: float
     wander_s: float
 
     def __call__(self, a: Array, b: Array) -> Array:
         """Return the prior covariance, (N, 3) and (M, 3) -> (N, M)."""
         squared = (a[:, None, X] - b[None, :, X]) ** 2 + (a[:, None, Y] - b[None, :, Y]) ** 2
-        surface = self.surface_sd**2 * np.exp(-0.5 * squared / self.length_nm**2)
+        rest = self.rest_sd**2 * np.exp(-0.5 * squared / self.rest_length_nm**2)
         wander = self.wander_sd**2 * np.minimum(a[:, None, T], b[None, :, T]) / self.wander_s
-        return np.asarray(self.offset_sd**2 + surface + wander)
+        return np.asarray(self._features(a) @ self._features(b).T + rest + wander)
 
     def variance(self, a: Array) -> Array:
         """Return the prior variance, (N,)."""
-        return np.asarray(self.offset_sd**2 + self.surface_sd**2 + self.wander_sd**2 * a[:, T] / self.wander_s)
+        features = self._features(a)
+        rest = self.rest_sd**2 + self.wander_sd**2 * a[:, T] / self.wander_s
+        return np.asarray(np.einsum("nk,nk->n", features, features) + rest)
+
+    def _features(self, a: Array) -> Array:
+        x, y = a[:, X] / self.reach_nm, a[:, Y] / self.reach_nm
+        tilt, bulge = self.tilt_sd, self.bulge_sd
+        constant = np.full(len(a), self.offset_sd)
+        return np.stack([constant, tilt * x, tilt * y, bulge * x**2, bulge * x * y, bulge * y**2], axis=1)

@@ -17,7 +17,6 @@ from hardware_bridge.messages import Command
 from policies.bayes import analyst
 from policies.bayes.belief import Belief
 from policies.bayes.gp import Block
-from policies.bayes.grid import Box
 from policies.bayes.kernel import Array
 from policies.bayes.worth import Outcome, Worth, outcome
 from policies.book import Price, with_current
@@ -37,10 +36,9 @@ class Candidate:
 
     command: Command
     price: Price
-    centre_nm: Point
     cells: NDArray[np.intp]
     information: float
-    spend: float
+    information_sd: float
 
 
 @dataclass
@@ -57,6 +55,7 @@ class Now:
     blocks: dict[str, Block] = field(default_factory=dict)
     expected: dict[str, Array] = field(default_factory=dict)
     doubt: dict[str, Array] = field(default_factory=dict)
+    ages_s: dict[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         belief = self.belief
@@ -64,7 +63,8 @@ class Now:
         exposure = belief.exposure.seconds
         for name, process in belief.fields.items():
             self.blocks[name] = process.block(self.t_s, exposure)
-            self.expected[name] = process.expected(self.t_s, exposure, self.blocks[name])
+            self.ages_s[name] = process.ages(self.t_s, exposure)
+            self.expected[name] = np.maximum(process.expected(self.t_s, exposure) + self.blocks[name].mean, 0.0)
             self.doubt[name] = belief.labels.variances(name)
         _, self.focus_var_nm2 = belief.focus.over(belief.grid.places, self.situation.state.clock_s)
 
@@ -84,9 +84,13 @@ class Now:
             self.belief.settings.analyst,
         )
         return [
-            outcome(process, self.blocks[name], cells, noise_factor * noise.of(name)[cells], self.t_s)
+            outcome(process, self.blocks[name], cells, noise_factor * noise.of(name)[cells], self.ages_s[name])
             for name, process in self.belief.fields.items()
         ]
+
+    def image(self, command: Command) -> analyst.Image:
+        """What an image command would give in every cell, with focus as it is known now."""
+        return self.belief.image(command, self.focus_var_nm2)
 
     def command(self, point_nm: Point, view: View, C10_offset_nm: float = 0.0) -> Command:
         """The command that looks at a point in focus (or so far off), at a current of 1 pA."""
@@ -106,36 +110,48 @@ class Now:
         price = book.price(command, self.situation)
         return None if price is None else (command, price)
 
-    def share_of_rest(self, price: Price) -> float:
-        """What a price takes of the time and electrons that are left, as one number: the sum of both shares."""
-        situation = self.situation
-        return price.time_s / situation.time_left_s + price.electrons / max(situation.electrons_left, 1.0)
 
+def candidates(now: Now, k: int, judge: Judge) -> list[Candidate]:
+    """The best images of k x k cells at every rate of spending, with what they would tell.
 
-def candidates(now: Now, k: int, spend: float, judge: Judge) -> list[Candidate]:
-    """The best images of k x k cells at one rate of spending, with what they would tell.
-
-    The current hardly depends on the place (only the time of the move does), so it is worked out at the present place
-    for the information and exactly for those that are offered.
+    All squares are weighed at the even rate; the best of them, apart from each other, at the others too. The current
+    hardly depends on the place (only the time of the move does), so a typical one serves to weigh them.
     """
-    belief, imaging = now.belief, now.belief.settings.imaging
-    if k > belief.grid.cells:
+    grid, imaging = now.belief.grid, now.belief.settings.imaging
+    view = View(fov_nm=k * grid.cell_nm, pixels=imaging.pixels, dwell_s=imaging.dwell_s)
+    typical = typical_command(now, view, 1.0)
+    if k > grid.cells or typical is None:
         return []
-    cells, centres = belief.grid.squares(k)
-    view = View(fov_nm=k * belief.grid.cell_nm, pixels=imaging.pixels, dwell_s=imaging.dwell_s)
+    cells, centres = grid.squares(k)
+    information = judge(now, cells, typical, now.information(cells, now.image(typical)))
+    best: list[int] = []
+    for i in np.argsort(-information, kind="stable"):
+        if len(best) == imaging.offered or information[i] <= 0.0:
+            break
+        if not any(overlap(centres[i], centres[j], view.fov_nm) for j in best):
+            best.append(int(i))
+    found = []
+    for spend in imaging.spends if best else ():
+        found += _at_spend(now, view, spend, (cells[best], [centres[i] for i in best]), judge)
+    return found
+
+
+def _at_spend(
+    now: Now, view: View, spend: float, squares: tuple[NDArray[np.intp], list[Point]], judge: Judge
+) -> list[Candidate]:
+    cells, centres = squares
     typical = typical_command(now, view, spend)
     if typical is None:
         return []
-    information = judge(now, cells, typical, now.information(cells, belief.image(typical, now.focus_var_nm2)))
-    found: list[Candidate] = []
-    for i in np.argsort(-information, kind="stable"):
-        if len(found) == imaging.offered or information[i] <= 0.0:
-            break
-        if any(overlap(centres[i], c.centre_nm, view.fov_nm) for c in found):
-            continue
-        priced = now.priced(now.command(centres[i], view), spend)
+    image = now.image(typical)
+    information = judge(now, cells, typical, now.information(cells, image))
+    # The noise of an image is taken to be known within a factor of two.
+    sds = np.abs(now.information(cells, image) - now.information(cells, image, 2.0))
+    found = []
+    for i, centre in enumerate(centres):
+        priced = now.priced(now.command(centre, view), spend)
         if priced is not None:
-            found.append(Candidate(*priced, centres[i], cells[i], float(information[i]), spend))
+            found.append(Candidate(*priced, cells[i], float(information[i]), float(sds[i])))
     return found
 
 
@@ -151,18 +167,3 @@ def typical_command(now: Now, view: View, spend: float) -> Command | None:
 def overlap(a: Point, b: Point, fov_nm: float) -> bool:
     """Whether two fields of one width share more than half of their width in both directions."""
     return abs(a[0] - b[0]) < fov_nm / 2 and abs(a[1] - b[1]) < fov_nm / 2
-
-
-def box_of(command: Command, centre_nm: Point) -> Box:
-    """The field of a command centred at a point."""
-    acquire = command.acquire
-    assert acquire is not None
-    height_nm = acquire.fov_nm * acquire.pixels_y / acquire.pixels_x
-    return Box(centre_nm[0], centre_nm[1], acquire.fov_nm, height_nm)
-
-
-def spread(now: Now, candidate: Candidate) -> float:
-    """Sd of the predicted information: the noise of an image is taken to be known within a factor of two."""
-    image = now.belief.image(candidate.command, now.focus_var_nm2)
-    cells = candidate.cells[None, :]
-    return abs(float(now.information(cells, image, 0.5)[0] - now.information(cells, image, 2.0)[0])) / 2

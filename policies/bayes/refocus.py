@@ -7,12 +7,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hardware_bridge.cost import predict
 from hardware_bridge.geometry import Point
 from hardware_bridge.messages import Command
+from policies.bayes.kernel import Array
 from policies.bayes.looks import Now, typical_command
 from policies.book import Price
 from policies.commands import View
 from policies.interface import Proposal
+
+# Where perfect focus would add less than this share to what images tell, none is offered.
+LEAST_SHARE = 0.02
 
 
 class Refocus:
@@ -35,26 +40,32 @@ class Refocus:
             offset_nm = settings.offset_nm
             places = _doubtful(belief, settings.places)
         proposals = []
+        blurred = self._information(belief, typical, belief.focus_var_nm2)
+        ideal = self._information(belief, typical, np.zeros_like(belief.focus_var_nm2))
+        if float(np.max(ideal - blurred)) < LEAST_SHARE * float(np.max(ideal)):
+            return []
         for place in places:
             priced = belief.priced(belief.command(place, view, offset_nm), 1.0)
-            gain = self._gain(belief, place, typical)
+            gain = self._gain(belief, place, typical, blurred)
             if priced is not None and gain > 0.0:
                 # The first image is worth half of what both together cost.
                 worth = gain if begun is not None else gain / 2
                 proposals.append(self._proposal(belief, priced, worth, place, offset_nm))
         return proposals
 
-    def _gain(self, now: Now, place: Point, typical: Command) -> float:
+    def _information(self, now: Now, typical: Command, focus_var_nm2: Array) -> Array:
+        """What images all over the specimen tell, (c,), where focus is known so well."""
+        cells, _ = now.belief.grid.squares(min(2, now.belief.grid.cells))
+        return now.information(cells, now.belief.image(typical, focus_var_nm2))
+
+    def _gain(self, now: Now, place: Point, typical: Command, blurred: Array) -> float:
         """What the next images together gain if focus were measured at a place, in units of the score."""
-        belief = now.belief
-        cells, _ = belief.grid.squares(min(2, belief.grid.cells))
+        belief, settings = now.belief, now.belief.settings.refocus
         clock_s = now.situation.state.clock_s
-        after = belief.focus.after(place, belief.grid.places, clock_s, belief.settings.refocus.pair_sd_nm)
-        blurred = now.information(cells, belief.image(typical, now.focus_var_nm2))
-        sharp = now.information(cells, belief.image(typical, after))
-        price = now.belief.book.price(typical, now.situation)
-        images = 1.0 / now.share_of_rest(price) * 2.0 if price is not None else 0.0
-        horizon = min(belief.settings.refocus.horizon_images, images)
+        after = belief.focus.after(place, belief.grid.places, clock_s, settings.pair_sd_nm)
+        sharp = self._information(now, typical, after)
+        time_s = predict(typical, now.situation.state, belief.setup.capabilities).time_s
+        horizon = min(settings.horizon_images, now.situation.time_left_s / time_s)
         # The images that follow go where most is to be learned.
         best = np.argsort(-sharp, kind="stable")[: max(1, round(horizon))]
         return float(np.sum((sharp - blurred)[best]))

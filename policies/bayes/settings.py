@@ -23,8 +23,8 @@ class AnalystSettings(Word, frozen=True, kw_only=True):
 class BeamSettings(Word, frozen=True, kw_only=True):
     """How the beam drives the specimen: radical level per dose rate, and how far radicals reach."""
 
-    level_per_e_per_A2_s: NotNegative = 1.0
-    halo_nm: Positive = 200.0
+    level_per_e_per_A2_s: NotNegative = 20.0
+    halo_nm: Positive = 120.0
 
 
 class ImagingSettings(Word, frozen=True, kw_only=True):
@@ -34,7 +34,7 @@ class ImagingSettings(Word, frozen=True, kw_only=True):
     """
 
     survey_cells: tuple[Size, ...] = (2, 3)
-    tracking_cells: tuple[Size, ...] = (1, 2)
+    tracking_cells: tuple[Size, ...] = (1,)
     pixels: Size = 256
     dwell_s: Positive = 20e-6
     spends: tuple[Positive, ...] = (0.5, 1.0, 2.0)
@@ -47,7 +47,7 @@ class RefocusSettings(Word, frozen=True, kw_only=True):
     offset_nm: Positive = 200.0
     pair_sd_nm: Positive = 30.0
     horizon_images: Positive = 10.0
-    places: Size = 4
+    places: Size = 3
 
 
 class SpectrumSettings(Word, frozen=True, kw_only=True):
@@ -63,14 +63,30 @@ class FitSettings(Word, frozen=True, kw_only=True):
     """When hyperparameters are fitted: started after every ``every`` turns, joined ``turns`` later; 0 never."""
 
     every: Count = 40
-    turns: Size = 10
+    turns: Size = 20
     most_measurements: Size = 150
+
+
+class RateShare(Word, frozen=True, kw_only=True):
+    """How much of what all places have in common the growth rate explains, field by field.
+
+    Radii follow the rate, areas follow rate and nucleation, counts follow nucleation.
+    """
+
+    covered_fraction: Fraction = 0.5
+    count: Fraction = 0.0
+    mean_radius_nm: Fraction = 0.9
+
+    def of(self, name: str) -> float:
+        """The share of the field of this name."""
+        return float(getattr(self, name))
 
 
 class BayesSettings(Word, frozen=True, kw_only=True):
     """All settings of the Bayesian policy.
 
-    ``rate_share`` is how much of what all places have in common the growth rate explains, where the card does not say.
+    A measurement that tells less than ``least_nats`` about its own cell is not kept, which bounds the cost of a long
+    run.
     """
 
     imaging: ImagingSettings = ImagingSettings()
@@ -80,4 +96,5 @@ class BayesSettings(Word, frozen=True, kw_only=True):
     spectrum: SpectrumSettings = SpectrumSettings()
     fit: FitSettings = FitSettings()
     focus: FocusSettings = FocusSettings()
-    rate_share: Fraction = 0.5
+    rate_share: RateShare = RateShare()
+    least_nats: NotNegative = 0.03

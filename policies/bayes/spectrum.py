@@ -13,6 +13,8 @@ from policies.bayes.looks import Now
 from policies.bayes.worth import SQRT_PI
 from policies.interface import Proposal
 
+WEIGHED = 4
+
 
 class Spectrum:
     """Offers spectra of doubtful features; what is known of one stays true at all times."""
@@ -25,10 +27,12 @@ class Spectrum:
         if settings.view.mode not in belief.belief.setup.capabilities.modes:
             return []
         labels = belief.belief.labels
+        doubtful = [t for t in labels.features if labels.attempts.get(t, 0) < settings.attempts]
+        # Weighing all would take long where there are many; large and doubtful ones matter.
+        doubtful.sort(key=lambda t: (-labels.variance("covered_fraction", labels.features[t]), t))
         open_cases = [
-            (self._gain(belief, particle), track, particle)
-            for track, particle in labels.features.items()
-            if labels.attempts.get(track, 0) < settings.attempts and 0.0 < particle.real < 1.0
+            (self._gain(belief, labels.features[track]), track, labels.features[track])
+            for track in doubtful[: WEIGHED * settings.offered]
         ]
         proposals: list[Proposal] = []
         for gain, _, particle in sorted(open_cases, key=lambda case: (-case[0], case[1])):

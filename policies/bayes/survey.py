@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware_bridge.messages import Command
+from policies.bayes.harm import harm
 from policies.bayes.kernel import Array
-from policies.bayes.looks import Candidate, Now, candidates, spread
+from policies.bayes.looks import Candidate, Now, candidates
 from policies.interface import Proposal
 
 
@@ -22,10 +23,9 @@ class Survey:
         """Return wide images with what they would tell."""
         imaging = belief.belief.settings.imaging
         return [
-            offered(belief, found, self.name, self._reason(belief, found))
+            offered(found, self.name, self._reason(belief, found))
             for k in imaging.survey_cells
-            for spend in imaging.spends
-            for found in candidates(belief, k, spend, as_it_is)
+            for found in candidates(belief, k, less_harm)
         ]
 
     def _reason(self, now: Now, found: Candidate) -> str:
@@ -36,17 +36,17 @@ class Survey:
         return f"A wide field last seen {age_s:.0f} s ago"
 
 
-def as_it_is(now: Now, cells: NDArray[np.intp], command: Command, information: Array) -> Array:
-    """Take the information as it is."""
-    return information
+def less_harm(now: Now, cells: NDArray[np.intp], command: Command, information: Array) -> Array:
+    """Information of squares of cells less what the beam spoils."""
+    return information - harm(now, cells, command)
 
 
-def offered(now: Now, found: Candidate, proposer: str, reason: str) -> Proposal:
+def offered(found: Candidate, proposer: str, reason: str) -> Proposal:
     """A candidate as a proposal."""
     return Proposal(
         command=found.command,
         information=found.information,
-        information_sd=spread(now, found),
+        information_sd=found.information_sd,
         electrons=found.price.electrons,
         time_s=found.price.time_s,
         reason=reason,

@@ -7,14 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware_bridge.cost import ELECTRONS_PER_PA_S, frame_s
 from hardware_bridge.messages import Command
-from policies.bayes.fields import COUPLING, GLOBALS
-from policies.bayes.grid import Box
+from policies.bayes.harm import harm
 from policies.bayes.kernel import Array
 from policies.bayes.looks import Candidate, Now, candidates
 from policies.bayes.survey import offered
-from policies.bayes.worth import SQRT_PI
 from policies.interface import Proposal
 
 
@@ -27,10 +24,9 @@ class Tracking:
         """Return close images of known cells with what they would tell, less the harm they do."""
         imaging = belief.belief.settings.imaging
         return [
-            offered(belief, found, self.name, self._reason(belief, found))
+            offered(found, self.name, self._reason(belief, found))
             for k in imaging.tracking_cells
-            for spend in imaging.spends
-            for found in candidates(belief, k, spend, known_less_harm)
+            for found in candidates(belief, k, known)
         ]
 
     def _reason(self, now: Now, found: Candidate) -> str:
@@ -39,32 +35,7 @@ class Tracking:
         return f"Follow the growth of about {count:.0f} particles last seen {age_s:.0f} s ago"
 
 
-def known_less_harm(now: Now, cells: NDArray[np.intp], command: Command, information: Array) -> Array:
+def known(now: Now, cells: NDArray[np.intp], command: Command, information: Array) -> Array:
     """Information of squares whose cells were all seen before, less what the beam spoils; others are worth nothing."""
-    known = ~np.isinf(now.belief.visited_s[cells]).any(axis=1)
-    return np.where(known, information - harm(now, cells, command), 0.0)
-
-
-def harm(now: Now, cells: NDArray[np.intp], command: Command) -> Array:
-    """What exposing squares of cells (c, k) costs later, (c,), in units of the score: an upper bound.
-
-    Truth is the specimen that no beam has touched. The exposure makes a cell older by coupling * exposure; as far as
-    the coupling is not known, that is an error of pace * sd(coupling) * exposure in all that is asked of the cell
-    later.
-    """
-    belief = now.belief
-    acquire = command.acquire
-    assert acquire is not None
-    on_s = acquire.max_frames * frame_s(acquire, belief.setup.capabilities)
-    electrons = (command.set.optics.beam_current_pA or 0.0) * on_s * ELECTRONS_PER_PA_S
-    added_s = float(np.max(belief.exposure.of(Box(0.0, 0.0, acquire.fov_nm, acquire.fov_nm), electrons)))
-    total = np.zeros(len(cells))
-    for field in belief.fields.values():
-        values = field.process.var[: -len(GLOBALS)].reshape(-1, len(belief.grid.centres))
-        coupling_sd = field.coupling_sd * float(np.sqrt(field.process.var[COUPLING - len(GLOBALS)]))
-        for var, t_s in zip(values, belief.setup.card.times_s, strict=True):
-            if t_s > now.t_s:
-                error = field.pace(t_s) * coupling_sd * added_s
-                rise = (np.sqrt(var + error**2) - np.sqrt(var))[cells].sum(axis=1)
-                total += field.target.weight * rise / (SQRT_PI * field.target.crps_scale)
-    return total
+    seen = ~np.isinf(now.belief.visited_s[cells]).any(axis=1)
+    return np.where(seen, information - harm(now, cells, command), 0.0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from hardware_bridge.cost import ELECTRONS_PER_PA_S, predict
+from hardware_bridge.cost import predict
 from hardware_bridge.dose import DoseLedger
 from hardware_bridge.geometry import field_centre_nm, merged
 from hardware_bridge.messages import (
@@ -29,7 +29,7 @@ from policies.interface import Policy, Proposal, Setup, Situation, Turn
 
 EXTENT_NM, CELLS, DURATION_S = 2048.0, 8, 600.0
 TIMES_S = (150.0, 300.0, 450.0, 600.0)
-BUDGET = 1e11
+BUDGET = 1e9
 
 
 def capabilities() -> Capabilities:
@@ -68,7 +68,7 @@ def limits() -> Limits:
             "stage_y_nm": Range(low=-1024.0, high=1024.0),
             "beam_shift_x_nm": Range(low=-50.0, high=50.0),
             "beam_shift_y_nm": Range(low=-50.0, high=50.0),
-            "beam_current_pA": Range(low=1.0, high=200.0),
+            "beam_current_pA": Range(low=0.01, high=200.0),
             "C10_nm": Range(low=-3000.0, high=3000.0),
             "fov_nm": Range(low=4.0, high=1024.0),
             "pixels_x": Range(low=1, high=512),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from policies.bayes.gp import GaussianProcess
-from policies.bayes.kernel import SmoothKernel, SpaceTimeKernel
+from policies.bayes.kernel import SpaceTimeKernel, SurfaceKernel
 
 TIME_S, LENGTH_NM = 120.0, 400.0
 
@@ -108,11 +108,20 @@ def test_bad_measurements_are_refused(value: float, noise: float) -> None:
     "kernel",
     [
         SpaceTimeKernel(shared_share=0.5, time_s=100.0, length_nm=300.0),
-        SmoothKernel(offset_sd=2.0, surface_sd=3.0, length_nm=500.0, wander_sd=1.0, wander_s=60.0),
+        SurfaceKernel(
+            reach_nm=1000.0,
+            offset_sd=2.0,
+            tilt_sd=1.0,
+            bulge_sd=3.0,
+            rest_sd=0.5,
+            rest_length_nm=500.0,
+            wander_sd=1.0,
+            wander_s=60.0,
+        ),
     ],
 )
-def test_kernels_are_covariances(kernel: SpaceTimeKernel | SmoothKernel) -> None:
-    columns = 3 if isinstance(kernel, SmoothKernel) else 4
+def test_kernels_are_covariances(kernel: SpaceTimeKernel | SurfaceKernel) -> None:
+    columns = 3 if isinstance(kernel, SurfaceKernel) else 4
     x = points(40, 5)[:, :columns]
     cov = kernel(x, x)
     np.testing.assert_allclose(cov, cov.T)
