@@ -1,0 +1,60 @@
+"""Particles in one image: found, fitted, found again in what is left, and kept where they are certain enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from agent.perception.background import Background, find_background
+from agent.perception.detection import Candidates, detect
+from agent.perception.fit import Blobs, Blur, Canvas, Contrast, blobs_at, fit, model
+from agent.perception.scan import Array
+
+FIRST_STEPS, SECOND_STEPS, LAST_STEPS = 4, 3, 2
+MOST = 400
+LEAST_SNR = 5.0
+# What the first pass has missed beside a large particle is small.
+SECOND_RADIUS_PX = 5.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is in one image: blobs in pixels, their significance (n,), the blur, and the background below them."""
+
+    blobs: Blobs
+    significance: Array
+    blur: Blur
+    background: Background
+
+
+def find_particles(counts: Array, blur: Blur, contrast: Contrast) -> Found:
+    """Find and fit all particles in an image of electron counts, (H, W).
+
+    ``blur`` is what is believed of the blur, pixel included; ``contrast`` what is believed of
+    ln(counts per pixel and pixel of thickness).
+    """
+    background = find_background(counts)
+    canvas = Canvas(counts, background.counts, background.relative_sd, blur, contrast)
+    first = detect(counts - background.counts, background.counts, blur.px)
+    blobs, blur = fit(canvas, _start(first), blur, FIRST_STEPS)
+    explained = model(canvas, blobs, blur)
+    rest = detect(counts - explained, explained, blur.px, SECOND_RADIUS_PX)
+    if rest.rows.size:
+        more = _start(rest)
+        blobs = Blobs(np.concatenate([blobs.values, more.values]), np.concatenate([blobs.cov, more.cov]))
+        blobs, blur = fit(canvas, blobs, blur, SECOND_STEPS)
+    kept = blobs.picked(significance(blobs, contrast) >= LEAST_SNR)
+    kept, blur = fit(canvas, kept, blur, LAST_STEPS)
+    return Found(blobs=kept, significance=significance(kept, contrast), blur=blur, background=background)
+
+
+def significance(blobs: Blobs, contrast: Contrast) -> Array:
+    """Flux in units of its standard deviation where everything else is known, (n,)."""
+    information = np.linalg.inv(blobs.cov)[:, 3, 3] if blobs.count else np.zeros(0)
+    return np.sqrt(np.maximum(information - 1.0 / contrast.sd**2, 0.0))
+
+
+def _start(found: Candidates) -> Blobs:
+    """The highest candidates, so that an image of nothing but noise or nothing but particles costs no more."""
+    return blobs_at(found.rows[:MOST], found.columns[:MOST], found.radius[:MOST], found.flux[:MOST])
