@@ -1,121 +1,217 @@
-"""Pure formulae of the electron-optical column. No state, no twin: policies and perception may use them too.
+"""Electron optics as pure formulae: wavelength, aberrations, envelopes and the STEM probe.
 
-Units nm, mrad, keV. Krivanek notation; the phase is chi and the transfer A exp(-i chi); ``defocus_nm = -C10_nm``.
+Numpy in, numpy out. Angles in rad unless a name says mrad, lengths in nm. Aberrations in Krivanek's notation
+(O. L. Krivanek, N. Dellby, A. R. Lupini, Ultramicroscopy 78 (1999) 1): with theta = x + iy the angle at the specimen,
+
+    chi = (2 pi / lambda) sum_nm |theta|^(n+1) / (n+1) C_nm cos(m (phi - phi_nm))
+
+and the wave is multiplied by A exp(-i chi). ``defocus_nm = -C10_nm``: positive defocus is underfocus. Physical constants
+are those of CODATA 2018.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
+from hardware_bridge.messages import Optics
+
 Array = NDArray[np.float64]
+Scalars = float | Array
 
 PLANCK_J_S = 6.62607015e-34
-ELECTRON_MASS_KG = 9.1093837015e-31
-CHARGE_C = 1.602176634e-19
-LIGHT_M_PER_S = 299792458.0
+ELECTRON_MASS_kg = 9.1093837015e-31
+ELEMENTARY_CHARGE_C = 1.602176634e-19
+LIGHT_m_per_s = 299792458.0
+REST_ENERGY_keV = ELECTRON_MASS_kg * LIGHT_m_per_s**2 / ELEMENTARY_CHARGE_C * 1e-3
+
+# How far beyond its geometric blur a probe is followed, in units of lambda / alpha.
+DIFFRACTION_TAIL = 16.0
+
+
+@dataclass(frozen=True)
+class Aberrations:
+    """Aberration coefficients, each one number or one per probe, shape (B,)."""
+
+    C10_nm: Scalars = 0.0
+    C12_nm: Scalars = 0.0
+    phi12_rad: Scalars = 0.0
+    C21_nm: Scalars = 0.0
+    phi21_rad: Scalars = 0.0
+    C23_nm: Scalars = 0.0
+    phi23_rad: Scalars = 0.0
+    C30_um: Scalars = 0.0
+
+
+@dataclass(frozen=True)
+class Column:
+    """What of the column shapes a probe: beam energy, convergence semi-angle, and the image of the source."""
+
+    beam_energy_keV: float
+    semi_angle_mrad: float
+    source_fwhm_nm: float = 0.0
+
+
+def aberrations_of(optics: Optics) -> Aberrations:
+    """The aberrations that an instrument reads back; what it leaves out counts as zero."""
+    return Aberrations(**{f.name: getattr(optics, f.name) or 0.0 for f in fields(Aberrations)})
 
 
 def wavelength_nm(beam_energy_keV: float) -> float:
-    """Relativistic electron wavelength in nm: h / sqrt(2 m e E (1 + e E / 2 m c^2)), CODATA 2018."""
-    energy_J = beam_energy_keV * 1e3 * CHARGE_C
-    rest_J = ELECTRON_MASS_KG * LIGHT_M_PER_S**2
-    return 1e9 * PLANCK_J_S / math.sqrt(2 * ELECTRON_MASS_KG * energy_J * (1 + energy_J / (2 * rest_J)))
+    """Relativistic wavelength of the electron: h / sqrt(2 m E (1 + E / 2 m c^2))."""
+    energy_J = beam_energy_keV * 1e3 * ELEMENTARY_CHARGE_C
+    momentum = math.sqrt(2.0 * ELECTRON_MASS_kg * energy_J * (1.0 + beam_energy_keV / (2.0 * REST_ENERGY_keV)))
+    return 1e9 * PLANCK_J_S / momentum
 
 
-def interaction_rad_per_V_nm(beam_energy_keV: float) -> float:
-    """Interaction parameter sigma = 2 pi m_rel e lambda / h^2 in rad / (V nm)."""
-    gamma = 1 + beam_energy_keV * 1e3 * CHARGE_C / (ELECTRON_MASS_KG * LIGHT_M_PER_S**2)
-    lam_m = wavelength_nm(beam_energy_keV) * 1e-9
-    return 1e-9 * 2 * math.pi * gamma * ELECTRON_MASS_KG * CHARGE_C * lam_m / PLANCK_J_S**2
+def interaction_rad_per_V_A(beam_energy_keV: float) -> float:
+    """Interaction parameter sigma = 2 pi m lambda e / h^2 with the relativistic mass, in rad / (V A)."""
+    mass_kg = ELECTRON_MASS_kg * (1.0 + beam_energy_keV / REST_ENERGY_keV)
+    wavelength_m = 1e-9 * wavelength_nm(beam_energy_keV)
+    return 1e-10 * 2.0 * math.pi * mass_kg * ELEMENTARY_CHARGE_C * wavelength_m / PLANCK_J_S**2
 
 
-def beta_squared(beam_energy_keV: float) -> float:
-    """(v/c)^2 of the beam."""
-    gamma = 1 + beam_energy_keV * 1e3 * CHARGE_C / (ELECTRON_MASS_KG * LIGHT_M_PER_S**2)
-    return 1 - 1 / gamma**2
+def chi_rad(x_rad: Array, y_rad: Array, aberrations: Aberrations, beam_energy_keV: float) -> Array:
+    """Aberration phase in rad at angles of any shape (...); shape (B, ...) if a coefficient is given per probe."""
+    extra = (np.newaxis,) * np.ndim(x_rad)
+
+    def pair(size: Scalars, angle: Scalars, m: int) -> tuple[Array, Array]:
+        size, angle = np.asarray(size), np.asarray(angle)
+        return (size * np.cos(m * angle))[(..., *extra)], (size * np.sin(m * angle))[(..., *extra)]
+
+    def single(size: Scalars) -> Array:
+        return np.asarray(size, dtype=np.float64)[(..., *extra)]
+
+    x2, y2 = x_rad**2, y_rad**2
+    r2 = x2 + y2
+    C12a, C12b = pair(aberrations.C12_nm, aberrations.phi12_rad, 2)
+    C21a, C21b = pair(aberrations.C21_nm, aberrations.phi21_rad, 1)
+    C23a, C23b = pair(aberrations.C23_nm, aberrations.phi23_rad, 3)
+    path_nm = (
+        single(aberrations.C10_nm) * r2 / 2
+        + (C12a * (x2 - y2) / 2 + C12b * x_rad * y_rad)
+        + (C21a * x_rad + C21b * y_rad) * r2 / 3
+        + (C23a * x_rad * (x2 - 3 * y2) + C23b * y_rad * (3 * x2 - y2)) / 3
+        + 1e3 * single(aberrations.C30_um) * r2**2 / 4
+    )
+    return np.asarray(2.0 * math.pi / wavelength_nm(beam_energy_keV) * path_nm)
 
 
-def chi_rad(alpha_x_rad: Array, alpha_y_rad: Array, wavelength: float, aberrations: Mapping[str, float]) -> Array:
-    """Aberration phase (rad) at angles (rad), Krivanek et al. 1999.
-
-    chi = 2 pi / lambda sum C_nm alpha^(n+1) cos(m (phi - phi_nm)) / (n + 1), for C10, C12, C21, C23 (nm) and C30 (um);
-    missing entries are zero. ``wavelength`` in nm. With m phi_nm folded in as in abTEM: C_a = C cos(m phi_nm).
-    """
-    alpha2 = alpha_x_rad**2 + alpha_y_rad**2
-    alpha = np.sqrt(alpha2)
-    phi = np.arctan2(alpha_y_rad, alpha_x_rad)
-    c = aberrations.get
-    total = c("C10_nm", 0.0) * alpha2 / 2
-    total = total + c("C12_nm", 0.0) * alpha2 / 2 * np.cos(2 * (phi - c("phi12_rad", 0.0)))
-    total = total + c("C21_nm", 0.0) * alpha**3 / 3 * np.cos(phi - c("phi21_rad", 0.0))
-    total = total + c("C23_nm", 0.0) * alpha**3 / 3 * np.cos(3 * (phi - c("phi23_rad", 0.0)))
-    total = total + 1e3 * c("C30_um", 0.0) * alpha2**2 / 4
-    result: Array = 2 * math.pi / wavelength * total
-    return result
+def transfer(x_rad: Array, y_rad: Array, aberrations: Aberrations, column: Column) -> NDArray[np.complex128]:
+    """Complex transfer function A exp(-i chi) with a sharp aperture; shapes as in ``chi_rad``."""
+    inside = x_rad**2 + y_rad**2 <= (1e-3 * column.semi_angle_mrad) ** 2
+    phase = chi_rad(x_rad, y_rad, aberrations, column.beam_energy_keV)
+    return np.asarray(inside * np.exp(-1j * phase))
 
 
-def transfer(
-    shape: tuple[int, int],
-    pixel_nm: float,
-    beam_energy_keV: float,
-    semi_angle_mrad: float,
-    aberrations: Mapping[str, float],
-) -> NDArray[np.complex128]:
-    """Coherent transfer A exp(-i chi) on the unshifted FFT grid of an image (H, W) with square pixels."""
-    lam = wavelength_nm(beam_energy_keV)
-    ay = lam * np.fft.fftfreq(shape[0], pixel_nm)[:, None]
-    ax = lam * np.fft.fftfreq(shape[1], pixel_nm)[None, :]
-    inside = ax**2 + ay**2 <= (1e-3 * semi_angle_mrad) ** 2
-    phase = chi_rad(np.broadcast_to(ax, shape), np.broadcast_to(ay, shape), lam, aberrations)
-    return np.where(inside, np.exp(-1j * phase), 0)
+def temporal_envelope(angle_rad: Array, focal_spread_nm: float, beam_energy_keV: float) -> Array:
+    """Damping by a spread of focus: exp(-(pi Delta theta^2 / 2 lambda)^2), Delta the 1/e half-width of the spread."""
+    return np.asarray(np.exp(-((math.pi * focal_spread_nm * angle_rad**2 / (2 * wavelength_nm(beam_energy_keV))) ** 2)))
 
 
-def probe(
-    shape: tuple[int, int],
-    pixel_nm: float,
-    beam_energy_keV: float,
-    semi_angle_mrad: float,
-    aberrations: Mapping[str, float],
+def spatial_envelope(
+    angle_rad: Array, aberrations: Aberrations, source_angle_mrad: float, beam_energy_keV: float
 ) -> Array:
-    """Probe intensity (H, W) of unit sum, centred on pixel (0, 0) of the FFT grid: |F^-1 A exp(-i chi)|^2."""
-    wave = np.fft.ifft2(transfer(shape, pixel_nm, beam_energy_keV, semi_angle_mrad, aberrations))
-    intensity: Array = np.abs(wave) ** 2
-    return intensity / intensity.sum()
+    """Damping by the angular size of the source, of C10 and C30 alone: exp(-(pi beta / lambda)^2 (C30 t^3 + C10 t)^2).
+
+    ``source_angle_mrad`` is beta, the 1/e half-angle of the source (not a standard deviation).
+    """
+    slope_nm = np.asarray(aberrations.C10_nm) * angle_rad + 1e3 * np.asarray(aberrations.C30_um) * angle_rad**3
+    return np.asarray(np.exp(-((math.pi * 1e-3 * source_angle_mrad / wavelength_nm(beam_energy_keV) * slope_nm) ** 2)))
 
 
-def probe_spread_nm(semi_angle_mrad: float, C10_nm: float) -> float:
-    """Geometric radius of a defocused probe, nm: semi-angle x |C10|."""
-    return 1e-3 * semi_angle_mrad * abs(C10_nm)
+def focal_spread_nm(Cc_mm: float, energy_spread_eV: float, beam_energy_keV: float) -> float:
+    """Focal spread of an energy spread, both in the same sense (1/e, sigma or FWHM): Cc dE/E, relativistic.
+
+    The factor (1 + E / m c^2) / (1 + E / 2 m c^2) is 1.16 at 200 kV (L. Reimer and H. Kohl, Transmission Electron
+    Microscopy, 5th edition, chapter 2).
+    """
+    ratio = beam_energy_keV / REST_ENERGY_keV
+    return 1e6 * Cc_mm * energy_spread_eV / (1e3 * beam_energy_keV) * (1 + ratio) / (1 + ratio / 2)
 
 
 def depth_of_focus_nm(beam_energy_keV: float, semi_angle_mrad: float) -> float:
-    """Depth of focus of a STEM probe, nm: 1.77 lambda / alpha^2 (Nellist, in Pennycook & Nellist 2011)."""
+    """Full width of the intensity on the axis along z of a probe without aberrations: 1.77 lambda / alpha^2.
+
+    Between the half-maxima of sinc^2(C10 alpha^2 / 4 lambda), after M. Born and E. Wolf, Principles of Optics, 8.8.
+    """
     return 1.77 * wavelength_nm(beam_energy_keV) / (1e-3 * semi_angle_mrad) ** 2
 
 
-def incoherent_transfer(
-    shape: tuple[int, int],
-    pixel_nm: float,
-    beam: tuple[float, float],
-    aberrations: Mapping[str, float],
-    source_nm: float,
-) -> NDArray[np.complex128]:
-    """Transfer of an incoherent image on the FFT grid: F(probe) x Gaussian source of standard deviation ``source_nm``.
+def blur_extent_nm(aberrations: Aberrations, column: Column) -> float:
+    """Diameter in nm that holds the whole probe (the largest of a batch): rays at the aperture's edge, plus tails."""
+    angle = 1e-3 * column.semi_angle_mrad
 
-    ``beam`` is (beam energy in keV, convergence semi-angle in mrad). The probe is computed on a grid fine enough to
-    hold its aperture twice, and as wide as the image, so that coarse pixels do not alias it.
+    def largest(size: Scalars) -> float:
+        return float(np.max(np.abs(size)))
+
+    slope = (
+        (largest(aberrations.C10_nm) + largest(aberrations.C12_nm)) * angle
+        + (largest(aberrations.C21_nm) + largest(aberrations.C23_nm)) * angle**2
+        + 1e3 * largest(aberrations.C30_um) * angle**3
+    )
+    tail = DIFFRACTION_TAIL * wavelength_nm(column.beam_energy_keV) / angle
+    return 2.0 * slope + tail + 3.0 * column.source_fwhm_nm
+
+
+def finest_pixel_nm(column: Column) -> float:
+    """Largest pixel in nm that samples the intensity of a probe without aliasing: lambda / 4 alpha."""
+    return wavelength_nm(column.beam_energy_keV) / (4e-3 * column.semi_angle_mrad)
+
+
+def probe_intensity(size: int, pixel_nm: float, aberrations: Aberrations, column: Column) -> Array:
+    """Probe intensity |F^-1 A exp(-i chi)|^2 convolved with the Gaussian source, (size, size) or (B, size, size).
+
+    The sum is 1 and the axis of the column is at [0, 0] (the order of an FFT). The grid must be at least as fine as
+    ``finest_pixel_nm`` and as wide as ``blur_extent_nm``, or the probe is cut or wraps around.
     """
-    energy, angle = beam
-    finest_nm = wavelength_nm(energy) / (1e-3 * angle) / 4
-    factor = max(1, math.ceil(pixel_nm / finest_nm))
-    fine = (shape[0] * factor, shape[1] * factor)
-    spectrum = np.fft.fft2(probe(fine, pixel_nm / factor, energy, angle, aberrations))
-    rows, columns = (np.round(np.fft.fftfreq(n) * n).astype(int) for n in shape)
-    qy, qx = np.fft.fftfreq(shape[0], pixel_nm)[:, None], np.fft.fftfreq(shape[1], pixel_nm)[None, :]
-    source = np.exp(-2 * (math.pi * source_nm) ** 2 * (qx**2 + qy**2))
-    result: NDArray[np.complex128] = spectrum[np.ix_(rows % fine[0], columns % fine[1])] * source
-    return result
+    wavelength = wavelength_nm(column.beam_energy_keV)
+    frequency = np.fft.fftfreq(size, pixel_nm)
+    x, y = np.meshgrid(wavelength * frequency, wavelength * frequency)
+    inside = np.nonzero(x**2 + y**2 <= (1e-3 * column.semi_angle_mrad) ** 2)
+    # Only a fifth of the grid lies in the aperture: the phase is worth computing there alone.
+    phase = chi_rad(x[inside], y[inside], aberrations, column.beam_energy_keV)
+    pupil = np.zeros((*phase.shape[:-1], size, size), dtype=np.complex128)
+    pupil[..., inside[0], inside[1]] = np.exp(-1j * phase)
+    intensity = np.abs(scipy.fft.ifft2(pupil)) ** 2
+    if column.source_fwhm_nm > 0.0:
+        sigma = column.source_fwhm_nm / math.sqrt(8 * math.log(2))
+        damping = np.exp(-2 * (math.pi * sigma * frequency) ** 2)
+        half = damping[: size // 2 + 1]
+        intensity = scipy.fft.irfft2(scipy.fft.rfft2(intensity) * damping[:, None] * half, s=(size, size))
+    return np.asarray(intensity / intensity.sum(axis=(-2, -1), keepdims=True))
+
+
+def probe_kernel(pixel_nm: float, aberrations: Aberrations, column: Column) -> Array:
+    """The probe as a convolution kernel on an image's pixels: (K, K) or (B, K, K), K odd, centred, sum 1.
+
+    The probe is formed on a grid fine enough for its aperture and then limited to the band of the image, so that a
+    convolution with it is exact however coarse the pixels are; a probe much smaller than a pixel gives a delta.
+    """
+    fine = scipy.fft.next_fast_len(max(1, math.ceil(pixel_nm / finest_pixel_nm(column))))
+    pixels = math.ceil(blur_extent_nm(aberrations, column) / pixel_nm) | 1
+    while scipy.fft.next_fast_len(pixels) != pixels:
+        pixels += 2
+    size = pixels * fine
+    intensity = probe_intensity(size, pixel_nm / fine, aberrations, column)
+    spectrum = scipy.fft.fftshift(scipy.fft.fft2(intensity), axes=(-2, -1))
+    low, high = size // 2 - pixels // 2, size // 2 + pixels // 2 + 1
+    band = scipy.fft.ifftshift(spectrum[..., low:high, low:high], axes=(-2, -1))
+    return np.asarray(scipy.fft.fftshift(scipy.fft.ifft2(band).real, axes=(-2, -1)))
+
+
+def probe_radius_nm(aberrations: Aberrations, column: Column, share: float = 0.5) -> float:
+    """Radius in nm about the centre of gravity that holds a share of one probe's current (0.5: half of d50)."""
+    pixel = finest_pixel_nm(column)
+    size = scipy.fft.next_fast_len(math.ceil(blur_extent_nm(aberrations, column) / pixel))
+    intensity = scipy.fft.fftshift(probe_intensity(size, pixel, aberrations, column))
+    axis = pixel * (np.arange(size) - size // 2)
+    x0, y0 = float(intensity.sum(0) @ axis), float(intensity.sum(1) @ axis)
+    radius = np.hypot(axis[None, :] - x0, axis[:, None] - y0).ravel()
+    order = np.argsort(radius)
+    held = np.cumsum(intensity.ravel()[order])
+    return float(np.interp(share, held, radius[order]))

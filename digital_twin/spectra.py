@@ -1,162 +1,197 @@
-"""Pure formulae of electron energy-loss spectra. No state, no twin: policies and perception may use them too.
+"""Electron energy-loss spectra as pure formulae: zero loss, plasmons, plural scattering and core edges.
 
-Energies in eV on a uniform axis, lengths in nm, cross-sections in nm^2, angles in mrad, beam energy in keV.
+Numpy in, numpy out. Energies in eV, energy axes uniform. A spectrum of probabilities holds, per channel, the share of
+the incident electrons found there. Formulae after R. F. Egerton, Electron Energy-Loss Spectroscopy in the Electron
+Microscope, 3rd edition (Springer 2011), chapter and appendix named where they are used.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.fft
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
 RYDBERG_eV = 13.605693
-BOHR_NM = 0.0529177210903
-REST_keV = 510.99895
-
-
-@dataclass(frozen=True)
-class Plasmon:
-    """A Drude plasmon: energy and width in eV."""
-
-    energy_eV: float
-    width_eV: float
-
-
-WATER = Plasmon(energy_eV=21.0, width_eV=12.0)
-NITRIDE = Plasmon(energy_eV=23.0, width_eV=10.0)
-COPPER = Plasmon(energy_eV=19.0, width_eV=15.0)
+BOHR_nm = 0.0529177211
+REST_ENERGY_eV = 510998.95
+SQUARE_nm_PER_BARN = 1e-10
 
 
 @dataclass(frozen=True)
 class Edge:
-    """A core edge of the hydrogenic model: atomic number, shell and onset; ``rise`` is the L-shell exponent."""
+    """A core edge of the hydrogenic model: atomic number, shell, threshold.
+
+    For the L shell ``upper_eV`` is the threshold of L1 (2s), and ``exponent`` the empirical correction that takes the
+    white lines off (Egerton, appendix B, program SIGMAL).
+    """
 
     name: str
-    z: int
+    atomic_number: int
     shell: str
     onset_eV: float
-    upper_onset_eV: float = 0.0
-    rise: float = 0.0
+    upper_eV: float = math.inf
+    exponent: float = 0.0
 
 
-OXYGEN_K = Edge(name="O_K", z=8, shell="K", onset_eV=532.0)
-COPPER_L = Edge(name="Cu_L3", z=29, shell="L", onset_eV=931.0, upper_onset_eV=1096.0, rise=0.14)
+O_K = Edge("O_K", 8, "K", 532.0)
+N_K = Edge("N_K", 7, "K", 401.0)
+SI_L3 = Edge("Si_L3", 14, "L", 99.2, upper_eV=149.0, exponent=0.42)
+CU_L3 = Edge("Cu_L3", 29, "L", 931.0, upper_eV=1096.0, exponent=0.14)
 
 
-def mean_free_path_nm(density_g_per_cm3: float, beam_energy_keV: float, angles_mrad: tuple[float, float]) -> float:
-    """Inelastic mean free path, Iakoubovskii et al. 2008 (Microsc. Res. Tech. 71, 626), eq. 9.
+def energy_axis_eV(offset_eV: float, step_eV: float, channels: int) -> Array:
+    """Centres of the channels of a spectrum, shape (channels,)."""
+    return offset_eV + step_eV * np.arange(channels, dtype=np.float64)
 
-    ``angles_mrad`` are the convergence and the collection semi-angle.
+
+def speed_energy_eV(beam_energy_keV: float) -> float:
+    """T = m v^2 / 2 with the rest mass, which takes the place of the beam energy in cross-sections (Egerton 3.2)."""
+    energy_eV = 1e3 * beam_energy_keV
+    return energy_eV * (1 + energy_eV / (2 * REST_ENERGY_eV)) / (1 + energy_eV / REST_ENERGY_eV) ** 2
+
+
+def inelastic_mean_free_path_nm(
+    density_g_cm3: float, beam_energy_keV: float, convergence_mrad: float, collection_mrad: float
+) -> float:
+    """Mean free path of inelastic scattering into a collection aperture, from the density alone.
+
+    K. Iakoubovskii et al., Microscopy Research and Technique 71 (2008) 626, equation 9.
     """
-    alpha2, beta2 = angles_mrad[0] ** 2, angles_mrad[1] ** 2
-    factor = (1 + beam_energy_keV / 1022) / (1 + beam_energy_keV / 511) ** 2
-    theta_e2 = (5.5 * density_g_per_cm3**0.3 / (factor * beam_energy_keV)) ** 2
-    theta_c2 = 20.0**2
-    apart = abs(alpha2 - beta2)
-    ratio = (alpha2 + beta2 + 2 * theta_e2 + apart) / (alpha2 + beta2 + 2 * theta_c2 + apart) * theta_c2 / theta_e2
-    return 200 * factor * beam_energy_keV / (11 * density_g_per_cm3**0.3) / math.log(ratio)
+    energy_keV = beam_energy_keV
+    factor = (1 + energy_keV / 1022.0) / (1 + energy_keV / 511.0) ** 2
+    theta_E2 = (5.5 * density_g_cm3**0.3 / (factor * energy_keV)) ** 2
+    theta_C2 = 20.0**2
+    angles = convergence_mrad**2 + collection_mrad**2 + abs(convergence_mrad**2 - collection_mrad**2)
+    ratio = (angles + 2 * theta_E2) / (angles + 2 * theta_C2) * theta_C2 / theta_E2
+    return 200.0 * factor * energy_keV / (11.0 * density_g_cm3**0.3 * math.log(ratio))
 
 
-def single_scattering(energy_eV: Array, plasmon: Plasmon) -> Array:
-    """Drude energy-loss function of unit sum on the axis: E G Ep^2 / ((E^2 - Ep^2)^2 + (E G)^2); zero at E <= 0."""
-    e, ep, width = np.clip(energy_eV, 0, None), plasmon.energy_eV, plasmon.width_eV
-    loss = e * width * ep**2 / ((e**2 - ep**2) ** 2 + (e * width) ** 2)
-    result: Array = loss / loss.sum()
-    return result
+def zero_loss(energy_loss_eV: Array, fwhm_eV: float, position_eV: float = 0.0) -> Array:
+    """Gaussian zero-loss peak as shares per channel, shape of the axis; its sum is 1 where the axis holds it."""
+    sigma = fwhm_eV / math.sqrt(8 * math.log(2))
+    step = energy_loss_eV[1] - energy_loss_eV[0]
+    peak = np.exp(-0.5 * ((energy_loss_eV - position_eV) / sigma) ** 2)
+    return np.asarray(peak * step / (sigma * math.sqrt(2 * math.pi)))
 
 
-def low_loss(energy_eV: Array, zero_loss_fwhm_eV: float, layers: Sequence[tuple[float, Plasmon]]) -> Array:
-    """Low-loss distribution of unit total with plural scattering: ZLP (*) F^-1 exp(sum t/lambda (S - 1)).
+def drude(energy_loss_eV: Array, plasmon_eV: float, width_eV: float) -> Array:
+    """Single-scattering distribution of a volume plasmon, shares per channel with sum 1; zero at and below 0 eV.
 
-    ``layers`` are (t/lambda, plasmon) pairs. The axis must be uniform and hold zero; what is scattered past its end
-    is lost, as on a spectrometer.
+    Im(-1/eps) of a free-electron gas, E G Ep^2 / ((E^2 - Ep^2)^2 + (E G)^2) (Egerton 3.43, Drude model).
     """
-    n, step = len(energy_eV), float(energy_eV[1] - energy_eV[0])
-    padded = step * np.arange(4 * n)
-    exponent = np.zeros(4 * n // 2 + 1, dtype=complex)
-    for thickness, plasmon in layers:
-        exponent += thickness * (np.fft.rfft(single_scattering(padded, plasmon)) - 1)
-    sigma = zero_loss_fwhm_eV / 2.3548200450309493
-    signed = step * np.fft.fftfreq(4 * n, 1 / (4 * n))
-    peak = np.exp(-(signed**2) / (2 * sigma**2))
-    spread = np.fft.irfft(np.fft.rfft(peak / peak.sum()) * np.exp(exponent), 4 * n)
-    below = round(-float(energy_eV[0]) / step)
-    result: Array = np.clip(np.roll(spread, below)[:n], 0, None)
-    return result
+    energy = np.maximum(energy_loss_eV, 0.0)
+    shape = energy / ((energy**2 - plasmon_eV**2) ** 2 + (energy * width_eV) ** 2)
+    return np.asarray(shape / shape.sum())
 
 
-def cross_section_nm2_per_eV(energy_eV: Array, edge: Edge, beam_energy_keV: float, collection_mrad: float) -> Array:
-    """Differential cross-section of an edge from hydrogenic oscillator strengths (Egerton 1979, SIGMAK and SIGMAL).
+def power_law(energy_loss_eV: Array, amplitude: float, exponent: float, reference_eV: float) -> Array:
+    """Background amplitude (E / reference)^-exponent, zero at and below 0 eV."""
+    positive = energy_loss_eV > 0.0
+    ratio = np.where(positive, energy_loss_eV, 1.0) / reference_eV
+    return np.asarray(np.where(positive, amplitude * ratio**-exponent, 0.0))
 
-    Zero below the onset. Bethe theory, small-angle: 4 pi a0^2 R^2 / (E T) integral of df/dE over ln (q a0)^2.
+
+def oscillator_strength_per_eV(edge: Edge, energy_loss_eV: Array, q2: Array) -> Array:
+    """Hydrogenic generalised oscillator strength per eV of a full shell; shapes broadcast.
+
+    ``q2`` is (q a0)^2. Egerton, section 3.6.1 (K shell: equations 3.127 and 3.128) and appendix B (SIGMAK, SIGMAL).
     """
-    gamma = 1 + beam_energy_keV / REST_keV
-    kinetic_eV = 1e3 * REST_keV * (1 - 1 / gamma**2) / 2
-    result = np.zeros_like(energy_eV)
-    above = np.flatnonzero(energy_eV >= edge.onset_eV)
-    e = energy_eV[above][:, None]
-    low = e**2 / (4 * RYDBERG_eV * kinetic_eV) + e**3 / (8 * gamma**3 * RYDBERG_eV * kinetic_eV**2)
-    high = low + 4 * gamma**2 * kinetic_eV / RYDBERG_eV * math.sin(5e-4 * collection_mrad) ** 2
-    grid = np.linspace(0, 1, 65)[None, :]
-    q2 = np.exp(np.log(low) + grid * np.log(high / low))
-    strength = _strength_k(e, q2, edge.z) if edge.shell == "K" else _strength_l(e, q2, edge)
-    integral = np.trapezoid(strength, np.log(q2), axis=1)
-    result[above] = 4 * math.pi * BOHR_NM**2 * RYDBERG_eV**2 / (e[:, 0] * kinetic_eV) * integral
+    if edge.shell == "K":
+        return _strength_K(edge.atomic_number - 0.5, energy_loss_eV, q2)
+    return _strength_L(edge, edge.atomic_number - 4.15, energy_loss_eV, q2)
+
+
+def _continuum(kh2: Array, Q: Array, a: float) -> Array:
+    """exp(-2 beta / kh) / (1 - exp(-2 pi / kh)), continued below kh^2 = 0 as in the appendix of Egerton."""
+    kh = np.sqrt(np.maximum(np.abs(kh2), 1e-12))
+    angle = np.arctan2(2 * math.sqrt(a) * kh, Q - kh2 + a)
+    above = np.exp(-2 * angle / kh) / -np.expm1(-2 * math.pi / kh)
+    rise = 2 * math.sqrt(a) * kh
+    with np.errstate(divide="ignore", invalid="ignore"):
+        below = np.exp(-np.log((Q + a - kh2 + rise) / (Q + a - kh2 - rise)) / kh)
+    return np.where(kh2 >= 0, above, below)
+
+
+def _strength_K(charge: float, energy: Array, q2: Array) -> Array:
+    kh2 = energy / (RYDBERG_eV * charge**2) - 1.0
+    Q = q2 / charge**2
+    denominator = ((Q - kh2 + 1) ** 2 + 4 * kh2) ** 3
+    shape = _continuum(kh2, Q, 1.0) * (Q + kh2 / 3 + 1 / 3) / denominator
+    return np.asarray(256.0 * energy / (RYDBERG_eV**2 * charge**4) * shape)
+
+
+def _strength_L(edge: Edge, charge: float, energy: Array, q2: Array) -> Array:
+    k = energy / (RYDBERG_eV * charge**2) - 0.25
+    Q = q2 / charge**2
+    only_2p = (
+        2.25 * Q**4
+        - (0.75 + 3 * k) * Q**3
+        + (0.59375 - 0.75 * k - 0.5 * k**2) * Q**2
+        + (0.11146 + 0.85417 * k + 1.8833 * k**2 + k**3) * Q
+        + (0.0035807 + k / 21.333 + k**2 / 4.5714 + k**3 / 2.4 + k**4 / 4)
+    ) / ((Q - k + 0.25) ** 2 + k) ** 5
+    both = (
+        Q**3
+        - (5 / 3 * k + 11 / 12) * Q**2
+        + (k**2 / 3 + 1.5 * k + 65 / 48) * Q
+        + (k**3 / 3 + 0.75 * k**2 + 23 / 48 * k + 5 / 64)
+    ) / ((Q - k + 0.25) ** 2 + k) ** 4
+    correction = ((energy + 0.1 - edge.onset_eV) / (1.8 * edge.atomic_number**2)) ** edge.exponent
+    shape = np.where(energy <= edge.upper_eV, only_2p, both) * _continuum(k, Q, 0.25)
+    return np.asarray(correction * 32.0 * energy / (RYDBERG_eV**2 * charge**4) * shape)
+
+
+def edge_nm2_per_eV(edge: Edge, energy_loss_eV: Array, beam_energy_keV: float, collection_mrad: float) -> Array:
+    """Cross-section per atom and eV for scattering inside the collection semi-angle, in nm^2 / eV, shape of the axis.
+
+    Zero below the onset. Bethe's formula integrated over ln q^2 between the smallest momentum transfer and that of
+    the collection angle (Egerton 3.125 and 3.151; the beam is taken as parallel).
+    """
+    result = np.zeros_like(energy_loss_eV)
+    above = energy_loss_eV >= edge.onset_eV
+    energy = energy_loss_eV[above][:, None]
+    if energy.size == 0:
+        return result
+    T = speed_energy_eV(beam_energy_keV)
+    gamma = 1 + 1e3 * beam_energy_keV / REST_ENERGY_eV
+    low = energy**2 / (4 * RYDBERG_eV * T) + energy**3 / (8 * gamma**3 * RYDBERG_eV * T**2)
+    high = low + 4 * gamma**2 * (T / RYDBERG_eV) * math.sin(5e-4 * collection_mrad) ** 2
+    nodes, weights = np.polynomial.legendre.leggauss(48)
+    span = np.log(high / low)
+    q2 = low * np.exp(0.5 * span * (nodes + 1))
+    strength = oscillator_strength_per_eV(edge, energy, q2)
+    integral = 0.5 * span[:, 0] * (strength @ weights)
+    result[above] = 4 * math.pi * BOHR_nm**2 * RYDBERG_eV**2 / (energy[:, 0] * T) * integral
     return result
 
 
-def _strength_k(e: Array, q2: Array, z: int) -> Array:
-    """Generalised oscillator strength of the K shell per eV; screened charge z - 0.5."""
-    zs = z - 0.5
-    q = q2 / zs**2
-    k2 = e / (RYDBERG_eV * zs**2) - 1
-    k = np.maximum(np.sqrt(np.abs(k2)), 0.1)
-    angle = np.arctan2(2 * k, q - k2 + 1)
-    bound = -1 / k * np.log(np.maximum((q + 1 - k2 + 2 * k) / np.maximum(q + 1 - k2 - 2 * k, 1e-12), 1e-12))
-    c = np.where(k2 >= 0, np.exp(-2 / k * angle), np.exp(bound))
-    d = np.where(k2 >= 0, 1 - np.exp(-2 * math.pi / k), 1.0)
-    a = ((q - k2 + 1) ** 2 + 4 * np.maximum(k2, 0)) ** 3
-    a = np.where(k2 >= 0, a, ((q - k2 + 1) ** 2 + 4 * k2) ** 3)
-    result: Array = 256 * e / (RYDBERG_eV * zs**4) * c / d * (q + k2 / 3 + 1 / 3) / (a * RYDBERG_eV)
-    return result
+class SpectrumModel:
+    """Forward model of a spectrum: thickness of several materials in, shares of the electrons per channel out.
 
+    ``single`` (M, E) holds the single-scattering distribution of each material, from ``drude``; ``edges`` (K, E) the
+    cross-sections per eV. Plural scattering is exact for any thickness (Fourier-log, Egerton 4.2); edges are broadened
+    by all of the low loss.
+    """
 
-def _strength_l(e: Array, q2: Array, edge: Edge) -> Array:
-    """Generalised oscillator strength of the L shell per eV; screened charge z - 4.15, Egerton's onset correction."""
-    zs = edge.z - 4.15
-    q = q2 / zs**2
-    k2 = e / (RYDBERG_eV * zs**2) - 0.25
-    k = np.maximum(np.sqrt(np.abs(k2)), 0.1)
-    angle = np.arctan2(k, q - k2 + 0.25)
-    bound = -1 / k * np.log(np.maximum((q + 0.25 - k2 + k) / np.maximum(q + 0.25 - k2 - k, 1e-12), 1e-12))
-    c = np.where(k2 >= 0, np.exp(-2 / k * angle), np.exp(bound))
-    d = np.where(k2 >= 0, 1 - np.exp(-2 * math.pi / k), 1.0)
-    only_l23 = (
-        2.25 * q**4
-        - (0.75 + 3 * k2) * q**3
-        + (0.59375 - 0.75 * k2 - 0.5 * k2**2) * q**2
-        + (0.11146 + 0.85417 * k2 + 1.8833 * k2**2 + k2**3) * q
-        + 0.0035807
-        + k2 / 21.333
-        + k2**2 / 4.5714
-        + k2**3 / 2.4
-        + k2**4 / 4
-    ) / ((q - k2 + 0.25) ** 2 + k2) ** 5
-    with_l1 = (
-        q**3
-        - (5 / 3 * k2 + 11 / 12) * q**2
-        + (k2**2 / 3 + 1.5 * k2 + 65 / 48) * q
-        + k2**3 / 3
-        + 0.75 * k2**2
-        + 23 / 48 * k2
-        + 5 / 64
-    ) / ((q - k2 + 0.25) ** 2 + k2) ** 4
-    shape = np.where(e - edge.upper_onset_eV <= 0, only_l23, with_l1)
-    onset = (np.maximum(e + 0.1 - edge.onset_eV, 0.1) / 1.8 / edge.z**2) ** edge.rise
-    result: Array = onset * 32 * shape * c / d * e / RYDBERG_eV**2 / zs**4
-    return result
+    def __init__(self, energy_loss_eV: Array, fwhm_eV: float, single: Array, edges: Array) -> None:
+        self.energy_loss_eV = energy_loss_eV
+        self.step_eV = float(energy_loss_eV[1] - energy_loss_eV[0])
+        self._origin = round(-float(energy_loss_eV[0]) / self.step_eV)
+        self._size = scipy.fft.next_fast_len(2 * energy_loss_eV.size, real=True)
+        peak = zero_loss(energy_loss_eV, fwhm_eV)
+        self._peak = scipy.fft.rfft(peak / peak.sum(), self._size)
+        # Losses are counted from the channel of zero loss, so that convolving with them moves nothing.
+        self._single = scipy.fft.rfft(np.atleast_2d(single)[:, self._origin :], self._size, axis=-1)
+        self._edges = scipy.fft.rfft(self.step_eV * np.atleast_2d(edges)[:, self._origin :], self._size, axis=-1)
+
+    def probabilities(self, t_over_lambda: Array, atoms_per_nm2: Array) -> Array:
+        """Shares per channel, (..., E), of thicknesses (..., M) in mean free paths and areal densities (..., K)."""
+        plural = np.exp(t_over_lambda @ self._single - t_over_lambda.sum(axis=-1, keepdims=True))
+        spectrum = self._peak * plural * (1.0 + atoms_per_nm2 @ self._edges)
+        shares = scipy.fft.irfft(spectrum, self._size, axis=-1)[..., : self.energy_loss_eV.size]
+        return np.asarray(np.maximum(shares, 0.0))

@@ -1,0 +1,37 @@
+"""Fixed facts of the twin's microscope that its clients may know: what it can do and how long things take."""
+
+from __future__ import annotations
+
+from digital_twin.detectors import Column
+from hardware_bridge.messages import Capabilities
+
+DECISION_S = 0.5
+"""Time that passes on the instrument's clock while the agent thinks, in stepped time."""
+
+
+def capabilities(column: Column, time: str = "stepped") -> Capabilities:
+    """The twin's own description."""
+    return Capabilities(
+        name="adaptem-twin",
+        version="1",
+        time="real" if time == "real" else "stepped",
+        beam_energy_keV=column.beam_energy_keV,
+        convergence_semi_angle_mrad=column.convergence_mrad,
+        collection_semi_angle_mrad=column.collection_mrad,
+        haadf_inner_mrad=column.haadf_inner_mrad,
+        haadf_outer_mrad=column.haadf_outer_mrad,
+        modes=("HAADF", "EELS"),
+        holder_channels=("flow_nl_per_s", "temperature_K"),
+        probe_diameter_nm=0.2,
+        energy_offset_eV=column.energy_offset_eV,
+        energy_step_eV=column.energy_step_eV,
+        energy_channels=column.energy_channels,
+        detector_fraction={"HAADF": 0.5, "EELS": 0.6},
+        stage_to_specimen=(1.0, 0.0, 0.0, 1.0),
+        beam_shift_to_specimen=(1.0, 0.0, 0.0, 1.0),
+        stage_speed_nm_per_s=1000.0,
+        settle_s=2.0,
+        flyback_s=50e-6,
+        frame_overhead_s=0.05,
+        blank_latency_s=0.02,
+    )

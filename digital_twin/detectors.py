@@ -1,0 +1,109 @@
+"""What of the matter under the beam reaches the detectors: expected HAADF signal and energy-loss spectra."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from digital_twin import optics
+from digital_twin.optics import REST_ENERGY_keV, Array, wavelength_nm
+from digital_twin.specimen import Layers
+from digital_twin.spectra import (
+    BOHR_nm,
+    CU_L3,
+    O_K,
+    SpectrumModel,
+    drude,
+    edge_nm2_per_eV,
+    energy_axis_eV,
+    inelastic_mean_free_path_nm,
+)
+
+# Number densities in atoms per nm^3, from bulk densities and molar masses: Cu 8.96, H2O 1.00, Si3N4 3.17, ZrO2 5.68 g/cm^3.
+COPPER_PER_NM3 = 84.9
+WATER_PER_NM3 = 33.4
+NITRIDE_PER_NM3 = 13.6
+ZIRCONIA_PER_NM3 = 27.8
+# In the order of ``Layers``: copper, debris (zirconia), water, silicon nitride.
+DENSITIES_G_PER_CM3 = (8.96, 5.68, 1.00, 3.17)
+# Energy and width of the volume plasmon, eV: broad for copper; water 21 eV (Egerton, Electron Energy-Loss Spectroscopy).
+PLASMONS_eV = ((19.0, 15.0), (25.0, 12.0), (21.0, 12.0), (23.0, 10.0))
+
+
+@dataclass(frozen=True)
+class Column:
+    """The fixed part of the column: beam energy, angles, and the spectrometer's axis."""
+
+    beam_energy_keV: float = 200.0
+    convergence_mrad: float = 10.0
+    collection_mrad: float = 20.0
+    haadf_inner_mrad: float = 40.0
+    haadf_outer_mrad: float = 180.0
+    energy_offset_eV: float = -20.0
+    energy_step_eV: float = 1.0
+    energy_channels: int = 1200
+    energy_fwhm_eV: float = 1.5
+    source_fwhm_nm: float = 0.2
+
+    def probe(self) -> optics.Column:
+        """What of the column shapes the probe."""
+        return optics.Column(self.beam_energy_keV, self.convergence_mrad, self.source_fwhm_nm)
+
+    def energy_axis_eV(self) -> Array:
+        """Centres of the channels, (E,) eV."""
+        return energy_axis_eV(self.energy_offset_eV, self.energy_step_eV, self.energy_channels)
+
+
+def screened_rutherford_nm2(z: int, column: Column) -> float:
+    """Elastic cross-section of an atom into the HAADF annulus, nm^2, for a screened (Wentzel) potential.
+
+    dsigma/dOmega = (4 Z^2 R^4 (1 + E/E0)^2 / a_H^2) / (1 + (theta/theta_0)^2)^2 with theta_0 = lambda / (2 pi R) and
+    R = a_H Z^(-1/3): Reimer and Kohl, Transmission Electron Microscopy, section 5.1.4.
+    """
+    radius = BOHR_nm * z ** (-1 / 3)
+    theta0 = wavelength_nm(column.beam_energy_keV) / (2 * math.pi * radius)
+    gamma = 1 + column.beam_energy_keV / REST_ENERGY_keV
+    front = 4 * math.pi * z**2 * radius**4 * gamma**2 / BOHR_nm**2 * theta0**2
+    low, high = (1e-3 * column.haadf_inner_mrad / theta0) ** 2, (1e-3 * column.haadf_outer_mrad / theta0) ** 2
+    return float(front * (1 / (1 + low) - 1 / (1 + high)))
+
+
+def haadf_fraction(layers: Layers, column: Column) -> Array:
+    """Share of the incident electrons that reaches the annulus, (H, W): 1 - exp(-sum n sigma t)."""
+    sigma = {z: screened_rutherford_nm2(z, column) for z in (1, 7, 8, 14, 29, 40)}
+    water = WATER_PER_NM3 * (sigma[8] + 2 * sigma[1])
+    nitride = NITRIDE_PER_NM3 * (3 * sigma[14] + 4 * sigma[7])
+    zirconia = ZIRCONIA_PER_NM3 * (sigma[40] + 2 * sigma[8])
+    exponent = (
+        COPPER_PER_NM3 * sigma[29] * layers.copper_nm
+        + zirconia * layers.debris_nm
+        + water * layers.water_nm
+        + nitride * layers.nitride_nm
+    )
+    result: Array = -np.expm1(-exponent)
+    return result
+
+
+class Spectrometer:
+    """Expected spectra of mixtures of copper, debris, water and nitride; cross-sections are computed once."""
+
+    def __init__(self, column: Column) -> None:
+        self.axis_eV = column.energy_axis_eV()
+        energy, collection = column.beam_energy_keV, column.collection_mrad
+        self.free_path_nm: Array = np.array(
+            [inelastic_mean_free_path_nm(d, energy, column.convergence_mrad, collection) for d in DENSITIES_G_PER_CM3]
+        )
+        single = np.array([drude(self.axis_eV, *plasmon) for plasmon in PLASMONS_eV])
+        edges = np.array([edge_nm2_per_eV(edge, self.axis_eV, energy, collection) for edge in (CU_L3, O_K)])
+        self._model = SpectrumModel(self.axis_eV, column.energy_fwhm_eV, single, edges)
+
+    def probabilities(self, thickness_nm: Array) -> Array:
+        """Chance of an incident electron to land in each channel, (..., E), for thicknesses (..., 4) as in ``Layers``."""
+        copper, debris, water = (thickness_nm[..., n] for n in range(3))
+        oxygen = WATER_PER_NM3 * water + 2 * ZIRCONIA_PER_NM3 * debris
+        atoms = np.stack([COPPER_PER_NM3 * copper, oxygen], axis=-1)
+        shares = self._model.probabilities(thickness_nm / self.free_path_nm, atoms)
+        # What lands in an edge is missing from the low loss: no electron is counted twice.
+        return np.asarray(shares / np.maximum(shares.sum(axis=-1, keepdims=True), 1.0))

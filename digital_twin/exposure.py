@@ -1,0 +1,75 @@
+"""Where the electrons go: the scan over the specimen, and the map of accumulated dose."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from digital_twin.optics import Array
+from digital_twin.specimen import Box, Grid
+from hardware_bridge.messages import Acquire
+
+CELL_NM = 32.0
+MARGIN_NM = 512.0
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A raster over the specimen, each row displaced by what moved until its time."""
+
+    grid: Grid
+
+    @classmethod
+    def over(cls, acquire: Acquire, centre_nm: Array, rotation_deg: float, moved_nm: Array) -> Scan:
+        """Lay a scan around a centre; ``moved_nm`` (H, 2) is how far the specimen has moved at each row."""
+        pixel = acquire.fov_nm / acquire.pixels_x
+        angle = math.radians(rotation_deg)
+        across = pixel * np.array([math.cos(angle), math.sin(angle)])
+        down = pixel * np.array([-math.sin(angle), math.cos(angle)])
+        rows = np.arange(acquire.pixels_y) + 0.5 - acquire.pixels_y / 2
+        first = 0.5 - acquire.pixels_x / 2
+        origin = centre_nm + rows[:, None] * down + first * across - moved_nm
+        return cls(Grid(origin_nm=origin, across_nm=across, down_nm=down, columns=acquire.pixels_x))
+
+    def middle_nm(self) -> Array:
+        """The point of the specimen in the middle of the scan, (2,) nm."""
+        return np.asarray(self.grid.corners().mean(axis=0))
+
+    def box_nm(self, top: int, rows: int) -> Box:
+        """The box of the specimen frame that some rows cover."""
+        part = Grid(
+            origin_nm=self.grid.origin_nm[top : top + rows],
+            across_nm=self.grid.across_nm,
+            down_nm=self.grid.down_nm,
+            columns=self.grid.columns,
+        )
+        corners, half = part.corners(), self.grid.pixel_nm / 2
+        x, y = corners[:, 0], corners[:, 1]
+        return float(x.min() - half), float(x.max() + half), float(y.min() - half), float(y.max() + half)
+
+
+class DoseMap:
+    """Electrons that fell on each cell of the specimen frame, (G, G), row is y; what falls outside is summed apart."""
+
+    def __init__(self, extent_nm: float) -> None:
+        self.origin_nm = -(extent_nm / 2 + MARGIN_NM)
+        cells = math.ceil(-2 * self.origin_nm / CELL_NM)
+        self.electrons: Array = np.zeros((cells, cells))
+        self.outside = 0.0
+
+    def add(self, box_nm: Box, electrons: float) -> None:
+        """Spread electrons evenly over a box."""
+        x0, x1, y0, y1 = box_nm
+        edges = self.origin_nm + CELL_NM * np.arange(len(self.electrons) + 1)
+        wide = np.clip(np.minimum(edges[1:], x1) - np.maximum(edges[:-1], x0), 0, None) / (x1 - x0)
+        high = np.clip(np.minimum(edges[1:], y1) - np.maximum(edges[:-1], y0), 0, None) / (y1 - y0)
+        part = electrons * high[:, None] * wide[None, :]
+        self.electrons += part
+        self.outside += electrons - float(part.sum())
+
+    def fluence_e_per_A2(self) -> Array:
+        """Fluence of each cell in e/A^2."""
+        result: Array = self.electrons / (10 * CELL_NM) ** 2
+        return result

@@ -1,0 +1,313 @@
+"""The twin as a Microscope: one specimen, one column, one clock. What the bridge serves and what training runs against.
+
+In stepped time only commands pass time, so the same seed and commands give the same data to the last bit. In real
+time the wall clock does, ``speed`` times as fast.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from msgspec.structs import replace
+
+from digital_twin.column import DECISION_S, capabilities
+from digital_twin.detectors import Column, Spectrometer
+from digital_twin.drift import Drift, Stage
+from digital_twin.exposure import DoseMap, Scan
+from digital_twin.imaging import expected_haadf, expected_spectra
+from digital_twin.optics import Array, aberrations_of
+from digital_twin.specimen import Specimen
+from hardware_bridge.cost import ELECTRONS_PER_PA_S, move_s
+from hardware_bridge.errors import Rejected
+from hardware_bridge.geometry import field_centre_nm, merged
+from hardware_bridge.messages import (
+    Acquire,
+    Axis,
+    Capabilities,
+    ChunkHeader,
+    Command,
+    End,
+    Go,
+    Holder,
+    InstrumentState,
+    Interlocks,
+    Optics,
+    Start,
+)
+from hardware_bridge.microscope import gather_from_watch
+from hardware_bridge.observation import Chunk, Observation, Part
+from hardware_bridge.words import WordT
+
+CHUNK_ROWS = 32
+POSITION_SD_NM = 10.0
+ZERO_GO = Go(
+    stage_x_nm=0.0,
+    stage_y_nm=0.0,
+    stage_z_nm=0.0,
+    tilt_alpha_deg=0.0,
+    tilt_beta_deg=0.0,
+    beam_shift_x_nm=0.0,
+    beam_shift_y_nm=0.0,
+    image_shift_x_nm=0.0,
+    image_shift_y_nm=0.0,
+    scan_rotation_deg=0.0,
+)
+START_OPTICS = Optics(
+    beam_current_pA=50.0,
+    C10_nm=0.0,
+    C12_nm=4.0,
+    phi12_rad=0.4,
+    C21_nm=40.0,
+    phi21_rad=1.1,
+    C23_nm=40.0,
+    phi23_rad=-0.5,
+    C30_um=1200.0,
+)
+START_HOLDER = Holder(temperature_K=298.0, bias_V=0.0, flow_nl_per_s=5.0)
+
+
+@dataclass
+class _Running:
+    """A command under way and what it has done so far."""
+
+    command: Command
+    before: InstrumentState
+    rows_done: int = 0
+    electrons: float = 0.0
+    chunks: int = 0
+    reason: str = ""
+
+
+class Twin:
+    """A scanning transmission electron microscope with a specimen in it. Implements ``hardware_bridge.Microscope``.
+
+    ``on_beam`` is called with True and False as the beam goes on and off, from the thread that watches. ``speed`` None
+    is stepped time.
+    """
+
+    def __init__(
+        self,
+        specimen: Specimen,
+        seed: int,
+        speed: float | None = None,
+        on_beam: Callable[[bool], None] | None = None,
+    ) -> None:
+        self.specimen = specimen
+        self.column = Column()
+        self.dose = DoseMap(specimen.extent_nm)
+        self._seed = seed
+        self._speed = speed
+        self._on_beam = on_beam or (lambda on: None)
+        self._spectrometer = Spectrometer(self.column)
+        self._capabilities = capabilities(self.column, "stepped" if speed is None else "real")
+        self._drift = Drift(seed)
+        self._stage = Stage()
+        self._clock_s = 0.0
+        self._begun = time.monotonic()
+        self._go, self._optics, self._holder = ZERO_GO, START_OPTICS, START_HOLDER
+        self._acquisitions = 0
+        self._running: _Running | None = None
+        self._abort = threading.Event()
+        self._stopped = False
+        specimen.set_holder(START_HOLDER.flow_nl_per_s or 0.0, START_HOLDER.temperature_K or 298.0)
+
+    def describe(self) -> Capabilities:
+        """Say what the instrument can do."""
+        return self._capabilities
+
+    def state(self) -> InstrumentState:
+        """Read back where everything is."""
+        self._catch_up()
+        return InstrumentState(
+            clock_s=self._clock_s,
+            go=self._go,
+            optics=self._optics,
+            holder=self._holder,
+            beam_blanked=True,
+            interlocks=Interlocks(
+                vacuum_ok=True,
+                valves_open=True,
+                high_tension_on=True,
+                screen_up=True,
+                aperture_inserted=True,
+                detectors_inserted=self._capabilities.modes,
+            ),
+            position_sd_nm=POSITION_SD_NM,
+        )
+
+    def submit(self, command: Command) -> None:
+        """Accept a command; ``watch`` runs it."""
+        if self._stopped:
+            raise Rejected("stopped", "id", command.id, "no command after a stop until a new session")
+        if self._running is not None:
+            raise Rejected("busy", "id", command.id, f"command {self._running.command.id} is still running")
+        self._abort.clear()
+        self._running = _Running(command, self.state())
+
+    def watch(self, timeout_s: float) -> Iterator[Part]:
+        """Run the submitted command, yielding its parts as they come."""
+        run = self._running
+        if run is None:
+            raise Rejected("idle", "watch", "no command", "a command must be submitted first")
+        self._pass(DECISION_S)
+        self._move(run.command)
+        if run.command.acquire is not None:
+            yield from self._acquire(run, run.command.acquire)
+        self._running = None
+        yield self._end(run)
+
+    def gather(self, timeout_s: float) -> Observation:
+        """Run the submitted command to its end and return its window."""
+        if self._running is None:
+            raise Rejected("idle", "gather", "no command", "a command must be submitted first")
+        return gather_from_watch(self, self._running.command, self._running.before, timeout_s)
+
+    def blank(self) -> None:
+        """Blank the beam and end what is running."""
+        self._on_beam(False)
+        self._abort.set()
+
+    def stop(self) -> None:
+        """Blank, abort and refuse every further command."""
+        self._stopped = True
+        self.blank()
+
+    def _catch_up(self) -> None:
+        if self._speed is not None and self._running is None:
+            self._clock_s = max(self._clock_s, (time.monotonic() - self._begun) * self._speed)
+            self.specimen.advance_to(self._clock_s)
+
+    def _pass(self, seconds: float) -> None:
+        self._clock_s += seconds
+        if self._speed is not None:
+            self._abort.wait(max(0.0, self._begun + self._clock_s / self._speed - time.monotonic()))
+        self.specimen.advance_to(self._clock_s)
+
+    def _move(self, command: Command) -> None:
+        self._pass(move_s(command, self._before(), self._capabilities))
+        after = merged(self._go, command.go)
+        target = np.array([after.stage_x_nm, after.stage_y_nm], dtype=np.float64)
+        self._stage.move(target, self._clock_s, command.go.approach == "from_negative")
+        self._go = after
+        self._optics = _filled(self._optics, command.set.optics)
+        self._holder = _filled(self._holder, command.set.holder)
+        self.specimen.set_holder(self._holder.flow_nl_per_s or 0.0, self._holder.temperature_K or 298.0)
+
+    def _before(self) -> InstrumentState:
+        assert self._running is not None
+        return self._running.before
+
+    def _acquire(self, run: _Running, acquire: Acquire) -> Iterator[Part]:
+        self._acquisitions += 1
+        yield self._start(run.command, acquire)
+        for frame in range(acquire.max_frames):
+            self._pass(self._capabilities.frame_overhead_s)
+            yield from self._frame(run, acquire, frame)
+            if run.reason:
+                return
+
+    def _frame(self, run: _Running, acquire: Acquire, frame: int) -> Iterator[Part]:
+        row_s = acquire.pixels_x * acquire.dwell_s + self._capabilities.flyback_s
+        scan = self._scan(acquire, np.asarray(self._clock_s + row_s * np.arange(acquire.pixels_y)))
+        share = self._expected(acquire, scan)
+        current_pA = self._optics.beam_current_pA or 0.0
+        incident = current_pA * acquire.dwell_s * ELECTRONS_PER_PA_S
+        random = np.random.default_rng([self._seed, 5, self._acquisitions, frame])
+        dtype = np.uint16 if acquire.mode == "HAADF" else np.uint32
+        for top in range(0, acquire.pixels_y, CHUNK_ROWS):
+            if self._abort.is_set():
+                run.reason = "blanked"
+                return
+            rows = min(CHUNK_ROWS, acquire.pixels_y - top)
+            begun = self._clock_s
+            self._on_beam(True)
+            electrons = current_pA * rows * row_s * ELECTRONS_PER_PA_S
+            box = scan.box_nm(top, rows)
+            self.dose.add(box, electrons)
+            self.specimen.expose(box, electrons)
+            self._pass(rows * row_s)
+            counts = random.poisson(incident * share[top : top + rows])
+            self._on_beam(False)
+            run.rows_done += rows
+            run.electrons += electrons
+            header = ChunkHeader(
+                command_id=run.command.id,
+                epoch=self._acquisitions,
+                sequence=run.chunks,
+                frame=frame,
+                row_start=top,
+                rows=rows,
+                start_s=begun,
+                end_s=self._clock_s,
+            )
+            run.chunks += 1
+            yield Chunk(header, np.minimum(counts, np.iinfo(dtype).max).astype(dtype))
+
+    def _scan(self, acquire: Acquire, row_start_s: Array) -> Scan:
+        centre = np.array(field_centre_nm(self._go, self._capabilities))
+        matrix = np.array(self._capabilities.stage_to_specimen).reshape(2, 2)
+        # What the stage and the specimen do by themselves carries the specimen away from under the beam.
+        moved = self._drift.specimen_nm(row_start_s) - self._stage.error_nm(row_start_s) @ matrix.T
+        return Scan.over(acquire, centre, self._go.scan_rotation_deg or 0.0, moved)
+
+    def _expected(self, acquire: Acquire, scan: Scan) -> Array:
+        if acquire.mode == "EELS":
+            return expected_spectra(self.specimen, scan.grid, self._spectrometer)
+        x, y = scan.middle_nm()
+        height = self.specimen.height_nm(float(x), float(y)) + (self._go.stage_z_nm or 0.0)
+        C10_nm = (self._optics.C10_nm or 0.0) + height + self._drift.C10_nm(self._clock_s)
+        aberrations = aberrations_of(replace(self._optics, C10_nm=C10_nm))
+        return expected_haadf(self.specimen, scan.grid, self.column, aberrations)
+
+    def _start(self, command: Command, acquire: Acquire) -> Start:
+        pixel = acquire.fov_nm / acquire.pixels_x
+        axes = [
+            Axis(name="y", size=acquire.pixels_y, offset=0.0, scale=pixel, unit="nm"),
+            Axis(name="x", size=acquire.pixels_x, offset=0.0, scale=pixel, unit="nm"),
+        ]
+        if acquire.mode == "EELS":
+            column = self.column
+            axes.append(
+                Axis(
+                    name="energy_loss",
+                    size=column.energy_channels,
+                    offset=column.energy_offset_eV,
+                    scale=column.energy_step_eV,
+                    unit="eV",
+                )
+            )
+        return Start(
+            command_id=command.id,
+            epoch=self._acquisitions,
+            kind="spectrum" if acquire.mode == "EELS" else "frame",
+            mode=acquire.mode,
+            axes=tuple(axes),
+            dtype="uint32" if acquire.mode == "EELS" else "uint16",
+            frames=acquire.max_frames,
+            start_s=self._clock_s,
+        )
+
+    def _end(self, run: _Running) -> End:
+        acquire = run.command.acquire
+        rows = acquire.pixels_y * acquire.max_frames if acquire is not None else 0
+        return End(
+            command_id=run.command.id,
+            epoch=self._acquisitions,
+            end_s=self._clock_s,
+            electrons=run.electrons,
+            beam_on_share=run.rows_done / rows if rows else 0.0,
+            aborted=bool(run.reason),
+            reason=run.reason,
+            chunks=run.chunks,
+            state=self.state(),
+        )
+
+
+def _filled(before: WordT, asked: WordT) -> WordT:
+    """Settings after a command: what was asked for, and what was there where nothing was asked."""
+    given = {name: value for name in asked.__struct_fields__ if (value := getattr(asked, name)) is not None}
+    return replace(before, **given)
