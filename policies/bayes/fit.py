@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 
 import gpytorch
 import numpy as np
@@ -58,7 +59,9 @@ def refit(field: FieldBelief, measurements: Sequence[Measurement], most: int) ->
     x, y, noise_var = standardised(field, measurements)
     picked = np.unique(np.linspace(0, len(x) - 1, min(most, len(x))).astype(int)) if len(x) else np.empty(0, dtype=int)
     if len(picked) >= LEAST_MEASUREMENTS:
-        kernel = fitted_kernel(kernel, x[picked], y[picked], noise_var[picked])
+        # A fit that fails numerically is no reason to end a run: the kernel it started from is kept.
+        with suppress(RuntimeError, ValueError, ArithmeticError):
+            kernel = fitted_kernel(kernel, x[picked], y[picked], noise_var[picked])
     learned = list(measurements)
     return Refit(kernel, field.rebuilt(kernel, learned), len(learned))
 
@@ -70,11 +73,11 @@ def fitted_kernel(start: SpaceTimeKernel, x: Array, y: Array, noise_var: Array) 
     mll = gpytorch.mlls.ExactMarginalLogLikelihood(model.likelihood, model)
     mll.train()
     fit_gpytorch_mll_scipy(mll, options={"maxiter": MOST_ITERATIONS})
-    shared, local = float(model.shared.outputscale), float(model.local.outputscale)
+    shared, local = model.shared.outputscale.item(), model.local.outputscale.item()
     return SpaceTimeKernel(
         shared_share=shared / (shared + local),
-        time_s=float(model.in_time.lengthscale),
-        length_nm=float(model.in_space.lengthscale),
+        time_s=model.in_time.lengthscale.item(),
+        length_nm=model.in_space.lengthscale.item(),
         variance_factor=shared + local,
     )
 

@@ -97,4 +97,4 @@ class BayesSettings(Word, frozen=True, kw_only=True):
     fit: FitSettings = FitSettings()
     focus: FocusSettings = FocusSettings()
     rate_share: RateShare = RateShare()
-    least_nats: NotNegative = 0.03
+    least_nats: NotNegative = 0.15

@@ -45,7 +45,7 @@ class Outcome:
 
 
 def outcome(field: FieldBelief, block: Block, cells: NDArray[np.intp], noise_var: Array, ages_s: Array) -> Outcome:
-    """Work out what measuring sets of cells (c, k) with noises (c, k), where cells look so old (N,), does to a field."""
+    """Work out what measuring sets of cells (c, k) with noises (c, k), of cells that look so old (N,), would do."""
     k = cells.shape[1]
     cov = block.cov[cells[:, :, None], cells[:, None, :]] + noise_var[:, :, None] * np.eye(k)
     cross = block.cross[cells]

@@ -1,7 +1,7 @@
 """A bench for policies: safety, clock and a specimen simple enough to see through, with honest percepts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -138,13 +138,13 @@ def card() -> Card:
     )
 
 
-def setup(budget: float = BUDGET, start_s: float = 10.0) -> Setup:
+def setup(budget: float = BUDGET, duration_s: float = DURATION_S, start_s: float = 10.0) -> Setup:
     return Setup(
         capabilities=capabilities(),
         limits=limits(),
         card=card(),
         start_s=start_s,
-        end_s=start_s + DURATION_S,
+        end_s=start_s + duration_s,
         max_electrons=budget,
     )
 
@@ -286,6 +286,14 @@ class Bench:
             estimates={"defocus_error_nm": Estimate(value=off_nm + self.rng.normal(0.0, sd_nm), sd=sd_nm)},
             particles=tuple(particles),
         )
+
+
+@pytest.fixture
+def make_bench() -> Callable[..., Bench]:
+    def make(seed: int = 0, duration_s: float = DURATION_S, budget: float = BUDGET) -> Bench:
+        return Bench(setup(budget, duration_s), seed)
+
+    return make
 
 
 @pytest.fixture
