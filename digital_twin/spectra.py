@@ -40,7 +40,7 @@ class Edge:
 
 O_K = Edge("O_K", 8, "K", 532.0)
 N_K = Edge("N_K", 7, "K", 401.0)
-SI_L3 = Edge("Si_L3", 14, "L", 99.2, upper_eV=149.0, exponent=0.42)
+SI_L3 = Edge("Si_L3", 14, "L", 99.2, upper_eV=149.7, exponent=0.42)
 CU_L3 = Edge("Cu_L3", 29, "L", 931.0, upper_eV=1096.0, exponent=0.14)
 
 
@@ -175,7 +175,8 @@ class SpectrumModel:
 
     ``single`` (M, E) holds the single-scattering distribution of each material, from ``drude``; ``edges`` (K, E) the
     cross-sections per eV. Plural scattering is exact for any thickness (Fourier-log, Egerton 4.2); edges are broadened
-    by all of the low loss.
+    by all of the low loss. What an edge takes is part of the thickness, so that ln(total / zero loss) is the sum of
+    ``t_over_lambda`` and the shares sum to 1 (less what is lost beyond the end of the axis).
     """
 
     def __init__(self, energy_loss_eV: Array, fwhm_eV: float, single: Array, edges: Array) -> None:
@@ -191,7 +192,9 @@ class SpectrumModel:
 
     def probabilities(self, t_over_lambda: Array, atoms_per_nm2: Array) -> Array:
         """Shares per channel, (..., E), of thicknesses (..., M) in mean free paths and areal densities (..., K)."""
-        plural = np.exp(t_over_lambda @ self._single - t_over_lambda.sum(axis=-1, keepdims=True))
-        spectrum = self._peak * plural * (1.0 + atoms_per_nm2 @ self._edges)
+        total = t_over_lambda.sum(axis=-1, keepdims=True)
+        core = atoms_per_nm2 @ self._edges
+        plasmon = 1.0 - core[..., :1].real / np.maximum(total, 1e-12)
+        spectrum = self._peak * np.exp(np.maximum(plasmon, 0.0) * (t_over_lambda @ self._single) + core - total)
         shares = scipy.fft.irfft(spectrum, self._size, axis=-1)[..., : self.energy_loss_eV.size]
         return np.asarray(np.maximum(shares, 0.0))

@@ -22,7 +22,7 @@ def truths(seeds: Sequence[int]) -> dict[str, Array]:
     """Target values of worlds with the beam off, (B, values) each.
 
     Fields are flattened in the order (time, row, column): ``covered_fraction``, ``count`` and ``mean_radius_nm`` (of
-    the particles whose centre lies in the cell; 0 where there is none). Globals: ``growth_rate_nm2_per_s``, the
+    the particles whose centre lies in the cell; 0 where there is none). Globals: ``growth_rate``, the
     constant K of d(r^2)/dt, and ``beam_coupling``, the factor kappa by which radicals speed everything up.
     """
     world = GrowthWorld(seeds)
@@ -32,7 +32,7 @@ def truths(seeds: Sequence[int]) -> dict[str, Array]:
         for name, values in _fields(world).items():
             fields[name].append(values)
     result = {name: np.stack(values, axis=1).reshape(len(seeds), -1) for name, values in fields.items()}
-    result["growth_rate_nm2_per_s"] = np.array([[d.growth_rate_nm2_per_s] for d in world.draws])
+    result["growth_rate"] = np.array([[d.growth_rate_nm2_per_s] for d in world.draws])
     result["beam_coupling"] = np.array([[d.beam_coupling] for d in world.draws])
     return result
 
@@ -65,7 +65,7 @@ def _disc() -> Array:
 def _binned(position_nm: Array, weight: Array) -> Array:
     """Sums of weights (B, N) by the cell that each position (B, N, 2) lies in, (B, cells x cells)."""
     index = np.floor((position_nm + EXTENT_NM / 2) / (EXTENT_NM / CELLS)).astype(int)
-    inside = ((index >= 0) & (index < CELLS)).all(axis=-1)
+    inside = np.asarray((index >= 0) & (index < CELLS)).all(axis=-1)
     flat = index[..., 1] * CELLS + index[..., 0]
     sums = np.zeros((len(weight), CELLS * CELLS))
     for world in range(len(weight)):

@@ -1,0 +1,180 @@
+"""The one place that knows concrete classes: puts instrument, perception, policy and environments together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from agent.child import ServedTwin
+from agent.config import Config, ConfigErrors, Setting
+from agent.decoding import decode_table
+from agent.perception.analyst import Analyst, AnalystSettings
+from agent.perception.reporter import Reporter
+from agent.record import Record
+from digital_twin.instrument import Twin
+from digital_twin.liquid_cell import LiquidCell
+from digital_twin.measured import MeasuredSpecimen, measured_card
+from digital_twin.specimen import Specimen
+from digital_twin.truth import truths
+from envs.prior import load_card
+from envs.score import Truth, score
+from envs.workers import each
+from hardware_bridge.client import Client
+from hardware_bridge.guard import Guard
+from hardware_bridge.messages import Capabilities
+from hardware_bridge.microscope import Microscope
+from hardware_bridge.observation import Observation
+from hardware_bridge.report import Card, Percept, Report
+from policies import catalogue
+from policies.bayes.settings import BayesSettings
+from policies.clairvoyant import Clairvoyant
+from policies.interface import Policy
+
+CLAIRVOYANT = "clairvoyant"
+
+map_jobs = each
+
+
+@dataclass
+class Perception:
+    """The analyst and the reporter, fed together."""
+
+    analyst: Analyst
+    reporter: Reporter
+
+    def perceive(self, observation: Observation) -> Percept:
+        """Analyse one observation and let the reporter know."""
+        percept = self.analyst(observation)
+        self.reporter.add(percept)
+        return percept
+
+    def report(self) -> Report:
+        """What is claimed now about the targets of the world."""
+        return self.reporter.report()
+
+
+def perception(capabilities: Capabilities, card: Card, config: Config) -> Perception:
+    """Build the analyst and the reporter that every policy shares."""
+    settings, errors = decode_table(AnalystSettings, _nested(config.perception.settings), "perception.settings")
+    if settings is None:
+        raise ConfigErrors("the configuration", errors)
+    return Perception(Analyst(capabilities, settings), Reporter(card))
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """What the clairvoyant needs, in evaluation only: the world it is in, and what the shared reporter claims now."""
+
+    card: Card
+    seed: int
+    report: Callable[[], Report]
+
+
+def policy(config: Config, foresight: Foresight | None = None) -> Policy:
+    """Build the policy that a configuration asks for; the clairvoyant only where foresight is given.
+
+    Raises:
+        ConfigErrors: there is no such policy or setting.
+    """
+    name, seeing = config.policy.name, config.policy.name == CLAIRVOYANT and foresight is not None
+    try:
+        kind = BayesSettings if seeing else catalogue.settings_type(name)
+    except ValueError as error:
+        raise ConfigErrors("the configuration", [f"policy.name: {error}"]) from None
+    settings, errors = decode_table(kind, _nested(config.policy.settings), "policy.settings")
+    if settings is None:
+        raise ConfigErrors("the configuration", errors)
+    if foresight is not None and isinstance(settings, BayesSettings) and seeing:
+        return Clairvoyant(settings, truth_of(foresight.card, foresight.seed), foresight.report)
+    return catalogue.make(name, settings)
+
+
+def _nested(settings: Mapping[str, Setting]) -> dict[str, object]:
+    """Settings named by dotted paths (``view.fov_nm``) as the tables they stand for."""
+    tree: dict[str, object] = {}
+    for path, value in settings.items():
+        *branches, leaf = path.split(".")
+        node = tree
+        for branch in branches:
+            below = node.setdefault(branch, {})
+            assert isinstance(below, dict)
+            node = below
+        node[leaf] = value
+    return tree
+
+
+def card_of(config: Config) -> Card:
+    """The card of the world that a configuration asks for."""
+    if config.instrument.specimen is not None:
+        return measured_card(Path(config.instrument.specimen), config.budget.duration_s, config.budget.electrons)
+    try:
+        return load_card(config.goal.world)
+    except ValueError as error:
+        raise ConfigErrors("the configuration", [str(error)]) from None
+
+
+def truth_of(card: Card, seed: int) -> Truth:
+    """The beam-off truth of a world, simulated again from its seed.
+
+    Raises:
+        ValueError: the world has no truth that can be simulated.
+    """
+    if card.world != "growth":
+        raise ValueError(f"world {card.world} has no truth that can be simulated")
+    values: Mapping[str, np.ndarray] = truths([seed])
+    return {name: value[0].tolist() for name, value in values.items()}
+
+
+def scored(report: Report, card: Card, seed: int) -> tuple[float, dict[str, float]] | None:
+    """Score a report, in all and by target; None where the world has no truth to compare with."""
+    return score(report, truth_of(card, seed), card) if card.world == "growth" else None
+
+
+def specimen(config: Config, seed: int) -> Specimen:
+    """The specimen that a configuration asks for."""
+    if config.instrument.specimen is not None:
+        return MeasuredSpecimen(Path(config.instrument.specimen))
+    return LiquidCell(seed)
+
+
+def twin(config: Config, seed: int, on_beam: Callable[[bool], None] | None = None) -> Twin:
+    """The bare twin; whoever drives it puts a guard in front."""
+    speed = config.instrument.speed if config.instrument.time == "real" else None
+    return Twin(specimen(config, seed), seed, speed, on_beam)
+
+
+@contextmanager
+def instrument(config: Config, seed: int, beside: Path, done: Sequence[Record] = ()) -> Iterator[Microscope]:
+    """Open the instrument of a run and close it after; ``done`` are the turns of the run that is being resumed.
+
+    A twin is served by a process of its own where ``instrument.kind`` is bridge and no endpoint is given; a served twin
+    that is gone when a run is resumed is started again and brought back by its recorded commands.
+
+    Raises:
+        Unreachable: nothing answers at the endpoint.
+    """
+    choice = config.instrument
+    if choice.kind == "twin":
+        microscope = Guard(twin(config, seed), config.limits)
+        _again(microscope, done)
+        yield microscope
+    elif choice.endpoint is not None:
+        with Client(choice.endpoint) as client:
+            yield client
+    else:
+        with ServedTwin.beside(beside, seed) as served, Client(served.endpoint) as client:
+            if served.fresh:
+                _again(client, done)
+            yield client
+
+
+def _again(microscope: Microscope, done: Sequence[Record]) -> None:
+    """Bring a fresh twin to where it stood, by the commands that ran; stepped time makes it the same to the last bit."""
+    for record in done:
+        if record.percept is not None and record.decision.command is not None:
+            microscope.submit(record.decision.command)
+            microscope.gather(10.0)

@@ -1,0 +1,141 @@
+"""What each command of the command line does, with its errors told in one line each."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from agent.config import Config, ConfigErrors, load
+from agent.eventlog import RecordError
+from agent.loop import Stuck
+from hardware_bridge.errors import BridgeError, Unreachable
+
+DONE, FAILED, BAD_INPUT, LOST, STOPPED = range(5)
+
+
+def told(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
+    """Turn the errors that a user can meet into one clear message and an exit status."""
+
+    def wrapped(given: argparse.Namespace) -> int:
+        try:
+            return command(given)
+        except (ConfigErrors, RecordError, ValueError) as error:
+            return _say(str(error), BAD_INPUT)
+        except Unreachable as error:
+            return _say(f"the instrument is lost: {error}", LOST)
+        except (BridgeError, Stuck, RuntimeError) as error:
+            return _say(f"{type(error).__name__}: {error}", FAILED)
+        except KeyboardInterrupt:
+            return _say("stopped; the record holds every finished turn, `adaptem run --resume RUN` goes on", STOPPED)
+
+    return wrapped
+
+
+def _say(message: str, status: int) -> int:
+    print(f"adaptem: {message}", file=sys.stderr)
+    return status
+
+
+def configured(given: argparse.Namespace, *more: str) -> tuple[Config, int]:
+    """The configuration of a command with its overrides, and the seed."""
+    overrides = [*given.overrides, *more]
+    if getattr(given, "seed", None) is not None:
+        overrides.append(f"instrument.seed={given.seed}")
+    config = load(given.config, overrides)
+    return config, config.instrument.seed
+
+
+@told
+def run(given: argparse.Namespace) -> int:
+    """Run the agent at an instrument; see agent/run.py."""
+    from agent import conclude
+    from agent.watched import Watched
+    from agent.run import begin, resume
+
+    with contextlib.closing(Watched(sys.stdin.fileno(), sys.stdout)) as observer:
+        if given.resume is not None:
+            if given.config is not None:
+                raise ValueError("--resume takes no config: the run holds its own")
+            finished = resume(given.resume, observer)
+        else:
+            if given.config is None:
+                raise ValueError("a config is needed (or --resume RUN)")
+            more = ["review.mode=approval"] if given.approve else []
+            more += [f"budget.turns={given.turns}"] if given.turns is not None else []
+            config, seed = configured(given, *more)
+            folder = given.out or (Path(config.record.folder) if config.record.folder else None)
+            if folder is None:
+                raise ValueError("--out: a folder for the record is needed (or record.folder in the config)")
+            finished = begin(config, seed, folder, observer)
+    conclude.conclude(finished, sys.stdout)
+    return STOPPED if observer.stopped else DONE
+
+
+@told
+def serve(given: argparse.Namespace) -> int:
+    """Serve the twin over the bridge until a signal, or until nobody came for a while."""
+    from agent import assemble
+    from hardware_bridge.server import serve as serve_microscope
+
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    config, seed = configured(given)
+    microscope = assemble.twin(config, seed)
+    serve_microscope(microscope, config.limits, given.endpoint, journal_folder=given.journal, linger_s=given.linger)
+    return DONE
+
+
+@told
+def replay(given: argparse.Namespace) -> int:
+    """Go through a recorded run again: print its turns and check that perception still sees the same."""
+    from agent import assemble
+    from agent.reading import open_run
+    from agent.run import perceive_again
+
+    whole = open_run(given.run)
+    problems = list(whole.problems)
+    for record in whole.records:
+        what = record.failure or record.decision.reason
+        print(f"{record.turn:5d} {record.end_s:9.2f} s  {record.electrons:10.3g} e  {record.decision.verdict}: {what}")
+    if whole.header is not None:
+        perception = assemble.perception(whole.header.capabilities, whole.header.card, whole.header.config)
+        problems += perceive_again(given.run, perception.perceive)
+    whole.close()
+    for problem in problems:
+        print(f"! {problem}")
+    print(f"{len(whole.records)} turns, {len(problems)} problems")
+    return FAILED if problems else DONE
+
+
+@told
+def report(given: argparse.Namespace) -> int:
+    """Write the HTML report of a run again."""
+    from agent import conclude
+
+    print(conclude.rewrite(given.run, given.out))
+    return DONE
+
+
+@told
+def evaluate(given: argparse.Namespace) -> int:
+    """Compare policies on the twin over paired seeds."""
+    from agent.evaluate import evaluate as run_episodes
+    from agent.evaluate import seeds_of
+
+    config = load(given.config, given.overrides)
+    shares = [float(share) for share in given.shares.split(",")]
+    own = {config.policy.name: config.policy.settings}
+    policies = {name: own.get(name, {}) for name in given.policies.split(",")}
+    run_episodes(config, policies, seeds_of(given.seeds), shares, given.out, given.ray)
+    return DONE
+
+
+@told
+def doctor(given: argparse.Namespace) -> int:
+    """Check the installation."""
+    from agent.doctor import doctor as examine
+
+    return examine(sys.stdout)

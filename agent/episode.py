@@ -1,0 +1,91 @@
+"""One whole episode in process, without a record: what `adaptem evaluate` and the experiments are made of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from statistics import median
+
+from agent import assemble
+from agent.config import Config
+from agent.loop import Loop
+from agent.record import Record
+from agent.review import Autonomous, Walls
+from hardware_bridge.guard import Guard
+from hardware_bridge.observation import Observation
+from hardware_bridge.words import Count, Name, NotNegative, Number, Word
+from policies.interface import Setup
+
+
+class Episode(Word, frozen=True, kw_only=True):
+    """How one policy did on one world: ``score`` S in all and ``scores`` by target, and what it spent.
+
+    ``share`` is the part of the electron budget that it was given, ``electrons`` what it was charged.
+    """
+
+    policy: Name
+    seed: Count
+    share: NotNegative
+    score: Number
+    scores: dict[Name, Number]
+    turns: Count
+    refused: Count
+    modes: dict[Name, Count]
+    electrons: NotNegative
+    duration_s: NotNegative
+    suggest_median_s: NotNegative
+
+
+class _Nowhere:
+    """A recorder for episodes that leave only their score."""
+
+    def write(self, record: Record, observation: Observation | None) -> Record:
+        return record
+
+
+def play(config: Config, seed: int, share: float) -> Episode:
+    """Run the config's policy on the world of one seed with a share of the electron budget, and score its report.
+
+    The same instrument, limits, perception and reporter serve every policy.
+    """
+    card = assemble.card_of(config)
+    budget = config.budget.electrons * share
+    microscope = Guard(assemble.twin(config, seed), config.limits)
+    capabilities = microscope.describe()
+    setup = Setup(
+        capabilities=capabilities,
+        limits=config.limits,
+        card=card,
+        start_s=microscope.state().clock_s,
+        end_s=microscope.state().clock_s + config.budget.duration_s,
+        max_electrons=budget,
+    )
+    perception = assemble.perception(capabilities, card, config)
+    policy = assemble.policy(config, assemble.Foresight(card, seed, perception.report))
+    policy.begin(setup, seed)
+    loop = Loop(
+        microscope=microscope,
+        policy=policy,
+        perceive=perception.perceive,
+        review=Autonomous(Walls(config.limits, capabilities, config.review.envelope)),
+        recorder=_Nowhere(),
+        setup=setup,
+    )
+    records = list(loop.run(config.budget.turns))
+    scored = assemble.scored(perception.report(), card, seed)
+    if scored is None:
+        raise ValueError(f"goal.world = {card.world}: it has no truth to score against")
+    score, scores = scored
+    end = microscope.state()
+    return Episode(
+        policy=config.policy.name,
+        seed=seed,
+        share=share,
+        score=score,
+        scores=scores,
+        turns=len(records),
+        refused=sum(record.percept is None for record in records),
+        modes=Counter(record.percept.mode for record in records if record.percept and record.percept.mode),
+        electrons=end.electrons_charged,
+        duration_s=end.clock_s - setup.start_s,
+        suggest_median_s=median(record.wall_s.get("suggest", 0.0) for record in records) if records else 0.0,
+    )

@@ -1,0 +1,153 @@
+"""One run from end to end: open the instrument, loop, record, claim. What `adaptem run` does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from agent import assemble
+from agent.config import Config
+from agent.eventlog import Header
+from agent.loop import Loop, Perceive, Review
+from agent.reading import open_run
+from agent.record import Record
+from agent.recorder import FileRecorder, now, prepare, versions
+from agent.review import Walls
+from hardware_bridge.microscope import Microscope
+from hardware_bridge.report import Report
+from policies.interface import Setup
+
+REPORT_JSON = "report.json"
+
+
+class Observer(Protocol):
+    """Who watches a run and decides in it: the command line hands in a terminal, a test something simpler."""
+
+    def begin(self, title: str, setup: Setup, done: tuple[Record, ...]) -> None:
+        """Learn what runs, and the turns that are there already."""
+        ...
+
+    def review(self, microscope: Microscope, walls: Walls, approval: bool, timeout_s: float) -> Review:
+        """Build the reviewer of the run."""
+        ...
+
+    def show(self, record: Record) -> bool:
+        """See one record; False ends the run."""
+        ...
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a run ended: its folder, what is claimed in the end, and how many turns there are in the record."""
+
+    folder: Path
+    header: Header
+    report: Report
+    turns: int
+
+
+def begin(config: Config, seed: int, folder: Path, observer: Observer) -> Finished:
+    """Start a new run into a new folder and bring it to its end.
+
+    Raises:
+        RecordError: the folder exists, or the disk failed.
+        Unreachable: nothing answers at the endpoint, or the instrument was lost in mid run.
+    """
+    card = assemble.card_of(config)
+    prepare(folder, config)
+    with assemble.instrument(config, seed, folder) as microscope:
+        state = microscope.state()
+        header = Header(
+            created=now(),
+            versions=versions(),
+            config=config,
+            seed=seed,
+            capabilities=microscope.describe(),
+            card=card,
+            start_s=state.clock_s,
+            end_s=state.clock_s + config.budget.duration_s,
+            max_electrons=config.budget.electrons,
+            electrons_at_start=state.electrons_charged,
+        )
+        with FileRecorder(folder, header) as recorder:
+            return _loop(microscope, recorder, observer)
+
+
+def resume(folder: Path, observer: Observer) -> Finished:
+    """Go on with an interrupted run after its last whole turn.
+
+    Raises:
+        RecordError: there is no such run, or more is wrong with it than a torn end.
+        Unreachable: the instrument cannot be reached.
+    """
+    with FileRecorder.resume(folder) as recorder:
+        header = recorder.header
+        with assemble.instrument(header.config, header.seed, folder, recorder.records) as microscope:
+            return _loop(microscope, recorder, observer)
+
+
+def setup_of(header: Header) -> Setup:
+    """What the policy of a run is told."""
+    return Setup(
+        capabilities=header.capabilities,
+        limits=header.config.limits,
+        card=header.card,
+        start_s=header.start_s,
+        end_s=header.end_s,
+        max_electrons=header.max_electrons,
+    )
+
+
+def _loop(microscope: Microscope, recorder: FileRecorder, observer: Observer) -> Finished:
+    header, done = recorder.header, recorder.records
+    setup = setup_of(header)
+    perception = assemble.perception(header.capabilities, header.card, header.config)
+    policy = assemble.policy(header.config)
+    policy.begin(setup, header.seed)
+    choice = header.config.review
+    walls = Walls(setup.limits, setup.capabilities, choice.envelope)
+    walls.resume(done)
+    observer.begin(header.config.goal.question, setup, done)
+    loop = Loop(
+        microscope=microscope,
+        policy=policy,
+        perceive=perception.perceive,
+        review=observer.review(microscope, walls, choice.mode == "approval", choice.timeout_s),
+        recorder=recorder,
+        setup=setup,
+        electrons_at_start=header.electrons_at_start,
+    )
+    if done:
+        perceive_again(recorder.folder, perception.perceive)
+        loop.resume(done)
+    for record in loop.run(header.config.budget.turns):
+        if not observer.show(record):
+            break
+    report = perception.report()
+    path = recorder.folder / REPORT_JSON
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    return Finished(folder=recorder.folder, header=header, report=report, turns=loop.turn)
+
+
+def perceive_again(folder: Path, perceive: Perceive) -> list[str]:
+    """Show perception the recorded observations again, so that it stands where it stood; says where it sees otherwise.
+
+    Raises:
+        RecordError: arrays of the record are missing or altered.
+    """
+    differences = []
+    run = open_run(folder)
+    try:
+        for record in run.records:
+            observation = run.observation(record)
+            if observation is None:
+                continue
+            percept = perceive(observation)
+            if record.percept is not None and percept != record.percept:
+                differences.append(f"turn {record.turn} is perceived differently now")
+    finally:
+        run.close()
+    return differences
