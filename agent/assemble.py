@@ -178,3 +178,20 @@ def _again(microscope: Microscope, done: Sequence[Record]) -> None:
         if record.percept is not None and record.decision.command is not None:
             microscope.submit(record.decision.command)
             microscope.gather(10.0)
+
+
+def make_env(config: Path | None = None) -> GrowthEnv:
+    """Build `adaptem/Growth-v0` over an in-process twin, with the limits of a configuration (default: the shipped one)."""
+    chosen = load(config if config is not None else DEFAULT_CONFIG)
+    card = card_of(chosen)
+
+    def eyes(microscope: Microscope) -> Eyes:
+        made = perception(microscope.describe(), card, chosen)
+        return Eyes(perceive=made.perceive, report=made.report)
+
+    return GrowthEnv(
+        make_microscope=lambda seed: Guard(twin(chosen, seed), chosen.limits),
+        make_eyes=eyes,
+        truth_of=lambda seed: truth_of(card, seed),
+        card=card,
+    )

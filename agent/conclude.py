@@ -1,0 +1,71 @@
+"""What follows a run: its score beside raster's for the same seed and dose, and the report that one would show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TextIO
+
+import msgspec
+from msgspec.structs import replace
+
+from agent import assemble
+from agent.config import PolicyChoice
+from agent.episode import play
+from agent.eventlog import Header, RecordError
+from agent.reading import open_run
+from agent.report import Scores, write_report
+from agent.run import REPORT_JSON, Finished
+from hardware_bridge.report import Report
+
+RASTER = "raster"
+SCORES_JSON = "scores.json"
+PAGE = "report.html"
+
+
+def conclude(finished: Finished, output: TextIO) -> None:
+    """Score a finished run where the world has a truth, write its report, and say both on ``output``."""
+    scores = _scores(finished.header, finished.report)
+    if scores is not None:
+        path = finished.folder / SCORES_JSON
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(scores), indent=1) + b"\n")
+        print(_spoken(scores, finished.header), file=output)
+    print(f"report: {rewrite(finished.folder, None)}", file=output, flush=True)
+
+
+def rewrite(folder: Path, out: Path | None) -> Path:
+    """Write the HTML report of a recorded run, with the claims and scores that lie beside its record.
+
+    Raises:
+        RecordError: the folder holds no run.
+    """
+    claims, scores = folder / REPORT_JSON, folder / SCORES_JSON
+    return write_report(
+        folder,
+        out or folder / PAGE,
+        msgspec.json.decode(claims.read_bytes(), type=Report) if claims.exists() else None,
+        msgspec.json.decode(scores.read_bytes(), type=Scores) if scores.exists() else None,
+    )
+
+
+def _scores(header: Header, report: Report) -> Scores | None:
+    scored = assemble.scored(report, header.card, header.seed)
+    if scored is None:
+        return None
+    total, parts = scored
+    by_policy = {header.config.policy.name: total}
+    if header.config.policy.name != RASTER:
+        raster = replace(header.config, policy=PolicyChoice(name=RASTER))
+        by_policy[RASTER] = play(raster, header.seed, 1.0).score
+    return Scores(policy=header.config.policy.name, by_policy=by_policy, by_target=parts)
+
+
+def _spoken(scores: Scores, header: Header) -> str:
+    others = "".join(
+        f"; {name}, same seed and dose: {score:+.3f}"
+        for name, score in scores.by_policy.items()
+        if name != scores.policy
+    )
+    return f"score of {scores.policy} on seed {header.seed}: S = {scores.by_policy[scores.policy]:+.3f}{others}"
+
+
+__all__ = ["RecordError", "conclude", "rewrite"]
