@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agent.perception.composition import Composition
 from agent.perception.contrast import Brightness, ContrastSettings, Sized, linear
 from agent.perception.detection import detectable_radius
 from agent.perception.drift import Drift, DriftSettings, Placed
@@ -70,6 +71,7 @@ class Analyst:
         self._drift = Drift(self.settings.drift)
         self._brightness = Brightness(self.settings.contrast, capabilities)
         self._tracker = Tracker(self.settings.tracks, self._brightness)
+        self._composition = Composition(capabilities, self.settings.contrast, self._tracker)
         self._focus = FocusMemory(capabilities.convergence_semi_angle_mrad)
         self._novelty = Novelty()
 
@@ -82,9 +84,11 @@ class Analyst:
         if observation.kind == "frame" and mode in IMAGE_MODES:
             scan = scan_of(observation, self.capabilities, self.settings.counts_per_electron)
         self._drift.advance(scan.mid_s if scan else observation.end_s, stage_nm, observation.state.position_sd_nm)
-        if scan is None:
-            return self._unseen(observation)
-        return self._image(observation, scan)
+        if scan is not None:
+            return self._image(observation, scan)
+        if _is_spectrum(observation):
+            return self._spectrum(observation)
+        return self._unseen(observation)
 
     def _image(self, observation: Observation, scan: Scan) -> Percept:
         placed = self._drift.register(scan)
@@ -102,6 +106,7 @@ class Analyst:
         if error is not None:
             estimates["defocus_error_nm"] = error
         quality = image_quality(observation, scan, found)
+        quality["incident_electrons"] = observation.electrons
         quality["drift_in_frame_nm"] = placed.speed_nm_per_s * (scan.end_s - scan.start_s)
         quality["detection_limit_nm"] = limit_nm
         quality["registered"] = float(placed.matched)
@@ -169,6 +174,30 @@ class Analyst:
         noise = float(seen.found.background.counts.mean())
         return seen.scan.pixel_nm * detectable_radius(max(noise, 1e-9), contrast, seen.found.blur.px)
 
+    def _spectrum(self, observation: Observation) -> Percept:
+        acquire, data = observation.command.acquire, observation.data
+        assert acquire is not None
+        assert data is not None
+        placed = self._drift.place(field_centre_nm(observation.state.go, self.capabilities))
+        size_nm = (acquire.fov_nm, acquire.fov_nm * acquire.pixels_y / acquire.pixels_x)
+        counts = np.asarray(data, dtype=np.float64) / self.settings.counts_per_electron
+        counts[~observation.row_seen] = 0.0
+        composed = self._composition.read(observation, placed, size_nm, counts)
+        return Percept(
+            command_id=observation.command.id,
+            mode=acquire.mode,
+            start_s=observation.start_s,
+            end_s=observation.end_s,
+            x_nm=placed.centre_nm[0],
+            y_nm=placed.centre_nm[1],
+            width_nm=size_nm[0],
+            height_nm=size_nm[1],
+            quality=composed.quality,
+            estimates={**_drift_estimates(placed), **composed.estimates},
+            particles=composed.particles,
+            events=composed.events,
+        )
+
     def _unseen(self, observation: Observation) -> Percept:
         """A percept of something that shows nothing that is understood: where and when, no more."""
         acquire = observation.command.acquire
@@ -187,6 +216,19 @@ class Analyst:
         )
 
 
+def _is_spectrum(observation: Observation) -> bool:
+    data = observation.data
+    return (
+        observation.kind == "spectrum"
+        and observation.command.acquire is not None
+        and data is not None
+        and data.ndim == 3
+        and len(observation.axes) == 3
+        and bool(observation.row_seen.any())
+        and bool(np.isfinite(data).all())
+    )
+
+
 def _drift_estimates(placed: Placed) -> dict[str, Estimate]:
     return {
         "drift_x_nm": Estimate(value=-placed.offset_x_nm.value, sd=placed.offset_x_nm.sd),
@@ -201,6 +243,7 @@ def _blur_estimate(scan: Scan, found: Found) -> Estimate:
 
 def _blur(scan: Scan, lens: Lens, off_nm: float, doubt_nm: float) -> Blur:
     """What to believe of the blur of an image that is off focus by so much, give or take."""
+    off_nm += lens.sharpest_C10_nm
     likely = [lens.blur_nm(off_nm + k * doubt_nm) / scan.pixel_nm for k in (-1.5, -0.75, 0.0, 0.75, 1.5)]
     blurs = np.log([math.hypot(b, BLUR_LEAST_PX) for b in likely])
     return Blur(float(blurs.mean()), max(float(blurs.std()), 0.1))

@@ -1,9 +1,9 @@
 """Where the field really is: a filter over drift, stage errors and what registration against earlier images says.
 
-One Kalman filter an axis, whose state is (offset, speed, offset of anchor 1, offset of anchor 2, ...): the offset is
-the registered centre less the nominal one, an anchor is an earlier image kept to register against. A shift between two
-images measures the difference of two offsets, so errors that two places share stay shared (simultaneous localisation
-and mapping; Smith, Self and Cheeseman 1990).
+One Kalman filter an axis, whose state is (drift, speed, stage error, offset of anchor 1, offset of anchor 2, ...). The
+offset, registered centre less nominal one, is drift plus stage error; the latter is another after every move. An anchor
+is an earlier image kept to register against. A shift between two images measures the difference of two offsets, so
+errors that two places share stay shared (simultaneous localisation and mapping; Smith, Self and Cheeseman 1990).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agent.perception.registration import shift_between
-from agent.perception.scan import Scan, to_image
+from agent.perception.scan import Array, Scan, to_image
 from hardware_bridge.geometry import Point
 from hardware_bridge.report import Estimate
 from hardware_bridge.words import NotNegative, Positive, Size, Word
@@ -44,44 +44,68 @@ class DriftSettings(Word, frozen=True, kw_only=True):
     anchors: Size = 48
 
 
+DRIFT, SPEED, STAGE, FIRST = 0, 1, 2, 3
+
+
 @dataclass
 class _Axis:
-    """Mean (n,) and covariance (n, n) of one axis: offset in nm, speed in nm/s, offsets of anchors in nm."""
+    """Mean (n,) and covariance (n, n) of one axis: drift in nm, speed in nm/s, stage error in nm, offsets of anchors."""
 
-    mean: np.ndarray[tuple[int], np.dtype[np.float64]]
-    cov: np.ndarray[tuple[int, int], np.dtype[np.float64]]
+    mean: Array
+    cov: Array
 
     def wait(self, dt_s: float, jerk: float, walked: float) -> None:
-        """Let time pass; ``jerk`` is the growth of the speed's variance per s, ``walked`` that of the offset."""
+        """Let time pass; ``jerk`` is the growth of the speed's variance per s, ``walked`` that of the drift's."""
         step = np.eye(len(self.mean))
-        step[0, 1] = dt_s
+        step[DRIFT, SPEED] = dt_s
         self.mean = step @ self.mean
         self.cov = step @ self.cov @ step.T
         self.cov[:2, :2] += jerk * np.array([[dt_s**3 / 3, dt_s**2 / 2], [dt_s**2 / 2, dt_s]])
-        self.cov[0, 0] += walked
+        self.cov[DRIFT, DRIFT] += walked
+
+    def move(self, var: float) -> None:
+        """The stage moves: its error is another one now."""
+        self.mean[STAGE] = 0.0
+        self.cov[STAGE, :] = self.cov[:, STAGE] = 0.0
+        self.cov[STAGE, STAGE] = var
+
+    def offset(self) -> tuple[float, float]:
+        """Mean and variance of the present offset."""
+        here = self._present()
+        return float(here @ self.mean), float(here @ self.cov @ here)
 
     def expected(self, anchor: int) -> tuple[float, float]:
         """Mean and variance of the present offset less an anchor's."""
-        i = 2 + anchor
-        return self.mean[0] - self.mean[i], self.cov[0, 0] - 2.0 * self.cov[0, i] + self.cov[i, i]
+        between = self._between(anchor)
+        return float(between @ self.mean), float(between @ self.cov @ between)
 
     def learn(self, anchor: int, difference: float, var: float) -> None:
         """Take in a measured difference between the present offset and an anchor's."""
-        mean, own_var = self.expected(anchor)
-        column = self.cov[:, 0] - self.cov[:, 2 + anchor]
-        gain = column / (own_var + var)
-        self.mean = self.mean + gain * (difference - mean)
+        between = self._between(anchor)
+        column = self.cov @ between
+        gain = column / (float(between @ column) + var)
+        self.mean = self.mean + gain * (difference - float(between @ self.mean))
         self.cov = self.cov - np.outer(gain, column)
 
     def keep(self) -> None:
         """Make the present offset an anchor."""
-        order = [*range(len(self.mean)), 0]
-        self.mean, self.cov = self.mean[order], self.cov[np.ix_(order, order)]
+        grown = np.vstack([np.eye(len(self.mean)), self._present()])
+        self.mean, self.cov = grown @ self.mean, grown @ self.cov @ grown.T
 
     def forget(self, anchor: int) -> None:
         """Drop an anchor."""
-        order = [i for i in range(len(self.mean)) if i != 2 + anchor]
-        self.mean, self.cov = self.mean[order], self.cov[np.ix_(order, order)]
+        kept = [i for i in range(len(self.mean)) if i != FIRST + anchor]
+        self.mean, self.cov = self.mean[kept], self.cov[np.ix_(kept, kept)]
+
+    def _present(self) -> Array:
+        here = np.zeros(len(self.mean))
+        here[[DRIFT, STAGE]] = 1.0
+        return here
+
+    def _between(self, anchor: int) -> Array:
+        between = self._present()
+        between[FIRST + anchor] = -1.0
+        return between
 
 
 @dataclass(frozen=True)
@@ -113,26 +137,27 @@ class Drift:
         """Let the instrument's clock and its stage move on."""
         s = self.settings
         if self._axes is None:
-            first = np.diag([max(position_sd_nm, s.position_sd_nm) ** 2, s.speed_sd_nm_per_s**2])
-            self._axes = (_Axis(np.zeros(2), first.copy()), _Axis(np.zeros(2), first.copy()))
+            first = np.diag([max(position_sd_nm, s.position_sd_nm) ** 2, s.speed_sd_nm_per_s**2, 0.0])
+            self._axes = (_Axis(np.zeros(3), first.copy()), _Axis(np.zeros(3), first.copy()))
             self._clock_s, self._stage_nm = clock_s, stage_nm
             return
         dt_s = max(clock_s - self._clock_s, 0.0)
         moved = self._stage_nm is not None and math.dist(stage_nm[:2], self._stage_nm[:2]) > 1e-6
         for axis in self._axes:
-            walked = s.walk_nm2_per_s * dt_s + (s.stage_sd_nm**2 if moved else 0.0)
-            axis.wait(dt_s, s.speed_change_nm_per_s**2 / s.speed_change_s, walked)
+            axis.wait(dt_s, s.speed_change_nm_per_s**2 / s.speed_change_s, s.walk_nm2_per_s * dt_s)
+            if moved:
+                axis.move(s.stage_sd_nm**2)
         self._clock_s, self._stage_nm = max(clock_s, self._clock_s), stage_nm
 
     def place(self, nominal_nm: Point, matched: int = 0, refused: int = 0) -> Placed:
         """Where a field is whose nominal centre is given, as far as is known now."""
         assert self._axes is not None  # advance() comes first
-        x, y = self._axes
+        (x, x_var), (y, y_var) = (axis.offset() for axis in self._axes)
         return Placed(
-            centre_nm=(nominal_nm[0] + float(x.mean[0]), nominal_nm[1] + float(y.mean[0])),
-            offset_x_nm=Estimate(value=float(x.mean[0]), sd=math.sqrt(max(x.cov[0, 0], 0.0))),
-            offset_y_nm=Estimate(value=float(y.mean[0]), sd=math.sqrt(max(y.cov[0, 0], 0.0))),
-            speed_nm_per_s=math.hypot(x.mean[1], y.mean[1]),
+            centre_nm=(nominal_nm[0] + x, nominal_nm[1] + y),
+            offset_x_nm=Estimate(value=x, sd=math.sqrt(max(x_var, 0.0))),
+            offset_y_nm=Estimate(value=y, sd=math.sqrt(max(y_var, 0.0))),
+            speed_nm_per_s=math.hypot(*(float(axis.mean[SPEED]) for axis in self._axes)),
             matched=matched,
             refused=refused,
         )

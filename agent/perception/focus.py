@@ -1,7 +1,7 @@
 """Defocus from two images of one place at different C10: what the object is cancels out.
 
 With F_i = O H_i + n_i the combination F_1 H_2 - F_2 H_1 holds noise alone if both transfers H_i are right, whatever the
-object O. Its square over its variance, summed over frequencies, is the profile likelihood of the C10 that is in focus.
+object O. Its square over its variance, summed over frequencies, is the profile likelihood of where focus is.
 Transfer of an incoherent probe at frequencies k far below 2 alpha / lambda, from geometrical optics:
 H(k) = 2 / alpha^2 int_0^alpha J0(2 pi k (C10 t + C30 t^3)) t dt, a disc of confusion of radius alpha C10 where C30 = 0
 (Hopkins, Proc. R. Soc. A 231, 91, 1955). Only the size of C10 matters in each image; the pair tells its sign.
@@ -50,6 +50,11 @@ class Lens:
         phase = 2.0 * math.pi * k_per_nm[None, :, None] * slope_nm[:, None, :]
         return np.asarray((j0(phase) * (WEIGHTS * t / alpha)).sum(axis=2))
 
+    @property
+    def sharpest_C10_nm(self) -> float:
+        """The C10 at the specimen at which the probe's rays spread least: -2/3 C30 alpha^2 balances C30."""
+        return -2.0 / 3.0 * 1e3 * self.C30_um * (1e-3 * self.semi_angle_mrad) ** 2
+
     def blur_nm(self, C10_nm: float) -> float:
         """Standard deviation of the probe along one axis: root mean square of its rays."""
         alpha = 1e-3 * self.semi_angle_mrad
@@ -59,7 +64,7 @@ class Lens:
 
 
 def in_focus(first: Scan, second: Scan, shift: Point, lens: Lens) -> Estimate | None:
-    """Estimate the C10 at which the specimen is in focus, in nm, from two images with pixels of one size.
+    """Estimate the set C10 at which the specimen is sharpest, in nm, from two images with pixels of one size.
 
     Content of ``second`` lies at (row + shift[0], column + shift[1]) of ``first``. None where the pair does not tell.
     """
@@ -81,7 +86,7 @@ def in_focus(first: Scan, second: Scan, shift: Point, lens: Lens) -> Estimate | 
     sd = math.hypot(sd, FLOOR_NM + FLOOR_SHARE * abs(first.C10_nm - second.C10_nm))
     if not sd < MOST_SD_NM:
         return None
-    return Estimate(value=value, sd=sd)
+    return Estimate(value=value + lens.sharpest_C10_nm, sd=sd)
 
 
 @dataclass(frozen=True)

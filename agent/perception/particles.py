@@ -12,7 +12,8 @@ from agent.perception.fit import Blobs, Blur, Canvas, Contrast, blobs_at, fit, m
 from agent.perception.scan import Array
 
 FIRST_STEPS, SECOND_STEPS, LAST_STEPS = 4, 3, 2
-MOST = 400
+MOST = 200
+MOST_AREA_PX = 120_000.0
 LEAST_SNR = 5.0
 # What the first pass has missed beside a large particle is small.
 SECOND_RADIUS_PX = 5.0
@@ -41,7 +42,7 @@ def find_particles(counts: Array, blur: Blur, contrast: Contrast) -> Found:
     explained = model(canvas, blobs, blur)
     rest = detect(counts - explained, explained, blur.px, SECOND_RADIUS_PX)
     if rest.rows.size:
-        more = _start(rest)
+        more = _start(rest, blobs.count)
         blobs = Blobs(np.concatenate([blobs.values, more.values]), np.concatenate([blobs.cov, more.cov]))
         blobs, blur = fit(canvas, blobs, blur, SECOND_STEPS)
     kept = blobs.picked(significance(blobs, contrast) >= LEAST_SNR)
@@ -55,6 +56,8 @@ def significance(blobs: Blobs, contrast: Contrast) -> Array:
     return np.sqrt(np.maximum(information - 1.0 / contrast.sd**2, 0.0))
 
 
-def _start(found: Candidates) -> Blobs:
-    """The highest candidates, so that an image of nothing but noise or nothing but particles costs no more."""
-    return blobs_at(found.rows[:MOST], found.columns[:MOST], found.radius[:MOST], found.flux[:MOST])
+def _start(found: Candidates, held: int = 0) -> Blobs:
+    """The highest candidates, so that an image full of particles (or of nothing but noise) takes bounded time."""
+    area = np.cumsum((2.0 * found.radius + 9.0) ** 2)
+    most = min(max(MOST - held, 0), int((area < MOST_AREA_PX).sum()))
+    return blobs_at(found.rows[:most], found.columns[:most], found.radius[:most], found.flux[:most])
