@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from digital_twin import optics
-from digital_twin.optics import REST_ENERGY_keV, Array, wavelength_nm
+from digital_twin.optics import Array, REST_ENERGY_keV, wavelength_nm
 from digital_twin.specimen import Layers
 from digital_twin.spectra import (
-    BOHR_nm,
     CU_L3,
     O_K,
+    BOHR_nm,
     SpectrumModel,
     drude,
     edge_nm2_per_eV,
@@ -21,14 +21,14 @@ from digital_twin.spectra import (
     inelastic_mean_free_path_nm,
 )
 
-# Number densities in atoms per nm^3, from bulk densities and molar masses: Cu 8.96, H2O 1.00, Si3N4 3.17, ZrO2 5.68 g/cm^3.
+# Number densities in formula units per nm^3, from the densities below and molar masses.
 COPPER_PER_NM3 = 84.9
 WATER_PER_NM3 = 33.4
 NITRIDE_PER_NM3 = 13.6
 ZIRCONIA_PER_NM3 = 27.8
 # In the order of ``Layers``: copper, debris (zirconia), water, silicon nitride.
 DENSITIES_G_PER_CM3 = (8.96, 5.68, 1.00, 3.17)
-# Energy and width of the volume plasmon, eV: broad for copper; water 21 eV (Egerton, Electron Energy-Loss Spectroscopy).
+# Energy and width of the volume plasmon, eV: broad for copper; water 21 eV (Egerton, appendix C).
 PLASMONS_eV = ((19.0, 15.0), (25.0, 12.0), (21.0, 12.0), (23.0, 10.0))
 
 
@@ -100,10 +100,8 @@ class Spectrometer:
         self._model = SpectrumModel(self.axis_eV, column.energy_fwhm_eV, single, edges)
 
     def probabilities(self, thickness_nm: Array) -> Array:
-        """Chance of an incident electron to land in each channel, (..., E), for thicknesses (..., 4) as in ``Layers``."""
+        """Chance of an incident electron to land in each channel, (..., E), for thicknesses (..., 4) of ``Layers``."""
         copper, debris, water = (thickness_nm[..., n] for n in range(3))
         oxygen = WATER_PER_NM3 * water + 2 * ZIRCONIA_PER_NM3 * debris
         atoms = np.stack([COPPER_PER_NM3 * copper, oxygen], axis=-1)
-        shares = self._model.probabilities(thickness_nm / self.free_path_nm, atoms)
-        # What lands in an edge is missing from the low loss: no electron is counted twice.
-        return np.asarray(shares / np.maximum(shares.sum(axis=-1, keepdims=True), 1.0))
+        return self._model.probabilities(thickness_nm / self.free_path_nm, atoms)

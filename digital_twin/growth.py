@@ -35,6 +35,9 @@ RADICAL_CELL_NM = 64.0
 BIRTH_RADIUS_NM = 1.0
 """Radius at which a nucleus is called a particle."""
 
+REACH_NM = 150.0
+"""Sites farther apart than this never meet: twice the largest radius that 600 s allow, with room."""
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -106,7 +109,10 @@ class GrowthWorld:
         k = 2 * math.pi * torch.fft.fftfreq(cells, RADICAL_CELL_NM, dtype=torch.float64)
         rate = (1 + RADICAL_LENGTH_NM**2 * (k[:, None] ** 2 + k[None, :] ** 2)) / RADICAL_LIFE_S
         self._decay = torch.exp(-rate * TICK_S)
-        self._pairs = _neighbours(self.position_nm)
+        self._site_nm = self.position_nm.clone()
+        self._apart_nm, self._pairs = _neighbours(self.position_nm)
+        self._flat = self._pairs[0] * SITES + self._pairs[1:]
+        self._moved_nm = 0.0
 
     def set_holder(self, flow_nl_per_s: float, temperature_K: float) -> None:
         """Set the driver's set point of all worlds: proportional to the flow, Arrhenius in the temperature."""
@@ -152,15 +158,19 @@ class GrowthWorld:
         self.clock_s += TICK_S
 
     def _merge(self) -> None:
-        world, first, second = self._pairs
-        ri, rj = self.radius_nm[world, first], self.radius_nm[world, second]
-        both = (ri > 0) & (rj > 0)
-        if not both.any():
-            return
-        apart = self.position_nm[world, first] - self.position_nm[world, second]
-        touching = both & (apart.square().sum(-1) < (ri + rj) ** 2)
-        for index in touching.nonzero()[:, 0].tolist():
-            self._unite(int(world[index]), int(first[index]), int(second[index]))
+        # Pairs are sorted by how far apart their sites are, so only a few can be touching yet.
+        reach_nm = 2 * (float(self.radius_nm.max()) + self._moved_nm)
+        near = int(torch.searchsorted(self._apart_nm, reach_nm))
+        alive = (self.radius_nm > 0).flatten()
+        first, second = self._flat[:, :near]
+        living = (alive[first] & alive[second]).nonzero()[:, 0]
+        first, second = first[living], second[living]
+        radii, places = self.radius_nm.flatten(), self.position_nm.flatten(0, 1)
+        x, y = (places[first] - places[second]).unbind(-1)
+        touching = living[x * x + y * y < (radii[first] + radii[second]) ** 2]
+        # In the order of the sites, which does not depend on what else is in the batch.
+        for pair in sorted(self._pairs[:, touching].T.tolist()):
+            self._unite(*pair)
 
     def _unite(self, world: int, first: int, second: int) -> None:
         volume = self.radius_nm[world, [first, second]] ** 3
@@ -172,6 +182,8 @@ class GrowthWorld:
         self.radius_nm[world, keep] = volume.sum() ** (1 / 3)
         self.radius_nm[world, lose] = 0.0
         self.absorbed[world, lose] = True
+        moved = self.position_nm[world, keep] - self._site_nm[world, keep]
+        self._moved_nm = max(self._moved_nm, float(moved.norm()))
 
     def _radicals_at(self, position_nm: Tensor) -> Tensor:
         cells = self.radicals.shape[-1]
@@ -180,11 +192,13 @@ class GrowthWorld:
         return self.radicals[worlds, index[..., 1], index[..., 0]]
 
 
-def _neighbours(position_nm: Tensor, reach_nm: float = 150.0) -> tuple[Tensor, Tensor, Tensor]:
-    """Pairs of sites that can ever touch: (world, first, second) index tensors."""
-    found = []
+def _neighbours(position_nm: Tensor) -> tuple[Tensor, Tensor]:
+    """Pairs of sites that can ever touch: their distances (P,), ascending, and (world, first, second) as (3, P)."""
+    found, distances = [], []
     for world, points in enumerate(position_nm):
-        near = (torch.cdist(points, points) < reach_nm).triu(1).nonzero()
+        apart = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
+        near = (apart < REACH_NM).triu(1).nonzero()
         found.append(torch.cat([torch.full((len(near), 1), world), near], dim=1))
-    pairs = torch.cat(found)
-    return pairs[:, 0], pairs[:, 1], pairs[:, 2]
+        distances.append(apart[near[:, 0], near[:, 1]])
+    ascending, order = torch.cat(distances).sort(stable=True)
+    return ascending, torch.cat(found)[order].T.contiguous()

@@ -43,6 +43,9 @@ from hardware_bridge.observation import Chunk, Observation, Part
 from hardware_bridge.words import WordT
 
 CHUNK_ROWS = 32
+CHUNK_S = 0.1
+"""Longest time that a chunk of more than one row takes: blanking waits for its end."""
+
 POSITION_SD_NM = 10.0
 ZERO_GO = Go(
     stage_x_nm=0.0,
@@ -113,6 +116,7 @@ class Twin:
         self._running: _Running | None = None
         self._abort = threading.Event()
         self._stopped = False
+        self._exposing = False
         specimen.set_holder(START_HOLDER.flow_nl_per_s or 0.0, START_HOLDER.temperature_K or 298.0)
 
     def describe(self) -> Capabilities:
@@ -127,7 +131,7 @@ class Twin:
             go=self._go,
             optics=self._optics,
             holder=self._holder,
-            beam_blanked=True,
+            beam_blanked=not self._exposing,
             interlocks=Interlocks(
                 vacuum_ok=True,
                 valves_open=True,
@@ -153,11 +157,14 @@ class Twin:
         run = self._running
         if run is None:
             raise Rejected("idle", "watch", "no command", "a command must be submitted first")
-        self._pass(DECISION_S)
-        self._move(run.command)
-        if run.command.acquire is not None:
-            yield from self._acquire(run, run.command.acquire)
-        self._running = None
+        try:
+            self._pass(DECISION_S)
+            self._move(run.command)
+            if run.command.acquire is not None:
+                yield from self._acquire(run, run.command.acquire)
+        finally:
+            # Also where the reader went away in mid scan: the instrument takes the next command.
+            self._running = None
         yield self._end(run)
 
     def gather(self, timeout_s: float) -> Observation:
@@ -168,13 +175,17 @@ class Twin:
 
     def blank(self) -> None:
         """Blank the beam and end what is running."""
-        self._on_beam(False)
         self._abort.set()
+        self._beam(False)
 
     def stop(self) -> None:
         """Blank, abort and refuse every further command."""
         self._stopped = True
         self.blank()
+
+    def _beam(self, on: bool) -> None:
+        self._exposing = on
+        self._on_beam(on)
 
     def _catch_up(self) -> None:
         if self._speed is not None and self._running is None:
@@ -218,20 +229,21 @@ class Twin:
         incident = current_pA * acquire.dwell_s * ELECTRONS_PER_PA_S
         random = np.random.default_rng([self._seed, 5, self._acquisitions, frame])
         dtype = np.uint16 if acquire.mode == "HAADF" else np.uint32
-        for top in range(0, acquire.pixels_y, CHUNK_ROWS):
+        chunk_rows = min(CHUNK_ROWS, max(1, int(CHUNK_S / row_s)))
+        for top in range(0, acquire.pixels_y, chunk_rows):
             if self._abort.is_set():
                 run.reason = "blanked"
                 return
-            rows = min(CHUNK_ROWS, acquire.pixels_y - top)
+            rows = min(chunk_rows, acquire.pixels_y - top)
             begun = self._clock_s
-            self._on_beam(True)
+            self._beam(True)
             electrons = current_pA * rows * row_s * ELECTRONS_PER_PA_S
             box = scan.box_nm(top, rows)
             self.dose.add(box, electrons)
             self.specimen.expose(box, electrons)
             self._pass(rows * row_s)
             counts = random.poisson(incident * share[top : top + rows])
-            self._on_beam(False)
+            self._beam(False)
             run.rows_done += rows
             run.electrons += electrons
             header = ChunkHeader(

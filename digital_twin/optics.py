@@ -5,8 +5,8 @@ Numpy in, numpy out. Angles in rad unless a name says mrad, lengths in nm. Aberr
 
     chi = (2 pi / lambda) sum_nm |theta|^(n+1) / (n+1) C_nm cos(m (phi - phi_nm))
 
-and the wave is multiplied by A exp(-i chi). ``defocus_nm = -C10_nm``: positive defocus is underfocus. Physical constants
-are those of CODATA 2018.
+and the wave is multiplied by A exp(-i chi). ``defocus_nm = -C10_nm``: positive defocus is underfocus. Physical
+constants are those of CODATA 2018.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ def aberrations_of(optics: Optics) -> Aberrations:
 
 def wavelength_nm(beam_energy_keV: float) -> float:
     """Relativistic wavelength of the electron: h / sqrt(2 m E (1 + E / 2 m c^2))."""
-    energy_J = beam_energy_keV * 1e3 * ELEMENTARY_CHARGE_C
-    momentum = math.sqrt(2.0 * ELECTRON_MASS_kg * energy_J * (1.0 + beam_energy_keV / (2.0 * REST_ENERGY_keV)))
+    joule = beam_energy_keV * 1e3 * ELEMENTARY_CHARGE_C
+    momentum = math.sqrt(2.0 * ELECTRON_MASS_kg * joule * (1.0 + beam_energy_keV / (2.0 * REST_ENERGY_keV)))
     return 1e9 * PLANCK_J_S / momentum
 
 
@@ -124,14 +124,14 @@ def spatial_envelope(
     return np.asarray(np.exp(-((math.pi * 1e-3 * source_angle_mrad / wavelength_nm(beam_energy_keV) * slope_nm) ** 2)))
 
 
-def focal_spread_nm(Cc_mm: float, energy_spread_eV: float, beam_energy_keV: float) -> float:
-    """Focal spread of an energy spread, both in the same sense (1/e, sigma or FWHM): Cc dE/E, relativistic.
+def focal_spread_nm(chromatic_mm: float, energy_spread_eV: float, beam_energy_keV: float) -> float:
+    """Focal spread Cc dE/E of an energy spread, both in the same sense (1/e, sigma or FWHM), relativistic.
 
     The factor (1 + E / m c^2) / (1 + E / 2 m c^2) is 1.16 at 200 kV (L. Reimer and H. Kohl, Transmission Electron
     Microscopy, 5th edition, chapter 2).
     """
     ratio = beam_energy_keV / REST_ENERGY_keV
-    return 1e6 * Cc_mm * energy_spread_eV / (1e3 * beam_energy_keV) * (1 + ratio) / (1 + ratio / 2)
+    return 1e6 * chromatic_mm * energy_spread_eV / (1e3 * beam_energy_keV) * (1 + ratio) / (1 + ratio / 2)
 
 
 def depth_of_focus_nm(beam_energy_keV: float, semi_angle_mrad: float) -> float:

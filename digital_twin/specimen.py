@@ -17,8 +17,8 @@ Box = tuple[float, float, float, float]
 class Grid:
     """The probe positions of a scan in the specimen frame.
 
-    Pixel (row, column) lies at ``origin_nm[row]`` + column x ``across_nm``: ``origin_nm`` is (H, 2), so that each row has
-    the drift of its own time in it, and ``across_nm`` (2,). ``columns`` is W.
+    Pixel (row, column) lies at ``origin_nm[row]`` + column x ``across_nm``: ``origin_nm`` is (H, 2), so that each row
+    has the drift of its own time in it, and ``across_nm`` (2,). ``columns`` is W.
     """
 
     origin_nm: Array

@@ -64,11 +64,12 @@ def inelastic_mean_free_path_nm(
     """
     energy_keV = beam_energy_keV
     factor = (1 + energy_keV / 1022.0) / (1 + energy_keV / 511.0) ** 2
-    theta_E2 = (5.5 * density_g_cm3**0.3 / (factor * energy_keV)) ** 2
-    theta_C2 = 20.0**2
+    energy_angle2 = (5.5 * density_g_cm3**0.3 / (factor * energy_keV)) ** 2
+    cut_angle2 = 20.0**2
     angles = convergence_mrad**2 + collection_mrad**2 + abs(convergence_mrad**2 - collection_mrad**2)
-    ratio = (angles + 2 * theta_E2) / (angles + 2 * theta_C2) * theta_C2 / theta_E2
-    return 200.0 * factor * energy_keV / (11.0 * density_g_cm3**0.3 * math.log(ratio))
+    ratio = (angles + 2 * energy_angle2) / (angles + 2 * cut_angle2) * cut_angle2 / energy_angle2
+    path_nm: float = 200.0 * factor * energy_keV / (11.0 * density_g_cm3**0.3 * math.log(ratio))
+    return path_nm
 
 
 def zero_loss(energy_loss_eV: Array, fwhm_eV: float, position_eV: float = 0.0) -> Array:
@@ -102,47 +103,47 @@ def oscillator_strength_per_eV(edge: Edge, energy_loss_eV: Array, q2: Array) -> 
     ``q2`` is (q a0)^2. Egerton, section 3.6.1 (K shell: equations 3.127 and 3.128) and appendix B (SIGMAK, SIGMAL).
     """
     if edge.shell == "K":
-        return _strength_K(edge.atomic_number - 0.5, energy_loss_eV, q2)
-    return _strength_L(edge, edge.atomic_number - 4.15, energy_loss_eV, q2)
+        return _strength_k(edge.atomic_number - 0.5, energy_loss_eV, q2)
+    return _strength_l(edge, edge.atomic_number - 4.15, energy_loss_eV, q2)
 
 
-def _continuum(kh2: Array, Q: Array, a: float) -> Array:
+def _continuum(kh2: Array, q: Array, a: float) -> Array:
     """exp(-2 beta / kh) / (1 - exp(-2 pi / kh)), continued below kh^2 = 0 as in the appendix of Egerton."""
     kh = np.sqrt(np.maximum(np.abs(kh2), 1e-12))
-    angle = np.arctan2(2 * math.sqrt(a) * kh, Q - kh2 + a)
+    angle = np.arctan2(2 * math.sqrt(a) * kh, q - kh2 + a)
     above = np.exp(-2 * angle / kh) / -np.expm1(-2 * math.pi / kh)
     rise = 2 * math.sqrt(a) * kh
     with np.errstate(divide="ignore", invalid="ignore"):
-        below = np.exp(-np.log((Q + a - kh2 + rise) / (Q + a - kh2 - rise)) / kh)
+        below = np.exp(-np.log((q + a - kh2 + rise) / (q + a - kh2 - rise)) / kh)
     return np.where(kh2 >= 0, above, below)
 
 
-def _strength_K(charge: float, energy: Array, q2: Array) -> Array:
+def _strength_k(charge: float, energy: Array, q2: Array) -> Array:
     kh2 = energy / (RYDBERG_eV * charge**2) - 1.0
-    Q = q2 / charge**2
-    denominator = ((Q - kh2 + 1) ** 2 + 4 * kh2) ** 3
-    shape = _continuum(kh2, Q, 1.0) * (Q + kh2 / 3 + 1 / 3) / denominator
+    q = q2 / charge**2
+    denominator = ((q - kh2 + 1) ** 2 + 4 * kh2) ** 3
+    shape = _continuum(kh2, q, 1.0) * (q + kh2 / 3 + 1 / 3) / denominator
     return np.asarray(256.0 * energy / (RYDBERG_eV**2 * charge**4) * shape)
 
 
-def _strength_L(edge: Edge, charge: float, energy: Array, q2: Array) -> Array:
+def _strength_l(edge: Edge, charge: float, energy: Array, q2: Array) -> Array:
     k = energy / (RYDBERG_eV * charge**2) - 0.25
-    Q = q2 / charge**2
+    q = q2 / charge**2
     only_2p = (
-        2.25 * Q**4
-        - (0.75 + 3 * k) * Q**3
-        + (0.59375 - 0.75 * k - 0.5 * k**2) * Q**2
-        + (0.11146 + 0.85417 * k + 1.8833 * k**2 + k**3) * Q
+        2.25 * q**4
+        - (0.75 + 3 * k) * q**3
+        + (0.59375 - 0.75 * k - 0.5 * k**2) * q**2
+        + (0.11146 + 0.85417 * k + 1.8833 * k**2 + k**3) * q
         + (0.0035807 + k / 21.333 + k**2 / 4.5714 + k**3 / 2.4 + k**4 / 4)
-    ) / ((Q - k + 0.25) ** 2 + k) ** 5
+    ) / ((q - k + 0.25) ** 2 + k) ** 5
     both = (
-        Q**3
-        - (5 / 3 * k + 11 / 12) * Q**2
-        + (k**2 / 3 + 1.5 * k + 65 / 48) * Q
+        q**3
+        - (5 / 3 * k + 11 / 12) * q**2
+        + (k**2 / 3 + 1.5 * k + 65 / 48) * q
         + (k**3 / 3 + 0.75 * k**2 + 23 / 48 * k + 5 / 64)
-    ) / ((Q - k + 0.25) ** 2 + k) ** 4
+    ) / ((q - k + 0.25) ** 2 + k) ** 4
     correction = ((energy + 0.1 - edge.onset_eV) / (1.8 * edge.atomic_number**2)) ** edge.exponent
-    shape = np.where(energy <= edge.upper_eV, only_2p, both) * _continuum(k, Q, 0.25)
+    shape = np.where(energy <= edge.upper_eV, only_2p, both) * _continuum(k, q, 0.25)
     return np.asarray(correction * 32.0 * energy / (RYDBERG_eV**2 * charge**4) * shape)
 
 
@@ -157,16 +158,16 @@ def edge_nm2_per_eV(edge: Edge, energy_loss_eV: Array, beam_energy_keV: float, c
     energy = energy_loss_eV[above][:, None]
     if energy.size == 0:
         return result
-    T = speed_energy_eV(beam_energy_keV)
+    speed_eV = speed_energy_eV(beam_energy_keV)
     gamma = 1 + 1e3 * beam_energy_keV / REST_ENERGY_eV
-    low = energy**2 / (4 * RYDBERG_eV * T) + energy**3 / (8 * gamma**3 * RYDBERG_eV * T**2)
-    high = low + 4 * gamma**2 * (T / RYDBERG_eV) * math.sin(5e-4 * collection_mrad) ** 2
+    low = energy**2 / (4 * RYDBERG_eV * speed_eV) + energy**3 / (8 * gamma**3 * RYDBERG_eV * speed_eV**2)
+    high = low + 4 * gamma**2 * (speed_eV / RYDBERG_eV) * math.sin(5e-4 * collection_mrad) ** 2
     nodes, weights = np.polynomial.legendre.leggauss(48)
     span = np.log(high / low)
     q2 = low * np.exp(0.5 * span * (nodes + 1))
     strength = oscillator_strength_per_eV(edge, energy, q2)
     integral = 0.5 * span[:, 0] * (strength @ weights)
-    result[above] = 4 * math.pi * BOHR_nm**2 * RYDBERG_eV**2 / (energy[:, 0] * T) * integral
+    result[above] = 4 * math.pi * BOHR_nm**2 * RYDBERG_eV**2 / (energy[:, 0] * speed_eV) * integral
     return result
 
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from digital_twin.growth import BIRTH_RADIUS_NM, EXTENT_NM, GrowthWorld
 from digital_twin.optics import Array
@@ -65,7 +66,7 @@ def _disc() -> Array:
 def _binned(position_nm: Array, weight: Array) -> Array:
     """Sums of weights (B, N) by the cell that each position (B, N, 2) lies in, (B, cells x cells)."""
     index = np.floor((position_nm + EXTENT_NM / 2) / (EXTENT_NM / CELLS)).astype(int)
-    inside = np.asarray((index >= 0) & (index < CELLS)).all(axis=-1)
+    inside: NDArray[np.bool_] = np.all((index >= 0) & (index < CELLS), axis=-1)
     flat = index[..., 1] * CELLS + index[..., 0]
     sums = np.zeros((len(weight), CELLS * CELLS))
     for world in range(len(weight)):
