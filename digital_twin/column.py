@@ -5,7 +5,7 @@ from __future__ import annotations
 from digital_twin.detectors import Column
 from hardware_bridge.messages import Capabilities
 
-DECISION_S = 0.5
+DECISION_S = 2.0
 """Time that passes on the instrument's clock while the agent thinks, in stepped time."""
 
 

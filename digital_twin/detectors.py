@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from digital_twin import optics
-from digital_twin.optics import Array, REST_ENERGY_keV, wavelength_nm
+from digital_twin.elastic import FACTORS, annular_nm2
+from digital_twin.optics import Array
 from digital_twin.specimen import Layers
 from digital_twin.spectra import (
     CU_L3,
     O_K,
-    BOHR_nm,
     SpectrumModel,
     drude,
     edge_nm2_per_eV,
@@ -51,28 +50,18 @@ class Column:
         """What of the column shapes the probe."""
         return optics.Column(self.beam_energy_keV, self.convergence_mrad, self.source_fwhm_nm)
 
+    def annulus(self) -> tuple[float, float, float]:
+        """Beam energy in keV, inner and outer angle of the HAADF detector in mrad."""
+        return self.beam_energy_keV, self.haadf_inner_mrad, self.haadf_outer_mrad
+
     def energy_axis_eV(self) -> Array:
         """Centres of the channels, (E,) eV."""
         return energy_axis_eV(self.energy_offset_eV, self.energy_step_eV, self.energy_channels)
 
 
-def screened_rutherford_nm2(z: int, column: Column) -> float:
-    """Elastic cross-section of an atom into the HAADF annulus, nm^2, for a screened (Wentzel) potential.
-
-    dsigma/dOmega = (4 Z^2 R^4 (1 + E/E0)^2 / a_H^2) / (1 + (theta/theta_0)^2)^2 with theta_0 = lambda / (2 pi R) and
-    R = a_H Z^(-1/3): Reimer and Kohl, Transmission Electron Microscopy, section 5.1.4.
-    """
-    radius = BOHR_nm * z ** (-1 / 3)
-    theta0 = wavelength_nm(column.beam_energy_keV) / (2 * math.pi * radius)
-    gamma = 1 + column.beam_energy_keV / REST_ENERGY_keV
-    front = 4 * math.pi * z**2 * radius**4 * gamma**2 / BOHR_nm**2 * theta0**2
-    low, high = (1e-3 * column.haadf_inner_mrad / theta0) ** 2, (1e-3 * column.haadf_outer_mrad / theta0) ** 2
-    return float(front * (1 / (1 + low) - 1 / (1 + high)))
-
-
 def haadf_fraction(layers: Layers, column: Column) -> Array:
     """Share of the incident electrons that reaches the annulus, (H, W): 1 - exp(-sum n sigma t)."""
-    sigma = {z: screened_rutherford_nm2(z, column) for z in (1, 7, 8, 14, 29, 40)}
+    sigma = {z: annular_nm2(z, *column.annulus()) for z in FACTORS}
     water = WATER_PER_NM3 * (sigma[8] + 2 * sigma[1])
     nitride = NITRIDE_PER_NM3 * (3 * sigma[14] + 4 * sigma[7])
     zirconia = ZIRCONIA_PER_NM3 * (sigma[40] + 2 * sigma[8])
