@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from digital_twin.optics import Array
+
+MOST_SAMPLES = 6
+SAMPLES_PER_RADIUS = 4.0
+"""How finely the inside of a sphere is sampled at least, along each direction, up to MOST_SAMPLES a pixel."""
 
 Box = tuple[float, float, float, float]
 """x0, x1, y0, y1 in nm."""
@@ -77,8 +82,9 @@ class Specimen(Protocol):
 def add_spheres(thickness_nm: Array, grid: Grid, centres_nm: Array, radii_nm: Array) -> None:
     """Add the projected thickness 2 sqrt(r^2 - d^2) of spheres, (N, 2) nm and (N,) nm, to a map (H, W).
 
-    Every row is displaced by its own origin, so drift within the scan shears and jitters what is drawn. Rims are
-    softened over one pixel, which is how far the probe is scanned within one.
+    Every row is displaced by its own origin, so drift within the scan shears and jitters what is drawn. Pixels hold
+    means over their area, since the probe is scanned evenly within one: small spheres are sampled more finely, rims
+    are softened over a sample, and the volume stays that of the sphere.
     """
     height, width = thickness_nm.shape
     pixel = grid.pixel_nm
@@ -95,8 +101,11 @@ def add_spheres(thickness_nm: Array, grid: Grid, centres_nm: Array, radii_nm: Ar
         if top >= bottom or left >= right:
             continue
         offset = centres_nm[n] - grid.origin_nm[top:bottom]
-        dx = (offset @ across)[:, None] - np.arange(left, right)[None, :]
-        dy = (offset @ down)[:, None]
+        samples = min(MOST_SAMPLES, math.ceil(SAMPLES_PER_RADIUS * pixel / radii_nm[n]))
+        within = (np.arange(samples) + 0.5) / samples - 0.5
+        dx = ((offset @ across)[:, None] - np.arange(left, right)[None, :])[:, None, :, None] - within
+        dy = (offset @ down)[:, None, None, None] - within[:, None, None]
+        rim = (pixel / samples) ** 2 / 4
         inside = radii_nm[n] ** 2 - pixel**2 * (dx**2 + dy**2)
-        rim = pixel**2 / 4
-        thickness_nm[top:bottom, left:right] += 2 * np.sqrt(np.clip(inside, -rim, None) + rim) * (inside > -rim)
+        ball = 2 * np.sqrt(np.clip(inside, -rim, None) + rim).mean(axis=(1, 3))
+        thickness_nm[top:bottom, left:right] += (1 + rim / radii_nm[n] ** 2) ** -1.5 * ball
