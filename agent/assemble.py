@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from agent.child import ServedTwin
-from agent.config import Config, ConfigErrors, Setting
+from agent.config import Config, ConfigErrors, Setting, load
 from agent.decoding import decode_table
 from agent.perception.analyst import Analyst, AnalystSettings
 from agent.perception.reporter import Reporter
@@ -20,6 +21,7 @@ from digital_twin.liquid_cell import LiquidCell
 from digital_twin.measured import MeasuredSpecimen, measured_card
 from digital_twin.specimen import Specimen
 from digital_twin.truth import truths
+from envs.growth import Eyes, GrowthEnv
 from envs.prior import load_card
 from envs.score import Truth, score
 from envs.workers import each
@@ -29,12 +31,14 @@ from hardware_bridge.messages import Capabilities
 from hardware_bridge.microscope import Microscope
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Percept, Report
+from hardware_bridge.words import Word
 from policies import catalogue
 from policies.bayes.settings import BayesSettings
 from policies.clairvoyant import Clairvoyant
 from policies.interface import Policy
 
 CLAIRVOYANT = "clairvoyant"
+DEFAULT_CONFIG = Path(__file__).with_name("growth.toml")
 
 map_jobs = each
 
@@ -59,7 +63,7 @@ class Perception:
 
 def perception(capabilities: Capabilities, card: Card, config: Config) -> Perception:
     """Build the analyst and the reporter that every policy shares."""
-    settings, errors = decode_table(AnalystSettings, _nested(config.perception.settings), "perception.settings")
+    settings, errors = decode_table(AnalystSettings, _over_defaults(AnalystSettings, config.perception.settings), "perception.settings")
     if settings is None:
         raise ConfigErrors("the configuration", errors)
     return Perception(Analyst(capabilities, settings), Reporter(card))
@@ -85,7 +89,7 @@ def policy(config: Config, foresight: Foresight | None = None) -> Policy:
         kind = BayesSettings if seeing else catalogue.settings_type(name)
     except ValueError as error:
         raise ConfigErrors("the configuration", [f"policy.name: {error}"]) from None
-    settings, errors = decode_table(kind, _nested(config.policy.settings), "policy.settings")
+    settings, errors = decode_table(kind, _over_defaults(kind, config.policy.settings), "policy.settings")
     if settings is None:
         raise ConfigErrors("the configuration", errors)
     if foresight is not None and isinstance(settings, BayesSettings) and seeing:
@@ -93,15 +97,16 @@ def policy(config: Config, foresight: Foresight | None = None) -> Policy:
     return catalogue.make(name, settings)
 
 
-def _nested(settings: Mapping[str, Setting]) -> dict[str, object]:
-    """Settings named by dotted paths (``view.fov_nm``) as the tables they stand for."""
-    tree: dict[str, object] = {}
+def _over_defaults(kind: type[Word], settings: Mapping[str, Setting]) -> dict[str, object]:
+    """Settings named by dotted paths (``view.fov_nm``) laid over the defaults of their kind, as tables to decode."""
+    tree: dict[str, object] = msgspec.to_builtins(kind())
     for path, value in settings.items():
         *branches, leaf = path.split(".")
         node = tree
         for branch in branches:
             below = node.setdefault(branch, {})
-            assert isinstance(below, dict)
+            if not isinstance(below, dict):
+                raise ConfigErrors("the configuration", [f"settings.{path}: {branch} is a value, not a table"])
             node = below
         node[leaf] = value
     return tree

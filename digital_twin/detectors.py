@@ -12,7 +12,9 @@ from digital_twin.optics import Array
 from digital_twin.specimen import Layers
 from digital_twin.spectra import (
     CU_L3,
+    N_K,
     O_K,
+    SI_L3,
     SpectrumModel,
     drude,
     edge_nm2_per_eV,
@@ -85,12 +87,13 @@ class Spectrometer:
             [inelastic_mean_free_path_nm(d, energy, column.convergence_mrad, collection) for d in DENSITIES_G_PER_CM3]
         )
         single = np.array([drude(self.axis_eV, *plasmon) for plasmon in PLASMONS_eV])
-        edges = np.array([edge_nm2_per_eV(edge, self.axis_eV, energy, collection) for edge in (CU_L3, O_K)])
+        edges = np.array([edge_nm2_per_eV(edge, self.axis_eV, energy, collection) for edge in (CU_L3, O_K, N_K, SI_L3)])
         self._model = SpectrumModel(self.axis_eV, column.energy_fwhm_eV, single, edges)
 
     def probabilities(self, thickness_nm: Array) -> Array:
         """Chance of an incident electron to land in each channel, (..., E), for thicknesses (..., 4) of ``Layers``."""
-        copper, debris, water = (thickness_nm[..., n] for n in range(3))
+        copper, debris, water, nitride = np.moveaxis(thickness_nm, -1, 0)
         oxygen = WATER_PER_NM3 * water + 2 * ZIRCONIA_PER_NM3 * debris
-        atoms = np.stack([COPPER_PER_NM3 * copper, oxygen], axis=-1)
+        nitrogen, silicon = 4 * NITRIDE_PER_NM3 * nitride, 3 * NITRIDE_PER_NM3 * nitride
+        atoms = np.stack([COPPER_PER_NM3 * copper, oxygen, nitrogen, silicon], axis=-1)
         return self._model.probabilities(thickness_nm / self.free_path_nm, atoms)
