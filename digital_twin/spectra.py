@@ -90,13 +90,6 @@ def drude(energy_loss_eV: Array, plasmon_eV: float, width_eV: float) -> Array:
     return np.asarray(shape / shape.sum())
 
 
-def power_law(energy_loss_eV: Array, amplitude: float, exponent: float, reference_eV: float) -> Array:
-    """Background amplitude (E / reference)^-exponent, zero at and below 0 eV."""
-    positive = energy_loss_eV > 0.0
-    ratio = np.where(positive, energy_loss_eV, 1.0) / reference_eV
-    return np.asarray(np.where(positive, amplitude * ratio**-exponent, 0.0))
-
-
 def oscillator_strength_per_eV(edge: Edge, energy_loss_eV: Array, q2: Array) -> Array:
     """Hydrogenic generalised oscillator strength per eV of a full shell; shapes broadcast.
 
