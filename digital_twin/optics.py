@@ -206,12 +206,14 @@ def probe_kernel(pixel_nm: float, aberrations: Aberrations, column: Column) -> A
 
 def probe_radius_nm(aberrations: Aberrations, column: Column, share: float = 0.5) -> float:
     """Radius in nm about the centre of gravity that holds a share of one probe's current (0.5: half of d50)."""
-    pixel = finest_pixel_nm(column)
+    pixel = finest_pixel_nm(column) / 2
     size = scipy.fft.next_fast_len(math.ceil(blur_extent_nm(aberrations, column) / pixel))
     intensity = scipy.fft.fftshift(probe_intensity(size, pixel, aberrations, column))
     axis = pixel * (np.arange(size) - size // 2)
     x0, y0 = float(intensity.sum(0) @ axis), float(intensity.sum(1) @ axis)
     radius = np.hypot(axis[None, :] - x0, axis[:, None] - y0).ravel()
     order = np.argsort(radius)
-    held = np.cumsum(intensity.ravel()[order])
+    current = intensity.ravel()[order]
+    # A pixel's current lies half within its distance and half beyond it.
+    held = np.cumsum(current) - current / 2
     return float(np.interp(share, held, radius[order]))

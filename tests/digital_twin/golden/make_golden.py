@@ -36,9 +36,7 @@ def transfer_functions() -> dict[str, np.ndarray]:
     line = np.linspace(0.0, 0.015, 151)
     round_only = {"C10": -600.0, "C30": 1.2e7}
     plain = CTF(energy=200e3, semiangle_cutoff=np.inf, soft=False, **round_only)
-    damped = CTF(
-        energy=200e3, semiangle_cutoff=np.inf, soft=False, focal_spread=40.0, angular_spread=0.2, **round_only
-    )
+    damped = CTF(energy=200e3, semiangle_cutoff=np.inf, soft=False, focal_spread=40.0, angular_spread=0.2, **round_only)
     none = np.zeros_like(line)
     ratio = damped._evaluate_from_angular_grid(line, none) / plain._evaluate_from_angular_grid(line, none)
     return {

@@ -1,0 +1,66 @@
+"""Reference arrays, scan grids and commands that tests of the twin share."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from digital_twin.specimen import Grid
+from hardware_bridge.messages import Acquire, Command, Go, Mode, Optics, Settings
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
+def golden_optics() -> dict[str, np.ndarray]:
+    with np.load(GOLDEN / "optics.npz") as data:
+        return dict(data)
+
+
+@pytest.fixture(scope="session")
+def golden_haadf() -> dict[str, np.ndarray]:
+    with np.load(GOLDEN / "haadf.npz") as data:
+        return dict(data)
+
+
+@pytest.fixture(scope="session")
+def square_grid() -> Callable[[int, float], Grid]:
+    """Make a scan of n x n pixels of a size in nm whose first pixel is at (0, 0)."""
+
+    def make(pixels: int, pixel_nm: float) -> Grid:
+        origin = np.zeros((pixels, 2))
+        origin[:, 1] = pixel_nm * np.arange(pixels)
+        return Grid(origin, np.array([pixel_nm, 0.0]), np.array([0.0, pixel_nm]), pixels)
+
+    return make
+
+
+class Commands:
+    """Makes commands with ids that count up."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def __call__(
+        self,
+        mode: Mode | None = "HAADF",
+        go: Go | None = None,
+        optics: Optics | None = None,
+        fov_nm: float = 128.0,
+        pixels: int = 64,
+        dwell_s: float = 2e-6,
+        frames: int = 1,
+    ) -> Command:
+        self.made += 1
+        acquire = None
+        if mode is not None:
+            acquire = Acquire(
+                mode=mode, fov_nm=fov_nm, pixels_x=pixels, pixels_y=pixels, dwell_s=dwell_s, max_frames=frames
+            )
+        return Command(id=f"t{self.made}", go=go or Go(), set=Settings(optics=optics or Optics()), acquire=acquire)
+
+
+@pytest.fixture
+def command() -> Commands:
+    return Commands()
