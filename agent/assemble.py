@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from hardware_bridge.client import Client
 
 from agent.child import ServedTwin
 from agent.config import Config, ConfigErrors, Setting, load
@@ -25,7 +26,6 @@ from envs.growth import Eyes, GrowthEnv
 from envs.prior import load_card
 from envs.score import Truth, score
 from envs.workers import each
-from hardware_bridge.client import Client
 from hardware_bridge.guard import Guard
 from hardware_bridge.messages import Capabilities
 from hardware_bridge.microscope import Microscope
@@ -63,7 +63,9 @@ class Perception:
 
 def perception(capabilities: Capabilities, card: Card, config: Config) -> Perception:
     """Build the analyst and the reporter that every policy shares."""
-    settings, errors = decode_table(AnalystSettings, _over_defaults(AnalystSettings, config.perception.settings), "perception.settings")
+    settings, errors = decode_table(
+        AnalystSettings, _over_defaults(AnalystSettings, config.perception.settings), "perception.settings"
+    )
     if settings is None:
         raise ConfigErrors("the configuration", errors)
     return Perception(Analyst(capabilities, settings), Reporter(card))
@@ -178,7 +180,7 @@ def instrument(config: Config, seed: int, beside: Path, done: Sequence[Record] =
 
 
 def _again(microscope: Microscope, done: Sequence[Record]) -> None:
-    """Bring a fresh twin to where it stood, by the commands that ran; stepped time makes it the same to the last bit."""
+    """Bring a fresh twin to where it stood, by the commands that ran: in stepped time the same to the last bit."""
     for record in done:
         if record.percept is not None and record.decision.command is not None:
             microscope.submit(record.decision.command)
@@ -186,7 +188,7 @@ def _again(microscope: Microscope, done: Sequence[Record]) -> None:
 
 
 def make_env(config: Path | None = None) -> GrowthEnv:
-    """Build `adaptem/Growth-v0` over an in-process twin, with the limits of a configuration (default: the shipped one)."""
+    """Build `adaptem/Growth-v0` over an in-process twin, with the limits of a config (default: the shipped one)."""
     chosen = load(config if config is not None else DEFAULT_CONFIG)
     card = card_of(chosen)
 

@@ -1,6 +1,7 @@
 """The command line: `adaptem run | serve | replay | report | evaluate | doctor`.
 
-Exit status: 0 done, 1 a check failed, 2 bad input (nothing was started), 3 the instrument was lost, 4 stopped by a person.
+Exit status: 0 done, 1 a check failed, 2 bad input (nothing was started), 3 the instrument was lost, 4 stopped by a
+person.
 """
 
 from __future__ import annotations

@@ -53,8 +53,8 @@ def configured(given: argparse.Namespace, *more: str) -> tuple[Config, int]:
 def run(given: argparse.Namespace) -> int:
     """Run the agent at an instrument; see agent/run.py."""
     from agent import conclude
-    from agent.watched import Watched
     from agent.run import begin, resume
+    from agent.watched import Watched
 
     with contextlib.closing(Watched(sys.stdin.fileno(), sys.stdout)) as observer:
         if given.resume is not None:
@@ -78,8 +78,9 @@ def run(given: argparse.Namespace) -> int:
 @told
 def serve(given: argparse.Namespace) -> int:
     """Serve the twin over the bridge until a signal, or until nobody came for a while."""
-    from agent import assemble
     from hardware_bridge.server import serve as serve_microscope
+
+    from agent import assemble
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     config, seed = configured(given)

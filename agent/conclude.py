@@ -12,7 +12,6 @@ from agent import assemble
 from agent.config import PolicyChoice
 from agent.episode import play
 from agent.eventlog import Header, RecordError
-from agent.reading import open_run
 from agent.report import Scores, write_report
 from agent.run import REPORT_JSON, Finished
 from hardware_bridge.report import Report

@@ -45,16 +45,16 @@ class GrowthEnv(gymnasium.Env[Dictionary, Dictionary]):
     """Watch particles grow and be rewarded for how much better the report gets.
 
     Observation, all in 0..1: ``image`` (64, 64, 1) float32, square root of the counts of the last image; ``spectrum``
-    (128,) float32, log of the counts of the last spectrum; ``state`` (7,) float32: stage x and y, C10, time left, electrons
-    left, focus estimate, particles found. Action: ``move`` (4,) float32 in -1..1, the field's place x and y over the
-    extent, C10 over its span, and the logarithm of the share of electrons to spend; ``mode`` 0 image, 1 spectrum. (A
-    Dict of Box and Discrete, which Gymnasium's flattening and RLlib both take.)
+    (128,) float32, log of the counts of the last spectrum; ``state`` (7,) float32: stage x and y, C10, time left,
+    electrons left, focus estimate, particles found. Action: ``move`` (4,) float32 in -1..1, the field's place x and y
+    over the extent, C10 over its span, and the logarithm of the share of electrons to spend; ``mode`` 0 image, 1
+    spectrum. (A Dict of Box and Discrete, which Gymnasium's flattening and RLlib both take.)
 
-    The reward is the change of the score S of the running report; its truth is known here alone and in no observation. A
-    command that safety refuses moves nothing, earns nothing, and is told in ``info["refused"]``.
+    The reward is the change of the score S of the running report; its truth is known here alone and in no observation.
+    A command that safety refuses moves nothing, earns nothing, and is told in ``info["refused"]``.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 - Gymnasium's own convention
+    metadata: dict[str, Any] = {"render_modes": []}
 
     def __init__(
         self,
@@ -135,7 +135,8 @@ class GrowthEnv(gymnasium.Env[Dictionary, Dictionary]):
         if data is None:
             return
         if observation.kind == "frame":
-            self._image = np.sqrt(np.clip(data / BRIGHTEST, 0.0, 1.0)).astype(np.float32)[..., None]
+            counts = data.astype(np.float64)
+            self._image = np.sqrt(np.clip(counts / BRIGHTEST, 0.0, 1.0)).astype(np.float32)[..., None]
             self._particles = len(percept.particles)
         else:
             total = data.reshape(-1, data.shape[-1]).sum(axis=0).astype(np.float64)

@@ -29,7 +29,7 @@ def crps_gaussian(mean: ArrayLike, sd: ArrayLike, value: ArrayLike) -> Array:
     z = np.divide(error, sd, out=np.zeros_like(error), where=sd > 0)
     density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
     spread = sd * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / math.sqrt(math.pi))
-    return np.where(sd > 0, spread, error)
+    return np.asarray(np.where(sd > 0, spread, error))
 
 
 def score(report: Report, truth: Truth, card: Card) -> tuple[float, dict[str, float]]:

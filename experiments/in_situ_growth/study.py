@@ -121,7 +121,10 @@ def _details(episodes: Sequence[Episode], settings: Mapping[str, Settings]) -> l
     full = {p: [e for e in episodes if e.policy == p and e.share == 1.0] for p in (ADAPTIVE, *BASELINES, CLAIRVOYANT)}
     targets = list(full[ADAPTIVE][0].scores)
     lines = ["Score by target at the full budget, mean over seeds, and what was done with it:", ""]
-    lines += ["| policy | " + " | ".join(targets) + " | turns | spectra | electrons |", "|" + "---|" * (len(targets) + 4)]
+    lines += [
+        "| policy | " + " | ".join(targets) + " | turns | spectra | electrons |",
+        "|" + "---|" * (len(targets) + 4),
+    ]
     for policy, played in full.items():
         means = [f"{mean(e.scores[t] for e in played):+.3f}" for t in targets]
         turns, spectra = mean(e.turns for e in played), mean(e.modes.get("EELS", 0) for e in played)

@@ -1,0 +1,155 @@
+"""Whole runs as a user meets them: in process, over the bridge, killed, resumed, misconfigured."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from agent.reading import compare, open_run
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = ROOT / "experiments" / "in_situ_growth" / "config.toml"
+IN_PROCESS = ("--set", "instrument.kind=twin", "--set", "policy.name=raster")
+OVER_THE_WIRE = ("--set", "policy.name=raster")
+
+
+def adaptem(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-W", "error::UserWarning", "-m", "agent.cli", *map(str, arguments)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT, **options
+    )
+
+
+def finished(*arguments: str | Path) -> tuple[int, str, str]:
+    process = adaptem(*arguments)
+    out, err = process.communicate(timeout=100)
+    return process.returncode, out, err
+
+
+def until_turns(folder: Path, turns: int, timeout_s: float = 60.0) -> None:
+    log = folder / "events.jsonl"
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        if log.exists() and log.read_bytes().count(b"\n") > turns:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"no {turns} turns within {timeout_s} s")
+
+
+@pytest.fixture(scope="module")
+def short_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "short"
+    status, out, err = finished("run", CONFIG, "--out", folder, "--turns", "8", "--seed", "7", *OVER_THE_WIRE)
+    assert status == 0, err
+    assert "score of raster on seed 7" in out
+    assert "report.html" in out
+    return folder
+
+
+def test_a_run_leaves_record_claims_and_report(short_run: Path) -> None:
+    run = open_run(short_run)
+    assert [record.turn for record in run.records] == list(range(8))
+    assert not run.problems
+    assert (short_run / "report.json").stat().st_size > 1000
+    assert "<html" in (short_run / "report.html").read_text(encoding="utf-8")[:200]
+
+
+def test_the_same_seed_gives_the_same_record_in_process_and_over_the_wire_under_load(
+    short_run: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "again"
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    try:
+        status, _, err = finished("run", CONFIG, "--out", folder, "--turns", "8", "--seed", "7", *OVER_THE_WIRE)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    assert status == 0, err
+    assert compare(open_run(short_run), open_run(folder)) == []
+    inside = tmp_path / "inside"
+    status, _, err = finished("run", CONFIG, "--out", inside, "--turns", "8", "--seed", "7", *IN_PROCESS)
+    assert status == 0, err
+    percepts = [[r.percept for r in open_run(f).records] for f in (short_run, inside)]
+    assert percepts[0] == percepts[1]
+
+
+def test_replay_finds_nothing_wrong(short_run: Path) -> None:
+    status, out, err = finished("replay", short_run)
+    assert status == 0, out + err
+    assert "8 turns, 0 problems" in out
+
+
+def test_an_existing_folder_is_refused(short_run: Path) -> None:
+    before = sorted(short_run.rglob("*"))
+    status, _, err = finished("run", CONFIG, "--out", short_run, *IN_PROCESS)
+    assert status == 2
+    assert "exists already" in err
+    assert sorted(short_run.rglob("*")) == before
+
+
+def test_a_bad_config_tells_all_errors_and_starts_nothing(tmp_path: Path) -> None:
+    bad = ("--set", "budget.electrons=-1", "--set", "limits.ranges.C10_nm.low=9e9", "--set", "goal.colour=1")
+    status, _, err = finished("run", CONFIG, "--out", tmp_path / "none", *bad)
+    assert status == 2
+    for path in ("budget.electrons", "limits.ranges.C10_nm", "goal.colour"):
+        assert path in err
+    assert not (tmp_path / "none").exists()
+
+
+def test_an_endpoint_that_does_not_answer_is_told_in_two_seconds(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    silent = ("--set", "instrument.endpoint=tcp://127.0.0.1:9", *OVER_THE_WIRE)
+    status, _, err = finished("run", CONFIG, "--out", tmp_path / "none", "--turns", "2", *silent)
+    imports_s = 8.0
+    assert status == 3
+    assert "127.0.0.1:9" in err
+    assert time.monotonic() - begun < 2.0 + imports_s
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Path:
+    """A run whose agent was killed by SIGKILL after a few turns."""
+    folder = tmp_path / "killed"
+    process = adaptem("run", CONFIG, "--out", folder, "--turns", "25", "--seed", "8", *OVER_THE_WIRE)
+    until_turns(folder, 6)
+    process.kill()
+    process.communicate(timeout=10)
+    return folder
+
+
+def test_a_killed_run_is_whole_and_goes_on_as_if_nothing_had_been(killed: Path, tmp_path: Path) -> None:
+    run = open_run(killed)
+    done = len(run.records)
+    assert done >= 6
+    assert [record.turn for record in run.records] == list(range(done))
+    status, _, err = finished("run", "--resume", killed)
+    assert status == 0, err
+    run = open_run(killed)
+    assert not run.problems
+    assert [record.turn for record in run.records] == list(range(25))
+    assert all(not record.failure for record in run.records)
+
+
+def test_a_lost_server_is_told_in_two_seconds_and_nothing_is_lost(tmp_path: Path) -> None:
+    folder = tmp_path / "lost"
+    process = adaptem("run", CONFIG, "--out", folder, "--turns", "200", "--seed", "9", *OVER_THE_WIRE)
+    until_turns(folder, 4)
+    found = subprocess.run(["pgrep", "-f", f"serve twin {folder}"], capture_output=True, text=True, check=True)
+    for pid in found.stdout.split():
+        os.kill(int(pid), signal.SIGKILL)
+    begun = time.monotonic()
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 3
+    assert "lost" in err
+    assert time.monotonic() - begun < 2.0 + 1.0
+    run = open_run(folder)
+    assert [record.turn for record in run.records] == list(range(len(run.records)))
+    assert "Unreachable" in run.records[-1].failure
