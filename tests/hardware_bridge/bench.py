@@ -1,0 +1,270 @@
+"""A small instrument with a real stream: counts that tell their own place, paced by the wall clock where asked."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from msgspec.structs import replace
+
+from hardware_bridge.blanker import Blanker
+from hardware_bridge.cost import ELECTRONS_PER_PA_S, frame_s, move_s
+from hardware_bridge.errors import Rejected
+from hardware_bridge.geometry import merged
+from hardware_bridge.messages import (
+    Acquire,
+    Axis,
+    Box,
+    Capabilities,
+    ChunkHeader,
+    Command,
+    End,
+    Go,
+    Holder,
+    InstrumentState,
+    Interlocks,
+    Limits,
+    Optics,
+    Range,
+    Start,
+)
+from hardware_bridge.microscope import gather_from_watch
+from hardware_bridge.observation import Chunk, Observation, Part
+
+CHUNK_ROWS = 8
+CAPABILITIES = Capabilities(
+    name="bench",
+    version="1",
+    time="stepped",
+    beam_energy_keV=200.0,
+    convergence_semi_angle_mrad=10.0,
+    collection_semi_angle_mrad=20.0,
+    haadf_inner_mrad=60.0,
+    haadf_outer_mrad=200.0,
+    modes=("HAADF", "EELS"),
+    holder_channels=("temperature_K", "flow_nl_per_s"),
+    probe_diameter_nm=0.2,
+    energy_offset_eV=400.0,
+    energy_step_eV=1.0,
+    energy_channels=16,
+    detector_fraction={"HAADF": 0.1, "EELS": 0.01},
+    stage_to_specimen=(1.0, 0.0, 0.0, 1.0),
+    beam_shift_to_specimen=(1.0, 0.0, 0.0, 1.0),
+    stage_speed_nm_per_s=1000.0,
+    settle_s=0.1,
+    flyback_s=1e-4,
+    frame_overhead_s=0.01,
+    blank_latency_s=1e-4,
+)
+RANGES = {
+    "stage_x_nm": Range(low=-1000.0, high=1000.0),
+    "stage_y_nm": Range(low=-1000.0, high=1000.0),
+    "stage_z_nm": Range(low=-5000.0, high=5000.0),
+    "tilt_alpha_deg": Range(low=-30.0, high=30.0),
+    "beam_shift_x_nm": Range(low=-200.0, high=200.0),
+    "beam_shift_y_nm": Range(low=-200.0, high=200.0),
+    "C10_nm": Range(low=-2000.0, high=2000.0),
+    "beam_current_pA": Range(low=0.0, high=200.0),
+    "flow_nl_per_s": Range(low=0.0, high=50.0),
+    "fov_nm": Range(low=10.0, high=600.0),
+    "pixels_x": Range(low=8, high=512),
+    "pixels_y": Range(low=8, high=512),
+    "dwell_s": Range(low=1e-7, high=1e-3),
+    "max_frames": Range(low=1, high=64),
+}
+LIMITS = Limits(
+    ranges=RANGES,
+    z_loss_per_deg_nm=100.0,
+    keep_out=(Box(x=Range(low=300.0, high=400.0), y=Range(low=300.0, high=400.0)),),
+    max_step_nm=1500.0,
+    dose_map=Box(x=Range(low=-1600.0, high=1600.0), y=Range(low=-1600.0, high=1600.0)),
+    dose_cell_nm=32.0,
+    max_electrons=1e12,
+    max_fluence_e_per_A2=1e5,
+    max_dose_rate_e_per_A2_s=1e8,
+    max_detector_e_per_s={"HAADF": 1e8, "EELS": 1e7},
+    on_loss={"flow_nl_per_s": "off"},
+)
+ORIGIN = Go(
+    stage_x_nm=0.0,
+    stage_y_nm=0.0,
+    stage_z_nm=0.0,
+    tilt_alpha_deg=0.0,
+    tilt_beta_deg=0.0,
+    beam_shift_x_nm=0.0,
+    beam_shift_y_nm=0.0,
+    image_shift_x_nm=0.0,
+    image_shift_y_nm=0.0,
+    scan_rotation_deg=0.0,
+)
+STATE = InstrumentState(
+    clock_s=0.0,
+    go=ORIGIN,
+    optics=Optics(beam_current_pA=50.0, C10_nm=0.0),
+    holder=Holder(temperature_K=298.0, flow_nl_per_s=5.0),
+    beam_blanked=True,
+    interlocks=Interlocks(
+        vacuum_ok=True,
+        valves_open=True,
+        high_tension_on=True,
+        screen_up=True,
+        aperture_inserted=True,
+        detectors_inserted=("HAADF", "EELS"),
+    ),
+)
+
+
+def scan(name: str, rows: int = 32, frames: int = 1, dwell_s: float = 1e-6) -> Command:
+    """A HAADF command of 32 pixels a row."""
+    acquire = Acquire(mode="HAADF", fov_nm=256.0, pixels_x=32, pixels_y=rows, dwell_s=dwell_s, max_frames=frames)
+    return Command(id=name, acquire=acquire)
+
+
+def expected(acquire: Acquire, frame: int = 0) -> np.ndarray:
+    """What frame number ``frame`` must hold: every value tells its row, column and frame."""
+    row, column = np.mgrid[: acquire.pixels_y, : acquire.pixels_x]
+    return (row * 64 + column + frame).astype(np.uint16)
+
+
+@dataclass
+class Bench:
+    """A Microscope; ``chunk_s`` is the wall time of a chunk, ``hangs`` the method that never returns, ``parks`` leaves
+    the beam on after a scan. ``seen`` are the commands that reached it."""
+
+    blanker_path: Path | None = None
+    chunk_s: float = 0.0
+    hangs: str = ""
+    parks: bool = False
+    seen: list[Command] = field(default_factory=list)
+    blanks: int = 0
+
+    def __post_init__(self) -> None:
+        self._blanker = Blanker(self.blanker_path) if self.blanker_path else None
+        self._state = STATE
+        self._running: Command | None = None
+        self._abort = threading.Event()
+        self._epoch = 0
+
+    def describe(self) -> Capabilities:
+        return CAPABILITIES
+
+    def state(self) -> InstrumentState:
+        self._hang("state")
+        return self._state
+
+    def submit(self, command: Command) -> None:
+        self._hang("submit")
+        if self._running is not None:
+            raise Rejected("busy", "id", command.id, f"command {self._running.id} is still running")
+        self._abort.clear()
+        self.seen.append(command)
+        self._running = command
+
+    def watch(self, timeout_s: float) -> Iterator[Part]:
+        command = self._running
+        if command is None:
+            raise Rejected("idle", "watch", "no command", "a command must be submitted first")
+        self._epoch += 1
+        now = self._state.clock_s + move_s(command, self._state, CAPABILITIES)
+        optics = {name: value for name in Optics.__struct_fields__ if (value := getattr(command.set.optics, name))}
+        self._state = replace(
+            self._state,
+            clock_s=now,
+            go=merged(self._state.go, command.go),
+            optics=replace(self._state.optics, **optics),
+        )
+        chunks, wanted = 0, 0
+        try:
+            if command.acquire is not None:
+                wanted = command.acquire.max_frames * -(-command.acquire.pixels_y // CHUNK_ROWS)
+                for part in self._parts(command.id, command.acquire):
+                    chunks += isinstance(part, Chunk)
+                    yield part
+        finally:
+            self._beam(self.parks and not self._abort.is_set())
+            self._running = None
+        share = chunks / wanted if wanted else 0.0
+        yield self._end(command, share, chunks)
+
+    def gather(self, timeout_s: float) -> Observation:
+        if self._running is None:
+            raise Rejected("idle", "gather", "no command", "a command must be submitted first")
+        return gather_from_watch(self, self._running, self._state, timeout_s)
+
+    def blank(self) -> None:
+        self.blanks += 1
+        self._hang("blank")
+        self._abort.set()
+        self._beam(False)
+
+    def stop(self) -> None:
+        self.blank()
+
+    def _parts(self, name: str, acquire: Acquire) -> Iterator[Part]:
+        y, x = (
+            Axis(name=axis, size=size, offset=0.0, scale=acquire.fov_nm / acquire.pixels_x, unit="nm")
+            for axis, size in (("y", acquire.pixels_y), ("x", acquire.pixels_x))
+        )
+        yield Start(
+            command_id=name,
+            epoch=self._epoch,
+            kind="frame",
+            mode=acquire.mode,
+            axes=(y, x),
+            dtype="uint16",
+            frames=acquire.max_frames,
+            start_s=self._state.clock_s,
+        )
+        sequence = 0
+        for frame in range(acquire.max_frames):
+            data = expected(acquire, frame)
+            for top in range(0, acquire.pixels_y, CHUNK_ROWS):
+                if self._abort.is_set():
+                    return
+                self._beam(True)
+                self._hang("watch")
+                if self.chunk_s:
+                    time.sleep(self.chunk_s)
+                rows = min(CHUNK_ROWS, acquire.pixels_y - top)
+                begun = self._state.clock_s
+                ended = begun + frame_s(acquire, CAPABILITIES) * rows / acquire.pixels_y
+                self._state = replace(self._state, clock_s=ended)
+                header = ChunkHeader(
+                    command_id=name,
+                    epoch=self._epoch,
+                    sequence=sequence,
+                    frame=frame,
+                    row_start=top,
+                    rows=rows,
+                    start_s=begun,
+                    end_s=ended,
+                )
+                sequence += 1
+                yield Chunk(header, data[top : top + rows])
+
+    def _end(self, command: Command, share: float, chunks: int) -> End:
+        on_s = command.acquire.max_frames * frame_s(command.acquire, CAPABILITIES) if command.acquire else 0.0
+        return End(
+            command_id=command.id,
+            epoch=self._epoch,
+            end_s=self._state.clock_s,
+            electrons=(self._state.optics.beam_current_pA or 0.0) * on_s * share * ELECTRONS_PER_PA_S,
+            beam_on_share=min(share, 1.0),
+            aborted=self._abort.is_set(),
+            reason="blanked" if self._abort.is_set() else "",
+            chunks=chunks,
+            state=self._state,
+        )
+
+    def _beam(self, on: bool) -> None:
+        if on and self._abort.is_set():
+            return
+        self._state = replace(self._state, beam_blanked=not on)
+        if self._blanker is not None:
+            (self._blanker.open if on else self._blanker.blank)()
+
+    def _hang(self, method: str) -> None:
+        if self.hangs == method:
+            threading.Event().wait()

@@ -1,0 +1,175 @@
+"""Nothing outside the envelope gets through: every face of the ranges, tilt and height, swept paths, interlocks."""
+
+import math
+
+import pytest
+from bench import CAPABILITIES, LIMITS, ORIGIN, RANGES, STATE, Bench, scan
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from hardware_bridge import safety
+from hardware_bridge.cost import ELECTRONS_PER_PA_S
+from hardware_bridge.dose import DoseLedger
+from hardware_bridge.errors import Malformed, Rejected
+from hardware_bridge.guard import Guard
+from hardware_bridge.messages import Acquire, Box, Command, Go, Holder, InstrumentState, Limits, Optics, Range, Settings
+
+GO = tuple(name for name in RANGES if name in Go.__struct_fields__)
+OPTICS = tuple(name for name in RANGES if name in Optics.__struct_fields__)
+HOLDER = tuple(name for name in RANGES if name in Holder.__struct_fields__)
+ACQUIRE = tuple(name for name in RANGES if name in Acquire.__struct_fields__)
+# Walls other than the one that a test is about, moved out of its way.
+OPEN = replace(
+    LIMITS,
+    z_loss_per_deg_nm=0.0,
+    keep_out=(),
+    max_step_nm=1e9,
+    dose_map=Box(x=Range(low=-1e4, high=1e4), y=Range(low=-1e4, high=1e4)),
+    dose_cell_nm=1e3,
+    max_electrons=1e18,
+    max_fluence_e_per_A2=1e18,
+    max_dose_rate_e_per_A2_s=1e18,
+)
+
+
+def refused(command: Command, limits: Limits = LIMITS, state: InstrumentState = STATE) -> Rejected | None:
+    """The refusal of a command; None where it may run."""
+    try:
+        safety.check(command, limits, state, CAPABILITIES, DoseLedger(limits))
+    except Rejected as rejected:
+        return rejected
+    return None
+
+
+def setting(name: str, value: float) -> Command:
+    """A command that sets one field."""
+    if name in GO:
+        return Command(id="a", go=Go(**{name: value}))
+    if name in OPTICS:
+        return Command(id="a", set=Settings(optics=Optics(**{name: value})))
+    if name in HOLDER:
+        return Command(id="a", set=Settings(holder=Holder(**{name: value})))
+    acquire = scan("a").acquire
+    assert acquire is not None
+    return Command(id="a", acquire=replace(acquire, **{name: value}))
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_each_face_of_the_ranges_holds_to_the_last_bit(name: str) -> None:
+    low, high = RANGES[name].low, RANGES[name].high
+    for inside in (low, high):
+        assert refused(setting(name, int(inside) if name.startswith(("pixels", "max_f")) else inside), OPEN) is None
+    for outside in (math.nextafter(low, -math.inf), math.nextafter(high, math.inf)):
+        rejected = refused(setting(name, outside), OPEN)
+        assert rejected is not None
+        assert rejected.code == "range"
+        assert rejected.path.endswith(f".{name}")
+        assert rejected.limit == f"{low:g}..{high:g}"
+
+
+@given(name=st.sampled_from(sorted(RANGES)), value=st.floats(allow_nan=True, allow_infinity=True))
+@example(name="C10_nm", value=math.nan)
+@example(name="C10_nm", value=1e308)
+@example(name="dwell_s", value=math.inf)
+def test_any_number_is_inside_its_range_or_refused(name: str, value: float) -> None:
+    allowed = RANGES[name]
+    rejected = refused(setting(name, value), OPEN)
+    assert (rejected is None) == (allowed.low <= value <= allowed.high)
+
+
+@pytest.mark.parametrize("name", ["C30_um", "C12_nm"])
+def test_a_setting_without_a_range_cannot_be_commanded(name: str) -> None:
+    rejected = refused(Command(id="a", set=Settings(optics=Optics(**{name: 0.0}))))
+    assert rejected is not None
+    assert (rejected.code, rejected.path) == ("no_range", f"set.optics.{name}")
+
+
+@given(tilt=st.floats(-30, 30), height=st.floats(-5000, 5000))
+def test_height_narrows_with_tilt(tilt: float, height: float) -> None:
+    state = replace(STATE, go=replace(ORIGIN, stage_z_nm=height))
+    limits = replace(OPEN, z_loss_per_deg_nm=100.0)
+    rejected = refused(Command(id="a", go=Go(tilt_alpha_deg=tilt)), limits, state)
+    margin = 5000 - 100 * abs(tilt) - abs(height)
+    assume(abs(margin) > 1e-6)
+    assert (rejected is None) == (margin > 0)
+    if rejected is not None:
+        assert rejected.code == "tilt_height"
+
+
+def test_tilt_that_was_there_before_counts_for_a_later_height() -> None:
+    tilted = replace(STATE, go=replace(ORIGIN, tilt_alpha_deg=30.0))
+    rejected = refused(Command(id="a", go=Go(stage_z_nm=2001.0)), replace(OPEN, z_loss_per_deg_nm=100.0), tilted)
+    assert rejected is not None
+    assert rejected.code == "tilt_height"
+
+
+POINT = st.tuples(*[st.floats(-1000, 1000).map(lambda v: round(v, 3))] * 2)
+
+
+@given(start=POINT, end=POINT)
+@example(start=(0.0, 350.0), end=(1000.0, 350.0))
+@example(start=(200.0, 200.0), end=(500.0, 500.0))
+@example(start=(300.0, 0.0), end=(300.0, 1000.0))
+def test_the_path_and_not_only_its_end_keeps_out(start: tuple[float, float], end: tuple[float, float]) -> None:
+    limits = replace(OPEN, keep_out=LIMITS.keep_out)
+    state = replace(STATE, go=replace(ORIGIN, stage_x_nm=start[0], stage_y_nm=start[1]))
+    rejected = refused(Command(id="a", go=Go(stage_x_nm=end[0], stage_y_nm=end[1])), limits, state)
+    touches = any(
+        300 <= start[0] + t * (end[0] - start[0]) <= 400 and 300 <= start[1] + t * (end[1] - start[1]) <= 400
+        for t in (i / 400 for i in range(401))
+    )
+    if touches and start != end:  # the sampled path can miss a corner, but never invents a touch
+        assert rejected is not None
+        assert rejected.code == "keep_out"
+    if max(start[0], end[0]) < 300 or min(start[0], end[0]) > 400 or max(start[1], end[1]) < 300:
+        assert rejected is None
+
+
+def test_a_step_is_limited_in_space_and_not_along_one_axis() -> None:
+    limits = replace(OPEN, max_step_nm=1000.0)
+    assert refused(Command(id="a", go=Go(stage_x_nm=600.0, stage_y_nm=800.0)), limits) is None
+    rejected = refused(Command(id="a", go=Go(stage_x_nm=600.0, stage_y_nm=801.0)), limits)
+    assert rejected is not None
+    assert rejected.code == "step"
+
+
+@pytest.mark.parametrize("name", ["vacuum_ok", "valves_open", "high_tension_on", "screen_up", "aperture_inserted"])
+def test_nothing_is_acquired_while_an_interlock_is_open(name: str) -> None:
+    state = replace(STATE, interlocks=replace(STATE.interlocks, **{name: False}))
+    rejected = refused(scan("a"), state=state)
+    assert rejected is not None
+    assert (rejected.code, rejected.path) == ("interlock", name)
+    assert refused(Command(id="a", go=Go(stage_x_nm=1.0)), state=state) is None
+
+
+def test_nothing_is_acquired_with_a_detector_that_is_out_or_unknown() -> None:
+    out = replace(STATE, interlocks=replace(STATE.interlocks, detectors_inserted=("EELS",)))
+    rejected = refused(scan("a"), state=out)
+    assert rejected is not None
+    assert rejected.path == "detectors_inserted"
+    acquire = scan("a").acquire
+    assert acquire is not None
+    rejected = refused(Command(id="a", acquire=replace(acquire, mode="4DSTEM")))
+    assert rejected is not None
+    assert rejected.code == "mode"
+
+
+@given(current_pA=st.floats(0, 200))
+def test_a_detector_is_never_given_more_electrons_than_it_bears(current_pA: float) -> None:
+    limits = replace(OPEN, max_detector_e_per_s={"HAADF": 1e7})
+    command = replace(scan("a"), set=Settings(optics=Optics(beam_current_pA=current_pA)))
+    worst = current_pA * limits.current_bound * ELECTRONS_PER_PA_S * CAPABILITIES.detector_fraction["HAADF"]
+    assert (refused(command, limits) is None) == (worst <= 1e7)
+
+
+BAD = [math.nan, math.inf, -math.inf, 1e308, True, "1", b"1", [1.0], {"a": 1.0}]
+
+
+@pytest.mark.parametrize("bad", BAD, ids=repr)
+@pytest.mark.parametrize("name", RANGES)
+def test_what_is_no_finite_number_reaches_no_instrument(name: str, bad: object) -> None:
+    bench = Bench()
+    with pytest.raises(Malformed):
+        Guard(bench, LIMITS).submit(setting(name, bad))  # type: ignore[arg-type]
+    assert not bench.seen
