@@ -36,7 +36,7 @@ class ExpertSettings(Word, frozen=True, kw_only=True):
     spectrum_every: Count = 15
     refocus_every: Count = 12
     sharpness_share: Fraction = 0.7
-    refocus_offset_nm: Positive = 200.0
+    refocus_offset_nm: Positive = 400.0
     focus: FocusSettings = FocusSettings()
 
 

@@ -28,7 +28,7 @@ class RasterSettings(Word, frozen=True, kw_only=True):
     share: Fraction = 1.0
     repeats: Size = 1
     refocus_every: Count = 8
-    refocus_offset_nm: Positive = 200.0
+    refocus_offset_nm: Positive = 400.0
     focus: FocusSettings = FocusSettings()
 
 

@@ -19,7 +19,7 @@ class StaringSettings(Word, frozen=True, kw_only=True):
     y_nm: Number = 0.0
     view: View = View(fov_nm=512.0, pixels=256, dwell_s=20e-6)
     refocus_every: Count = 20
-    refocus_offset_nm: Positive = 200.0
+    refocus_offset_nm: Positive = 400.0
     focus: FocusSettings = FocusSettings()
 
 

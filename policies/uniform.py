@@ -21,7 +21,7 @@ class UniformSettings(Word, frozen=True, kw_only=True):
 
     view: View = View(fov_nm=512.0, pixels=256, dwell_s=20e-6)
     refocus_every: Count = 8
-    refocus_offset_nm: Positive = 200.0
+    refocus_offset_nm: Positive = 400.0
     focus: FocusSettings = FocusSettings()
 
 

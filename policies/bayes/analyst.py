@@ -31,11 +31,15 @@ COUNT_LEAST_VAR = 0.05
 
 @dataclass(frozen=True)
 class Image:
-    """What matters of an image: dose in electrons/nm^2, pixel in nm, blur by defocus in nm."""
+    """What matters of an image: dose in electrons/nm^2, pixel in nm, blur by defocus in nm, visibility of a sphere.
+
+    ``visibility`` is the signal-to-noise of a sphere of 1 nm radius at 1 electron/nm^2 without blur.
+    """
 
     dose_e_per_nm2: Array
     pixel_nm: float
     focus_blur_nm: Array
+    visibility: float
 
 
 @dataclass(frozen=True)
@@ -55,17 +59,24 @@ class Noise:
         }[name]
 
 
-def snr(radius_nm: Array, image: Image, settings: AnalystSettings) -> Array:
+def snr(radius_nm: Array, image: Image) -> Array:
     """Signal-to-noise of a sphere in an image; radii broadcast against the image's dose."""
+    return np.asarray(image.visibility * _per_visibility(radius_nm, image))
+
+
+def visibility_from(limit_nm: float, image: Image, settings: AnalystSettings) -> Array:
+    """The visibility at which an image finds half of the spheres of this radius: there the SNR is what Rose asks."""
+    return np.asarray(settings.rose_snr / _per_visibility(np.asarray(limit_nm), image))
+
+
+def _per_visibility(radius_nm: Array, image: Image) -> Array:
     blur2 = (image.pixel_nm / 2) ** 2 + image.focus_blur_nm**2
-    return np.asarray(
-        settings.visibility * np.sqrt(image.dose_e_per_nm2) * radius_nm**3 / np.sqrt(radius_nm**2 + blur2)
-    )
+    return np.asarray(np.sqrt(image.dose_e_per_nm2) * radius_nm**3 / np.sqrt(radius_nm**2 + blur2))
 
 
 def least_radius_nm(image: Image, settings: AnalystSettings) -> Array:
     """About the smallest radius that is found: small against the blur and large against it, added."""
-    reach = settings.rose_snr / (settings.visibility * np.sqrt(image.dose_e_per_nm2))
+    reach = settings.rose_snr / (image.visibility * np.sqrt(image.dose_e_per_nm2))
     blur = np.sqrt((image.pixel_nm / 2) ** 2 + image.focus_blur_nm**2)
     return np.asarray(np.cbrt(reach * blur) + np.sqrt(reach))
 
@@ -75,7 +86,7 @@ def found_share(radius_nm: Array, image: Image, settings: AnalystSettings) -> Ar
     share = np.zeros(np.broadcast(radius_nm, image.dose_e_per_nm2).shape)
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
         radius = radius_nm * max(1.0 + settings.radius_spread * node, 0.1)
-        excess = np.clip(snr(radius, image, settings) - settings.rose_snr, -30.0, 30.0)
+        excess = np.clip(snr(radius, image) - settings.rose_snr, -30.0, 30.0)
         share = share + weight / (1.0 + np.exp(-excess))
     return share
 
@@ -96,7 +107,7 @@ def noise(
     hidden_nm = (1.0 - found) * GUESS_SHARE * least_nm
     hidden_share = GUESS_SHARE * np.pi * least_nm**2 / cell_nm**2
     blur_nm = np.sqrt((image.pixel_nm / 2) ** 2 + image.focus_blur_nm**2)
-    outline_nm = np.hypot(blur_nm / np.maximum(snr(r, image, settings), 1.0), OUTLINE_PIXELS * image.pixel_nm)
+    outline_nm = np.hypot(blur_nm / np.maximum(snr(r, image), 1.0), OUTLINE_PIXELS * image.pixel_nm)
     outline = np.hypot(outline_nm / r, RADIUS_FLOOR)
     # A part of the cell stands for the whole: binomial, scaled up.
     sampled = n * (1.0 - covered) / covered

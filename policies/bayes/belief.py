@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hardware_bridge.cost import ELECTRONS_PER_PA_S, frame_s
 from hardware_bridge.geometry import Point
@@ -23,15 +25,19 @@ from policies.interface import Setup, Turn
 from policies.pointing import Pointing
 
 NM_PER_MRAD_NM = 1e-3
+# How fast what images say of their own detection limit replaces what was believed of it.
+LEARNING = 0.3
 FIELDS = ("covered_fraction", "count", "mean_radius_nm")
 
 
-class HalfPair:
-    """A refocus pair of which one image was taken: where, and on which side of focus."""
+@dataclass(frozen=True)
+class Recent:
+    """An image that another one, at another C10, could be paired with: where, when, how wide, how far off focus."""
 
-    def __init__(self, point_nm: Point, offset_nm: float) -> None:
-        self.point_nm = point_nm
-        self.offset_nm = offset_nm
+    point_nm: Point
+    end_s: float
+    fov_nm: float
+    off_nm: float
 
 
 class Belief:
@@ -52,27 +58,26 @@ class Belief:
             if t.kind == "field" and t.name in FIELDS
         }
         self.visited_s: Array = np.full(len(self.grid.centres), -math.inf)
-        self.half_pair: HalfPair | None = None
+        self.visibility = settings.analyst.visibility
+        self.recent: Recent | None = None
 
     def ingest(self, turn: Turn) -> None:
-        """Learn from one turn; a turn in which nothing ran only ends a pair that was begun."""
+        """Learn from one turn; one in which nothing ran only makes an earlier image no partner of a pair any more."""
         self.book.ingest(turn)
-        self.half_pair, begun = None, self.half_pair
+        before, self.recent = self.recent, None
         command, percept = turn.command, turn.percept
         if command is None or percept is None or command.acquire is None:
             return
         self.pointing.ingest(turn)
-        box = Box(percept.x_nm, percept.y_nm, percept.width_nm, percept.height_nm)
-        if percept.width_nm == 0.0 or percept.height_nm == 0.0:
-            return
+        if command.acquire.mode != "HAADF":
+            self.labels.asked(percept.x_nm, percept.y_nm)
+            self.recent = before
+        elif percept.width_nm > 0.0 and percept.height_nm > 0.0:
+            self._see(command, percept)
+        height_nm = command.acquire.fov_nm * command.acquire.pixels_y / command.acquire.pixels_x
         on_s = command.acquire.max_frames * frame_s(command.acquire, self.setup.capabilities)
         electrons = (command.set.optics.beam_current_pA or 0.0) * on_s * ELECTRONS_PER_PA_S
-        if command.acquire.mode == "HAADF":
-            self._follow_pair(command, percept, begun)
-            self._see(command, percept, box)
-        else:
-            self.labels.asked(percept.x_nm, percept.y_nm)
-        self.exposure.add(box, electrons)
+        self.exposure.add(Box(percept.x_nm, percept.y_nm, command.acquire.fov_nm, height_nm), electrons)
 
     def clock(self, clock_s: float) -> float:
         """Time from the start of the run, in s."""
@@ -89,24 +94,39 @@ class Belief:
         pixel_nm = acquire.fov_nm / acquire.pixels_x
         electrons = (command.set.optics.beam_current_pA or 0.0) * acquire.dwell_s * ELECTRONS_PER_PA_S
         dose = np.full(focus_var_nm2.shape, acquire.max_frames * electrons / pixel_nm**2)
-        return analyst.Image(dose, pixel_nm, self.blur_nm(focus_var_nm2))
+        return analyst.Image(dose, pixel_nm, self.blur_nm(focus_var_nm2), self.visibility)
 
-    def _see(self, command: Command, percept: Percept, box: Box) -> None:
-        C10_nm = command.set.optics.C10_nm
-        off_nm2 = 0.0
-        if C10_nm is not None:
-            self.focus.ingest(percept, C10_nm)
-            best_nm, sd_nm = self.focus.best((box.x_nm, box.y_nm), percept.end_s)
-            off_nm2 = sd_nm**2 + (C10_nm - best_nm) ** 2
+    def _see(self, command: Command, percept: Percept) -> None:
+        box = Box(percept.x_nm, percept.y_nm, percept.width_nm, percept.height_nm)
+        off_nm, focus_var_nm2 = self._refocus(command, percept)
         self.labels.ingest(percept, box)
         shares = self.grid.shares(box)
         covered = np.flatnonzero(shares >= self.settings.analyst.least_share)
-        if not len(covered):
-            return
+        image = self.image(command, np.full(len(covered), off_nm**2 + focus_var_nm2))
+        limit_nm = percept.quality.get("detection_limit_nm", 0.0)
+        if len(covered) and limit_nm > 0.0 and image.dose_e_per_nm2[0] > 0.0:
+            seen = float(analyst.visibility_from(limit_nm, image, self.settings.analyst)[0])
+            self.visibility = math.exp((1.0 - LEARNING) * math.log(self.visibility) + LEARNING * math.log(seen))
         t_s = self.clock((percept.start_s + percept.end_s) / 2)
         self.visited_s[covered] = t_s
+        self._measure(percept, covered, shares, image, t_s)
+
+    def _refocus(self, command: Command, percept: Percept) -> tuple[float, float]:
+        """Learn focus from an image; returns how far off it was and the variance of the C10 in focus, nm and nm^2."""
+        assert command.acquire is not None
+        C10_nm = command.set.optics.C10_nm
+        if C10_nm is None:
+            return 0.0, 0.0
+        point = (percept.x_nm, percept.y_nm)
+        self.focus.ingest(percept, C10_nm)
+        best_nm, sd_nm = self.focus.best(point, percept.end_s)
+        self.recent = Recent(point, percept.end_s, command.acquire.fov_nm, C10_nm - best_nm)
+        return C10_nm - best_nm, sd_nm**2
+
+    def _measure(
+        self, percept: Percept, covered: NDArray[np.intp], shares: Array, image: analyst.Image, t_s: float
+    ) -> None:
         values = self._values(percept, shares)
-        image = self.image(command, np.full(len(covered), off_nm2))
         noise = analyst.noise(
             values["count"][covered],
             values["mean_radius_nm"][covered],
@@ -117,16 +137,14 @@ class Belief:
         )
         for name, field in self.fields.items():
             for i, cell in enumerate(covered):
-                field.append(
-                    Measurement(
-                        cell=int(cell),
-                        t_s=t_s,
-                        exposure_s=float(self.exposure.seconds[cell]),
-                        value=float(values[name][cell]),
-                        noise_var=float(noise.of(name)[i]),
-                    ),
-                    self.settings.least_nats,
+                measurement = Measurement(
+                    cell=int(cell),
+                    t_s=t_s,
+                    exposure_s=float(self.exposure.seconds[cell]),
+                    value=float(values[name][cell]),
+                    noise_var=float(noise.of(name)[i]),
                 )
+                field.append(measurement, self.settings.least_nats)
 
     def _values(self, percept: Percept, shares: Array) -> dict[str, Array]:
         """Count, covered fraction and mean radius of every cell, (N,), from the part of it that was seen."""
@@ -145,12 +163,3 @@ class Belief:
             "covered_fraction": area_nm2 / seen / self.grid.cell_nm**2,
             "mean_radius_nm": np.where(count > 0.0, radius_nm / np.maximum(count, 1e-9), 0.0),
         }
-
-    def _follow_pair(self, command: Command, percept: Percept, begun: HalfPair | None) -> None:
-        C10_nm = command.set.optics.C10_nm
-        if C10_nm is None or begun is not None:
-            return
-        # Before this image is learned from: what the command was made with.
-        best_nm, _ = self.focus.best((percept.x_nm, percept.y_nm), percept.start_s)
-        if abs(C10_nm - best_nm) > self.settings.refocus.offset_nm / 2:
-            self.half_pair = HalfPair((percept.x_nm, percept.y_nm), C10_nm - best_nm)

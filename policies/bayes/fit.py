@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from botorch.models.gpytorch import GPyTorchModel
 from botorch.optim.fit import fit_gpytorch_mll_scipy
-from gpytorch.kernels import MaternKernel, ScaleKernel
+from gpytorch.kernels import ConstantKernel, MaternKernel, ScaleKernel
 from gpytorch.priors import LogNormalPrior
 
 from policies.bayes.fields import FieldBelief, Measurement, Refit
@@ -25,21 +25,22 @@ MOST_ITERATIONS = 75
 
 
 class _Model(gpytorch.models.ExactGP, GPyTorchModel):  # type: ignore[misc]
-    """Shared and local variation over time, in units of the prior's sd; noise as known."""
+    """What is common and what is local in place and time, in units of the prior's sd; noise as known."""
 
     _num_outputs = 1
 
     def __init__(self, x: torch.Tensor, y: torch.Tensor, noise_var: torch.Tensor, start: SpaceTimeKernel) -> None:
         super().__init__(x, y, gpytorch.likelihoods.FixedNoiseGaussianLikelihood(noise_var))
         self.mean_module = gpytorch.means.ZeroMean()
-        self.in_time = MaternKernel(nu=1.5, active_dims=(2,), lengthscale_prior=_around(start.time_s))
-        self.in_space = MaternKernel(nu=1.5, active_dims=(0, 1), lengthscale_prior=_around(start.length_nm))
+        self.in_time = MaternKernel(nu=0.5, active_dims=(2,), lengthscale_prior=_around(start.time_s))
+        self.in_space = MaternKernel(nu=0.5, active_dims=(0, 1), lengthscale_prior=_around(start.length_nm))
         shares = (max(start.shared_share, 0.02), max(1.0 - start.shared_share, 0.02))
-        self.shared = ScaleKernel(self.in_time, outputscale_prior=_around(shares[0]))
+        self.shared = ConstantKernel(constant_prior=_around(shares[0]))
         self.local = ScaleKernel(self.in_time * self.in_space, outputscale_prior=_around(shares[1]))
         self.covar_module = self.shared + self.local
         self.in_time.lengthscale, self.in_space.lengthscale = start.time_s, start.length_nm
-        self.shared.outputscale, self.local.outputscale = shares
+        # Of a plain number, ConstantKernel's setter asks for its shape.
+        self.shared.constant, self.local.outputscale = torch.tensor(shares[0]), shares[1]
 
     def forward(self, x: torch.Tensor) -> gpytorch.distributions.MultivariateNormal:
         return gpytorch.distributions.MultivariateNormal(self.mean_module(x), self.covar_module(x))
@@ -73,7 +74,7 @@ def fitted_kernel(start: SpaceTimeKernel, x: Array, y: Array, noise_var: Array) 
     mll = gpytorch.mlls.ExactMarginalLogLikelihood(model.likelihood, model)
     mll.train()
     fit_gpytorch_mll_scipy(mll, options={"maxiter": MOST_ITERATIONS})
-    shared, local = model.shared.outputscale.item(), model.local.outputscale.item()
+    shared, local = model.shared.constant.item(), model.local.outputscale.item()
     return SpaceTimeKernel(
         shared_share=shared / (shared + local),
         time_s=model.in_time.lengthscale.item(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,22 +25,16 @@ class Kernel(Protocol):
         ...
 
 
-def matern32(distance: Array) -> Array:
-    """Matern correlation of smoothness 3/2 at a distance in units of the length (Rasmussen and Williams, eq. 4.17)."""
-    scaled = math.sqrt(3.0) * distance
-    return np.asarray((1.0 + scaled) * np.exp(-scaled))
-
-
 @dataclass(frozen=True)
 class SpaceTimeKernel:
     """Covariance of a field over the specimen and over time, and of the globals that drive it.
 
     A point is a row (x_nm, y_nm, t_s, scale, loading_1, loading_2, ...). Its latent value is scale * f(x, y, t) +
     sum_k loading_k * g_k with independent standard normal g_k (the globals, standardised) and
-    cov f = variance_factor * m(|dt| / time_s) * [shared_share + (1 - shared_share) * m(dr / length_nm)],
-    m Matern 3/2. ``shared_share`` is the part of the variance that all places have in common. A global itself is the
-    point with scale 0 and loading 1 in its own column. All points of one model have the same number of columns, at
-    least four.
+    cov f = variance_factor * [shared_share + (1 - shared_share) * exp(-|dt| / time_s - dr / length_nm)], as the card
+    of a world states its correlations. ``shared_share`` is the part of the variance that all places and times have in
+    common. A global itself is the point with scale 0 and loading 1 in its own column. All points of one model have the
+    same number of columns, at least four.
     """
 
     shared_share: float
@@ -58,10 +51,10 @@ class SpaceTimeKernel:
 
     def __call__(self, a: Array, b: Array) -> Array:
         """Return the prior covariance, (N, d) and (M, d) -> (N, M)."""
-        in_time = matern32(np.abs(a[:, None, T] - b[None, :, T]) / self.time_s)
-        distance = np.hypot(a[:, None, X] - b[None, :, X], a[:, None, Y] - b[None, :, Y])
-        in_space = self.shared_share + (1.0 - self.shared_share) * matern32(distance / self.length_nm)
-        field = self.variance_factor * a[:, None, SCALE] * b[None, :, SCALE] * in_time * in_space
+        apart = np.hypot(a[:, None, X] - b[None, :, X], a[:, None, Y] - b[None, :, Y]) / self.length_nm
+        apart += np.abs(a[:, None, T] - b[None, :, T]) / self.time_s
+        together = self.shared_share + (1.0 - self.shared_share) * np.exp(-apart)
+        field = (self.variance_factor * a[:, SCALE])[:, None] * b[None, :, SCALE] * together
         return np.asarray(field + a[:, LOADINGS:] @ b[:, LOADINGS:].T)
 
     def variance(self, a: Array) -> Array:

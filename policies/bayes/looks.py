@@ -45,13 +45,14 @@ class Candidate:
 class Now:
     """The belief at the moment of a decision: expectations and joint posteriors of all cells at the next image.
 
+    With ``at_s`` they are those at another time from the start.
     ``focus_var_nm2`` (N,) is the variance of the C10 in focus and ``doubt`` the variance that unknown labels add.
     """
 
     belief: Belief
     situation: Situation
     worth: Worth
-    t_s: float = 0.0
+    at_s: float | None = None
     blocks: dict[str, Block] = field(default_factory=dict)
     expected: dict[str, Array] = field(default_factory=dict)
     doubt: dict[str, Array] = field(default_factory=dict)
@@ -59,7 +60,8 @@ class Now:
 
     def __post_init__(self) -> None:
         belief = self.belief
-        self.t_s = belief.clock(self.situation.state.clock_s) + LEAD_S
+        lead_s = belief.clock(self.situation.state.clock_s) + LEAD_S
+        self.t_s = lead_s if self.at_s is None else self.at_s
         exposure = belief.exposure.seconds
         for name, process in belief.fields.items():
             self.blocks[name] = process.block(self.t_s, exposure)

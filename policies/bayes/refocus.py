@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
 from hardware_bridge.cost import predict
 from hardware_bridge.geometry import Point
@@ -21,36 +22,39 @@ LEAST_SHARE = 0.02
 
 
 class Refocus:
-    """Offers the first image of a pair, or the second where a pair was begun."""
+    """Offers the second image of a pair where the last image was, and the first of a pair where focus is least known.
+
+    Of the first image half of what the pair gains is its own.
+    """
 
     name = "refocus"
 
     def propose(self, belief: Now) -> Sequence[Proposal]:
         """Return images off focus with what they gain for the images that follow."""
-        settings = belief.belief.settings.refocus
-        view = _view(belief)
-        typical = typical_command(belief, view, 1.0)
+        # Before the first asked time there is little to see yet; focus is found for what will be there then.
+        first_s = belief.belief.setup.card.times_s[0]
+        later = belief if belief.t_s >= first_s else Now(belief.belief, belief.situation, belief.worth, first_s)
+        typical = typical_command(belief, _view(belief), 1.0)
         if typical is None:
             return []
-        begun = belief.belief.half_pair
-        if begun is not None:
-            offset_nm = -math.copysign(settings.offset_nm, begun.offset_nm)
-            places = [begun.point_nm]
-        else:
-            offset_nm = settings.offset_nm
-            places = _doubtful(belief, settings.places)
-        proposals = []
-        blurred = self._information(belief, typical, belief.focus_var_nm2)
-        ideal = self._information(belief, typical, np.zeros_like(belief.focus_var_nm2))
+        blurred = self._information(later, typical, belief.focus_var_nm2)
+        ideal = self._information(later, typical, np.zeros_like(belief.focus_var_nm2))
         if float(np.max(ideal - blurred)) < LEAST_SHARE * float(np.max(ideal)):
             return []
-        for place in places:
+        settings = belief.belief.settings.refocus
+        recent = belief.belief.recent
+        tries = [(place, _view(belief), settings.offset_nm, 0.5) for place in _doubtful(belief, settings.places)]
+        if recent is not None and belief.situation.state.clock_s - recent.end_s < settings.recent_s:
+            view = replace(_view(belief), fov_nm=recent.fov_nm)
+            # On the other side of focus than the image there is; the pair is complete with it.
+            offset_nm = -math.copysign(settings.offset_nm, recent.off_nm)
+            tries.append((recent.point_nm, view, offset_nm, 1.0))
+        proposals = []
+        for place, view, offset_nm, share in tries:
             priced = belief.priced(belief.command(place, view, offset_nm), 1.0)
-            gain = self._gain(belief, place, typical, blurred)
+            gain = share * self._gain(later, place, typical, blurred)
             if priced is not None and gain > 0.0:
-                # The first image is worth half of what both together cost.
-                worth = gain if begun is not None else gain / 2
-                proposals.append(self._proposal(belief, priced, worth, place, offset_nm))
+                proposals.append(self._proposal(belief, priced, gain, place, offset_nm))
         return proposals
 
     def _information(self, now: Now, typical: Command, focus_var_nm2: Array) -> Array:

@@ -10,8 +10,9 @@ from policies.focus import FocusSettings
 class AnalystSettings(Word, frozen=True, kw_only=True):
     """What the analyst gets out of an image, as far as planning needs it (see ``analyst``).
 
-    ``visibility`` is the signal-to-noise of a sphere of 1 nm radius at 1 electron/nm^2 without blur; features are found
-    from ``rose_snr`` on. ``radius_spread`` is the relative sd of radii in a cell.
+    ``visibility`` is the signal-to-noise of a sphere of 1 nm radius at 1 electron/nm^2 without blur until images say
+    better; features are found from ``rose_snr`` on. ``radius_spread`` is the relative sd of radii in a cell, and cells
+    are measured where at least ``least_share`` of them was seen.
     """
 
     visibility: Positive = 0.1
@@ -37,15 +38,19 @@ class ImagingSettings(Word, frozen=True, kw_only=True):
     tracking_cells: tuple[Size, ...] = (1,)
     pixels: Size = 256
     dwell_s: Positive = 20e-6
-    spends: tuple[Positive, ...] = (0.5, 1.0, 2.0)
+    spends: tuple[Positive, ...] = (0.25, 1.0, 2.0)
     offered: Size = 4
 
 
 class RefocusSettings(Word, frozen=True, kw_only=True):
-    """How a pair is taken, how well it tells focus, and over how many images that pays."""
+    """How far apart a pair is taken, how well it tells focus, and over how many images that pays.
 
-    offset_nm: Positive = 200.0
-    pair_sd_nm: Positive = 30.0
+    An image is half of a pair for ``recent_s``.
+    """
+
+    offset_nm: Positive = 400.0
+    pair_sd_nm: Positive = 50.0
+    recent_s: Positive = 20.0
     horizon_images: Positive = 10.0
     places: Size = 3
 

@@ -22,9 +22,9 @@ class ExactGP(gpytorch.models.ExactGP):
     def __init__(self, x: torch.Tensor, y: torch.Tensor, noise: torch.Tensor) -> None:
         super().__init__(x, y, gpytorch.likelihoods.FixedNoiseGaussianLikelihood(noise))
         self.mean_module = gpytorch.means.ZeroMean()
-        in_time = gpytorch.kernels.MaternKernel(nu=1.5, active_dims=(2,))
+        in_time = gpytorch.kernels.MaternKernel(nu=0.5, active_dims=(2,))
         in_time.lengthscale = TIME_S
-        in_space = gpytorch.kernels.MaternKernel(nu=1.5, active_dims=(0, 1))
+        in_space = gpytorch.kernels.MaternKernel(nu=0.5, active_dims=(0, 1))
         in_space.lengthscale = LENGTH_NM
         self.covar_module = in_time * in_space
 
