@@ -1,0 +1,1 @@
+"""Nanoparticle growth in a liquid cell: the adaptive policy against baselines and a clairvoyant."""
