@@ -95,7 +95,9 @@ class Analyst:
         lens = Lens(self.capabilities.convergence_semi_angle_mrad, observation.state.optics.C30_um or 0.0)
         error = self._focus.learn(scan, placed.centre_nm, lens)
         expected_nm, doubt_nm = self._focus.expect(scan, placed.centre_nm)
-        found = find_particles(linear(scan), _blur(scan, lens, expected_nm, doubt_nm), self._brightness.contrast(scan))
+        found = find_particles(
+            linear(scan), scan.incident, _blur(scan, lens, expected_nm, doubt_nm), self._brightness.contrast(scan)
+        )
         sized = self._brightness.size(scan, found.blobs)
         seen = _Seen(scan, placed, found, sized)
         limit_nm = self._limit_nm(seen)

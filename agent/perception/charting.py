@@ -12,6 +12,7 @@ from hardware_bridge.report import Card, Percept
 # Radicals: seconds at unit level for a fluence of 1 e/A^2, and how far they diffuse (see ``kinetics``).
 LEVEL_S_PER_E_PER_A2 = 20.0
 RADICAL_LENGTH_NM = 120.0
+RADICAL_LIFE_S = 4.0
 BLOCKS_PER_CELL = 4
 MARGIN_BLOCKS = 8
 NM2_IN_A2 = 100.0
@@ -29,8 +30,10 @@ class Chart:
         self.radical_s: Array = np.zeros((self.size, self.size))
         k = 2.0 * np.pi * fft.fftfreq(self.size, self.block_nm)
         half = 2.0 * np.pi * fft.rfftfreq(self.size, self.block_nm)
-        # Steady diffusion with decay spreads a deposit by 1 / (1 + L^2 k^2).
-        self._spread = 1.0 / (1.0 + RADICAL_LENGTH_NM**2 * (k[:, None] ** 2 + half[None, :] ** 2))
+        # Radicals decay and diffuse: each wave at its own rate, (1 + L^2 k^2) / life.
+        self._hasten = 1.0 + RADICAL_LENGTH_NM**2 * (k[:, None] ** 2 + half[None, :] ** 2)
+        self._waiting = np.zeros(self._hasten.shape, dtype=np.complex128)
+        self._clock_s = 0.0
 
     def covered(self, percept: Percept) -> Array:
         """Share of every block that a percept's field covers, (size, size)."""
@@ -41,13 +44,19 @@ class Chart:
             shares.append(np.maximum(high - low, 0.0) / self.block_nm)
         return np.asarray(shares[0][:, None] * shares[1][None, :])
 
-    def expose(self, percept: Percept, electrons: float, time_s: float) -> None:
-        """Count the electrons of an acquisition towards the time that radicals have acted."""
-        if electrons <= 0.0 or percept.width_nm <= 0.0 or percept.height_nm <= 0.0:
-            return
-        fluence = self.covered(percept) * electrons / (percept.width_nm * percept.height_nm * NM2_IN_A2)
-        spread = fft.irfft2(fft.rfft2(fluence) * self._spread, s=fluence.shape)
-        self.radical_s = self.radical_s + LEVEL_S_PER_E_PER_A2 * driver(time_s) * np.maximum(spread, 0.0)
+    def advance(self, time_s: float) -> None:
+        """Let the radicals that there are act until a time on the run's clock."""
+        left = np.exp(-self._hasten * max(time_s - self._clock_s, 0.0) / RADICAL_LIFE_S)
+        acted = fft.irfft2(self._waiting * (1.0 - left) / self._hasten, s=self.radical_s.shape)
+        self.radical_s = self.radical_s + driver(time_s) * np.maximum(acted, 0.0)
+        self._waiting *= left
+        self._clock_s = max(time_s, self._clock_s)
+
+    def expose(self, percept: Percept, electrons: float) -> None:
+        """Make radicals where an acquisition sent its electrons."""
+        if electrons > 0.0 and percept.width_nm > 0.0 and percept.height_nm > 0.0:
+            fluence = self.covered(percept) * electrons / (percept.width_nm * percept.height_nm * NM2_IN_A2)
+            self._waiting = self._waiting + fft.rfft2(LEVEL_S_PER_E_PER_A2 * fluence)
 
     def at(self, table: Array, x_nm: float, y_nm: float) -> float:
         """The value of a table (size, size) at a point; that of the nearest block outside."""

@@ -20,7 +20,7 @@ LEAST_SD_SHARE = 0.01
 
 @dataclass
 class Tracked:
-    """One track: sightings (driver time, radical time, radius, sd), where it last was, and how sure it is real.
+    """One track: sightings (driver time, radical time, radius, sd, image), where it last was, and how sure it is real.
 
     ``missed_s`` are driver times at which it should have been seen and was not.
     """
@@ -30,12 +30,13 @@ class Tracked:
     position_sd_nm: float
     real: float
     snr: float
-    sightings: list[tuple[float, float, float, float]] = field(default_factory=list)
+    sightings: list[tuple[float, float, float, float, int]] = field(default_factory=list)
     missed_s: list[float] = field(default_factory=list)
 
     def history(self) -> History:
         """The sightings as arrays."""
-        return History(*np.array(self.sightings).T)
+        drive, radical, radius, sd, image = np.array(self.sightings).T
+        return History(drive, radical, radius, sd, image.astype(np.intp))
 
     @property
     def ended_s(self) -> float:
@@ -75,15 +76,15 @@ class Chronicle:
         if self.begun_s is None:
             self.begun_s = percept.start_s
         time_s = 0.5 * (percept.start_s + percept.end_s) - self.begun_s
+        self.chart.advance(time_s)
         if percept.mode == "HAADF" and "detection_limit_nm" in percept.quality:
             self._image(percept, time_s)
         for particle in percept.particles:
             if particle.track in self.tracks:
                 self.tracks[particle.track].real = particle.real
-        self.chart.expose(percept, percept.quality.get("incident_electrons", 0.0), time_s)
+        self.chart.expose(percept, percept.quality.get("incident_electrons", 0.0))
 
     def _image(self, percept: Percept, time_s: float) -> None:
-        self.images += 1
         drive = float(driver_s(time_s))
         limit = percept.quality["detection_limit_nm"]
         seen = self.chart.covered(percept) >= LEAST_COVERED
@@ -96,6 +97,7 @@ class Chronicle:
         for number, track in self.tracks.items():
             if number not in found and self._should_show(track, percept, limit):
                 track.missed_s.append(drive)
+        self.images += 1
 
     def _sight(self, particle: Particle, drive: float) -> None:
         sd = max(particle.radius_sd_nm, LEAST_SD_SHARE * particle.radius_nm)
@@ -107,7 +109,7 @@ class Chronicle:
         track.x_nm, track.y_nm = particle.x_nm, particle.y_nm
         track.position_sd_nm = max(particle.x_sd_nm, particle.y_sd_nm)
         track.real, track.snr = particle.real, max(track.snr, particle.snr)
-        track.sightings.append((drive, radical, particle.radius_nm, sd))
+        track.sightings.append((drive, radical, particle.radius_nm, sd, self.images))
 
     @staticmethod
     def _should_show(track: Tracked, percept: Percept, limit_nm: float) -> bool:

@@ -21,7 +21,7 @@ BOHR_NM = 0.0529177210903
 REST_keV = 510.99895
 PLANCK_C_keV_NM = 1.2398419843
 RESOLVED_SD = 0.3
-LEAST_REAL = 0.6
+LEAST_REAL = 0.95
 # One image never tells brightness better than this: scan calibration, current, the shape of real particles.
 IMAGE_FLOOR = 0.02
 MOST_ODDS = 4.0
@@ -37,7 +37,7 @@ class ContrastSettings(Word, frozen=True, kw_only=True):
     atomic_number: Positive = 29
     atoms_per_nm3: Positive = 84.9
     displaced_per_nm: Positive = 2.5e-4
-    sd: Positive = 0.15
+    sd: Positive = 0.07
     spread: Positive = 0.03
     other_sd: Positive = 0.5
 

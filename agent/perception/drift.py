@@ -49,7 +49,7 @@ DRIFT, SPEED, STAGE, FIRST = 0, 1, 2, 3
 
 @dataclass
 class _Axis:
-    """Mean (n,) and covariance (n, n) of one axis: drift in nm, speed in nm/s, stage error in nm, offsets of anchors."""
+    """Mean (n,) and covariance (n, n) of drift in nm, speed in nm/s, stage error and offsets of anchors in nm."""
 
     mean: Array
     cov: Array

@@ -67,13 +67,23 @@ class Blur:
 
 @dataclass(frozen=True)
 class Canvas:
-    """What the fit looks at: counts and background (H, W), how uncertain that is, and what is believed beforehand."""
+    """What the fit looks at: counts and background (H, W), how uncertain that is, and what is believed beforehand.
+
+    ``incident`` is electrons sent per pixel: counts are linear, what scattering saturates by having been taken out, so
+    that their variance exceeds themselves.
+    """
 
     counts: Array
     background: Array
     offset_sd: float
+    incident: float
     blur: Blur
     contrast: Contrast
+
+    def variance(self, expected: Array) -> Array:
+        """Variance of linear counts: of n = N (1 - exp(-m / N)) Poisson electrons, times (dm/dn)^2 = exp(2 m / N)."""
+        x = np.maximum(expected, 1e-9) / self.incident
+        return np.asarray(-self.incident * np.expm1(-x) * np.exp(2.0 * np.minimum(x, 3.0)))
 
 
 def blobs_at(rows: Array, columns: Array, radius: Array, flux: Array) -> Blobs:
@@ -174,7 +184,7 @@ class _Group:
         at = np.clip(self.rows, 0, height - 1), np.clip(self.columns, 0, width - 1)
         background = canvas.background[at]
         expected = image[at] + part[:, 4, None, None]
-        weight = (inside / np.maximum(expected, 0.2 * background)).reshape(n, 1, -1)
+        weight = (inside / canvas.variance(np.maximum(expected, 0.2 * background))).reshape(n, 1, -1)
         residual = (canvas.counts[at] - expected).reshape(n, -1, 1)
         slopes = self._slopes()
         weighted = slopes * weight

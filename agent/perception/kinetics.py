@@ -13,14 +13,22 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.perception.scan import Array
 
 LAG_S = 20.0
 BIRTH_RADIUS_NM = 1.0
-# Radii of one image are off together by this share of themselves (brightness, focus).
-COMMON_SHARE = 0.015
-JUMP = 4.0
+# No radius is better known than this share of itself: particles are no ideal balls.
+COMMON_SHARE = 0.01
+JUMP = 3.0
+LEAST_WAIT_S, LEAST_SLOPES, USUAL_SHARE = 20.0, 12, 0.1
+# Errors common to all tracks: of every radius in nm, and by how much brightness, as a share, has changed by 600 s.
+NUISANCE_SD = (0.3, 0.03)
+# Radii of one image are all off by this share (focus, current, background).
+IMAGE_SD = 0.015
+# Brightness that is wrong from the start makes all squared radii wrong by this share, and the rate with them.
+SCALE_SD = 0.03
 # Residuals of radii are heavier-tailed than Gaussian and shared within images.
 TAILS = 1.3
 GRID = 80
@@ -51,31 +59,67 @@ class Growth:
 
 @dataclass(frozen=True)
 class History:
-    """What one track was seen as: (n,) driver time and radical time in s, radius and its sd in nm."""
+    """What one track was seen as: (n,) driver time and radical time in s, radius and its sd in nm, image number."""
 
     driver_s: Array
     radical_s: Array
     radius_nm: Array
     sd_nm: Array
+    image: NDArray[np.intp]
 
 
 def grow(histories: list[History], rate: Moments, coupling: Moments) -> Growth:
     """Posterior of K and kappa from the growth of tracks, with log-normal priors of given mean and sd.
 
-    Each track has an unknown start; where its volume jumps (a merger, a mix-up) it starts again.
+    Each track has an unknown start; where its size jumps (a merger, a mix-up) it starts again.
     """
-    matrix, vector = np.zeros((2, 2)), np.zeros(2)
+    usual = _usual_rate(histories, rate)
+    images = 1 + max((int(h.image.max()) for h in histories if h.image.size), default=-1)
+    sds = np.array([*NUISANCE_SD, *[IMAGE_SD] * images])
+    matrix, vector = np.zeros((2 + sds.size,) * 2), np.zeros(2 + sds.size)
     for history in histories:
-        for part in _segments(history, rate):
-            design = np.stack([history.driver_s[part], history.radical_s[part]])
-            y, sd = history.radius_nm[part] ** 2, history.sd_nm[part]
+        for part in _segments(history, usual):
             radius = history.radius_nm[part]
-            weight = 1.0 / (2.0 * radius * np.hypot(sd, COMMON_SHARE * radius) * TAILS + 0.5) ** 2
+            weight = 1.0 / (2.0 * radius * np.hypot(history.sd_nm[part], COMMON_SHARE * radius) * TAILS + 0.5) ** 2
+            design, columns = _design(history, part, weight, usual[0])
             design = design - (design * weight).sum(axis=1, keepdims=True) / weight.sum()
-            y = y - (y * weight).sum() / weight.sum()
-            matrix += (design * weight) @ design.T
-            vector += (design * weight) @ y
-    return _posterior(matrix, vector, rate, coupling)
+            y = radius**2 - (radius**2 * weight).sum() / weight.sum()
+            matrix[np.ix_(columns, columns)] += (design * weight) @ design.T
+            vector[columns] += (design * weight) @ y
+    # Errors that tracks share are known only by their size: eliminate them.
+    own, shared = matrix[:2, :2], matrix[:2, 2:]
+    solved = np.linalg.solve(matrix[2:, 2:] + np.diag(sds**-2.0), np.column_stack([matrix[2:, :2], vector[2:]]))
+    return _posterior(own - shared @ solved[:, :2], vector[:2] - shared @ solved[:, 2], rate, coupling)
+
+
+def _usual_rate(histories: list[History], rate: Moments) -> Moments:
+    """The median of how fast squared radii grow between sightings, with the spread allowed around it.
+
+    Mergers and mix-ups are outliers that a median does not mind.
+    """
+    slopes = []
+    for h in histories:
+        waited = np.diff(h.driver_s)
+        slopes.append((np.diff(h.radius_nm**2) / np.maximum(waited, 1e-9))[waited > LEAST_WAIT_S])
+    every = np.concatenate(slopes) if slopes else np.zeros(0)
+    if every.size < LEAST_SLOPES:
+        return rate
+    usual = float(np.median(every))
+    return (usual, USUAL_SHARE * usual) if usual > 0.0 else rate
+
+
+def _design(history: History, part: slice, weight: Array, rate: float) -> tuple[Array, NDArray[np.intp]]:
+    """What squared radii depend on, (4 + n, n), and the numbers of these columns: F, X, errors by NUISANCE_SD, images.
+
+    Errors are taken at radii as the law would have them, since measured ones share their noise with what is explained.
+    """
+    radius, drive = history.radius_nm[part], history.driver_s[part]
+    middle = float((weight * drive).sum() / weight.sum())
+    square = float((weight * radius**2).sum() / weight.sum()) + rate * (drive - middle)
+    square = np.maximum(square, BIRTH_RADIUS_NM**2)
+    common = np.stack([drive, history.radical_s[part], 2.0 * np.sqrt(square), square * drive / 600.0])
+    columns = np.concatenate([np.arange(4), 4 + history.image[part]])
+    return np.concatenate([common, np.diag(2.0 * square)]), columns
 
 
 def _segments(history: History, rate: Moments) -> list[slice]:
@@ -103,7 +147,8 @@ def _posterior(matrix: Array, vector: Array, rate: Moments, coupling: Moments) -
         # No finer than the grid.
         cell = float(np.interp(mean, values, np.gradient(values)))
         moments.append((mean, math.sqrt(float(share @ (values - mean) ** 2) + cell**2 / 12.0)))
-    return Growth(rate=moments[0], coupling=moments[1])
+    (k_mean, k_sd), coupled = moments
+    return Growth(rate=(k_mean, math.hypot(k_sd, SCALE_SD * k_mean)), coupling=coupled)
 
 
 def _log_normal(moments: Moments, n: int) -> tuple[Array, Array]:
