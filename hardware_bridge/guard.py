@@ -5,14 +5,16 @@ In process and behind the server it is the same object, so both reject identical
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from msgspec.structs import replace
 
 from hardware_bridge import safety
 from hardware_bridge.dose import Charge, DoseLedger
-from hardware_bridge.errors import Rejected
+from hardware_bridge.errors import Malformed, Rejected
 from hardware_bridge.messages import Capabilities, Command, End, InstrumentState, Limits
 from hardware_bridge.microscope import Microscope, gather_from_watch
 from hardware_bridge.observation import Observation, Part
@@ -20,10 +22,14 @@ from hardware_bridge.words import validated
 
 
 class Journal(Protocol):
-    """Where intents and results are written before and after the backend sees a command."""
+    """Where intents and results are written before and after the backend sees a command; each raises OSError."""
 
-    def intent(self, command: Command, charge: Charge) -> None:
+    def intent(self, command: Command, charge: Charge, before: InstrumentState) -> None:
         """Write, durably, that a command is about to run."""
+        ...
+
+    def withdrawn(self, command_id: str) -> None:
+        """Write that the backend refused a command before doing anything."""
         ...
 
     def result(self, end: End) -> None:
@@ -31,20 +37,44 @@ class Journal(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Settled:
+    """A command that was begun: the state before it, and its End; None where it is not known how it ended."""
+
+    command: Command
+    before: InstrumentState
+    end: End | None
+
+
+@dataclass
+class _Running:
+    command: Command
+    before: InstrumentState
+    charge: Charge
+    parts: Iterator[Part] | None = None
+
+
 class Guard:
     """A Microscope that lets only safe commands through to the one it wraps."""
 
     def __init__(
-        self, inner: Microscope, limits: Limits, journal: Journal | None = None, ledger: DoseLedger | None = None
+        self,
+        inner: Microscope,
+        limits: Limits,
+        journal: Journal | None = None,
+        ledger: DoseLedger | None = None,
+        settled: Mapping[str, Settled] | None = None,
     ) -> None:
+        """Guard ``inner``; ``ledger`` and ``settled`` are what a journal remembers of earlier sessions."""
         self.limits = validated(limits)
         self.ledger = ledger if ledger is not None else DoseLedger(self.limits)
         self._inner = inner
         self._journal = journal
-        self._capabilities = inner.describe()
-        self._results: dict[str, tuple[Command, End]] = {}
-        self._running: tuple[Command, Charge, InstrumentState] | None = None
-        self._repeated: tuple[Command, InstrumentState] | None = None
+        self._capabilities = validated(inner.describe())
+        self._settled: dict[str, Settled] = dict(settled or {})
+        self._running: _Running | None = None
+        self._repeated: Settled | None = None
+        self._is_stopped = False
 
     def describe(self) -> Capabilities:
         """Say what the instrument can do."""
@@ -63,46 +93,61 @@ class Guard:
         """
         command = validated(command)
         if self._running is not None:
-            raise Rejected("busy", "id", command.id, f"command {self._running[0].id} has not been gathered")
-        known = self._results.get(command.id)
+            raise Rejected("busy", "id", command.id, f"command {self._running.command.id} has not been gathered")
+        if self._is_stopped:
+            raise Rejected("stopped", "id", command.id, "no command after a stop until a new session begins")
+        known = self._settled.get(command.id)
         if known is not None:
-            if known[0] != command:
-                raise Rejected("id_reused", "id", command.id, "an id stands for one command only")
-            self._repeated = (command, self.state())
+            self._repeated = _repeat(known, command)
             return
-        state = self.state()
-        charge = safety.check(command, self.limits, state, self._capabilities, self.ledger)
-        if self._journal is not None:
-            self._journal.intent(command, charge)
+        before = self.state()
+        charge = safety.check(command, self.limits, before, self._capabilities, self.ledger)
+        self._write_intent(command, charge, before)
         self.ledger.add(charge)
-        self._running = (command, charge, state)
+        self._repeated = None
+        self._running = _Running(command, before, charge)
         try:
             self._inner.submit(command)
-        except Rejected:
+        except (Rejected, Malformed):
             # The backend refused before doing anything, so nothing was exposed.
             self.ledger.refund(charge, 0.0)
             self._running = None
+            if self._journal is not None:
+                # Where that cannot be written, a restart finds the command unknown and charges it fully.
+                with contextlib.suppress(OSError):
+                    self._journal.withdrawn(command.id)
+            raise
+        except Exception:
+            self._lose(self._running)
             raise
 
     def watch(self, timeout_s: float) -> Iterator[Part]:
-        """Yield the parts of the running command; its End carries the reconciled dose."""
+        """Yield the parts of the running command; its End carries the reconciled dose.
+
+        A watch that was left early is taken up again by the next one. Whatever the instrument raises leaves the command
+        unknown: it stays charged in full, and the beam is blanked.
+        """
         if self._repeated is not None:
-            command, _ = self._repeated
+            end = self._repeated.end
+            assert end is not None  # _repeat() lets no other through
             self._repeated = None
-            yield self._results[command.id][1]
+            yield end
             return
-        if self._running is None:
+        run = self._running
+        if run is None:
             raise Rejected("idle", "watch", "no command", "a command must be submitted first")
-        command, charge, _ = self._running
-        for part in self._inner.watch(timeout_s):
+        if run.parts is None:
+            run.parts = iter(self._inner.watch(timeout_s))
+        while True:
+            try:
+                part = next(run.parts)
+            except Exception as error:
+                self._lose(run)
+                if isinstance(error, StopIteration):
+                    raise Malformed(f"the instrument gave no End for command {run.command.id}") from None
+                raise
             if isinstance(part, End):
-                self.ledger.refund(charge, part.beam_on_share)
-                end = replace(part, state=self._with_dose(part.state))
-                if self._journal is not None:
-                    self._journal.result(end)
-                self._results[command.id] = (command, end)
-                self._running = None
-                yield end
+                yield self._settle(run, part)
                 return
             yield part
 
@@ -111,15 +156,57 @@ class Guard:
         pending = self._repeated or self._running
         if pending is None:
             raise Rejected("idle", "gather", "no command", "a command must be submitted first")
-        return gather_from_watch(self, pending[0], pending[-1], timeout_s)
+        return gather_from_watch(self, pending.command, pending.before, timeout_s)
 
     def blank(self) -> None:
         """Blank now and end what is running."""
         self._inner.blank()
 
     def stop(self) -> None:
-        """Blank, abort and refuse further commands."""
-        self._inner.stop()
+        """Blank, abort and refuse further commands until ``begin_session``."""
+        self._is_stopped = True
+        self._inner.blank()
+
+    def begin_session(self) -> None:
+        """Accept commands again after a stop: somebody new has taken over."""
+        self._is_stopped = False
+
+    def fate(self, command_id: str) -> End | Literal["running", "not started", "unknown"]:
+        """What became of a command: how it ended, or as much as can be known."""
+        known = self._settled.get(command_id)
+        if known is not None:
+            return known.end if known.end is not None else "unknown"
+        running = self._running
+        return "running" if running is not None and running.command.id == command_id else "not started"
+
+    @property
+    def pending(self) -> tuple[Command, InstrumentState] | None:
+        """The command that was submitted last and has not been gathered, and the state before it."""
+        pending = self._repeated or self._running
+        return None if pending is None else (pending.command, pending.before)
+
+    def _write_intent(self, command: Command, charge: Charge, before: InstrumentState) -> None:
+        if self._journal is None:
+            return
+        try:
+            self._journal.intent(command, charge, before)
+        except OSError as error:
+            raise Rejected("journal", "id", command.id, f"a journal that can be written ({error})") from error
+
+    def _settle(self, run: _Running, end: End) -> End:
+        self.ledger.refund(run.charge, end.beam_on_share)
+        end = replace(end, state=self._with_dose(end.state))
+        self._settled[run.command.id] = Settled(run.command, run.before, end)
+        self._running = None
+        if self._journal is not None:
+            with contextlib.suppress(OSError):
+                self._journal.result(end)
+        return end
+
+    def _lose(self, run: _Running) -> None:
+        self._settled[run.command.id] = Settled(run.command, run.before, None)
+        self._running = None
+        self._inner.blank()
 
     def _with_dose(self, state: InstrumentState) -> InstrumentState:
         return replace(
@@ -127,3 +214,11 @@ class Guard:
             electrons_charged=self.ledger.electrons,
             fluence_max_e_per_A2=float(self.ledger.fluence_e_per_A2.max()),
         )
+
+
+def _repeat(known: Settled, command: Command) -> Settled:
+    if known.command != command:
+        raise Rejected("id_reused", "id", command.id, "an id stands for one command only")
+    if known.end is None:
+        raise Rejected("unknown", "id", command.id, "it was begun and how it ended is not known: use a new id")
+    return known

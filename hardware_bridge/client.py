@@ -1,0 +1,277 @@
+"""The wire client: a Microscope whose instrument is behind a bridge.
+
+    with Client("tcp://127.0.0.1:5570") as microscope:
+        observation = execute(microscope, command, timeout_s=2.0)
+
+Beats come from the caller's own thread alone, in ``watch``, ``gather`` and ``beat``: where that thread hangs, the beam
+goes blank. Before a step that may take over 400 ms while something runs, ``hold``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import socket
+import time
+from collections.abc import Iterator
+from queue import Empty
+from typing import Any, TypeVar
+
+from hardware_bridge import wire
+from hardware_bridge.endpoint import parse
+from hardware_bridge.errors import BridgeError, NotHeld, Rejected, Unreachable
+from hardware_bridge.frames import Failure
+from hardware_bridge.link import Link
+from hardware_bridge.messages import Capabilities, Command, End, InstrumentState
+from hardware_bridge.microscope import gather_from_watch
+from hardware_bridge.observation import Observation, Part
+from hardware_bridge.refusals import raise_refusal
+from hardware_bridge.words import validated
+
+SLICE_S = 0.1
+BEAT_EVERY_S = 0.05
+DEAD_S = 1.3
+RECOVER_S = 0.5
+WINDOW_BYTES = 48 << 20
+
+ReplyT = TypeVar("ReplyT")
+
+
+class Client:
+    """Implements ``Microscope`` over the wire and holds the instrument's lease; ``close`` gives it back.
+
+    Use it from one thread; ``blank`` and ``stop`` may be called from any.
+    """
+
+    def __init__(self, endpoint: str, holder: str = "", timeout_s: float = 1.8, lease_wait_s: float = 12.0) -> None:
+        """Connect and take the lease.
+
+        ``holder`` is what others are told about who has it. Where its holder has fallen silent, the lease is waited for
+        up to ``lease_wait_s``.
+
+        Raises:
+            ValueError: the endpoint is no address.
+            Unreachable: nothing answers within ``timeout_s``.
+            NotHeld: somebody else works there; who, and for how long already, is said.
+            Malformed: the other end speaks another version.
+        """
+        self._timeout_s = timeout_s
+        self._link = Link(parse(endpoint))
+        self._token = 0
+        self._pending: tuple[Command, InstrumentState] | None = None
+        self._beat_s = 0.0
+        self._unanswered_s: float | None = None
+        self._beats = self._link.listen(0)
+        self._running: str | None = None
+        try:
+            self._offset_ns = self._greet()
+            self._capabilities = self._ask("control", wire.Describe, wire.Described).capabilities
+            self._ask("data", wire.Attach, wire.Attached, window_bytes=WINDOW_BYTES)
+            self._take_lease(holder or f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()}", lease_wait_s)
+        except BaseException:
+            self._link.close()
+            raise
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def lost_parts(self) -> int:
+        """Parts of the stream that never came, or came changed, since the client connected."""
+        return self._link.lost_parts
+
+    def describe(self) -> Capabilities:
+        """Say what the instrument can do."""
+        return self._capabilities
+
+    def state(self) -> InstrumentState:
+        """Read back where everything is; raises Unreachable."""
+        return self._ask("control", wire.GetState, wire.StateIs).state
+
+    def submit(self, command: Command) -> None:
+        """Have a command run; one that was sent before under the same id gives its stored result.
+
+        Raises:
+            Malformed, Rejected: as in process; nothing was done.
+            NotHeld: the lease was lost.
+            Unreachable: no answer, or the instrument failed; whether the command ran is not known.
+        """
+        command = validated(command)
+        if self._pending is not None:
+            raise Rejected("busy", "id", command.id, f"command {self._pending[0].id} has not been gathered")
+        deadline_ns = time.monotonic_ns() + self._offset_ns + int(self._timeout_s * 1e9)
+        reply = self._ask("control", wire.Submit, wire.Accepted, command=command, deadline_ns=max(0, deadline_ns))
+        self._pending = (command, reply.before)
+        self._running = command.id
+        self._forget_beats()
+
+    def watch(self, timeout_s: float) -> Iterator[Part]:
+        """Yield the parts of the submitted command, beating all the while.
+
+        Raises:
+            Unreachable: the bridge is gone, its instrument failed, or nothing came for ``timeout_s``.
+            NotHeld: the lease was lost.
+        """
+        if self._pending is None:
+            raise Rejected("idle", "watch", "no command", "a command must be submitted first")
+        command = self._pending[0]
+        heard_s = time.monotonic()
+        while True:
+            self.beat()
+            part = self._link.part(SLICE_S)
+            silent_s = time.monotonic() - heard_s
+            if part is None and silent_s > RECOVER_S and self._running != command.id:
+                part = self._recovered(command.id)
+            if part is None:
+                if silent_s > timeout_s:
+                    raise Unreachable(f"nothing came from the instrument for {timeout_s:g} s")
+                continue
+            heard_s = time.monotonic()
+            self._grant()
+            if _command_of(part) != command.id:
+                continue  # the rest of a command whose end was recovered
+            if isinstance(part, Failure):
+                self._pending = None
+                raise Unreachable(f"the instrument behind the bridge failed: {part.reason}")
+            if isinstance(part, End):
+                self._pending = None
+            yield part
+            if isinstance(part, End):
+                return
+
+    def gather(self, timeout_s: float) -> Observation:
+        """Wait for the submitted command to end and return its window; raises what ``watch`` raises."""
+        if self._pending is None:
+            raise Rejected("idle", "gather", "no command", "a command must be submitted first")
+        return gather_from_watch(self, *self._pending, timeout_s)
+
+    def beat(self) -> None:
+        """Tell the bridge that the loop makes progress; call it at least every 100 ms while waiting for something else.
+
+        Raises:
+            Unreachable: the bridge has not answered for over a second.
+            NotHeld: the lease was lost.
+        """
+        now = time.monotonic()
+        if now - self._beat_s >= BEAT_EVERY_S:
+            self._beat_s = now
+            if self._unanswered_s is None:
+                self._unanswered_s = now
+            self._link.tell("safety", wire.Beat(session=self._link.session, sequence=0, token=self._token))
+        self._hear(0.0)
+        if self._unanswered_s is not None and now - self._unanswered_s > DEAD_S:
+            # This process itself may have been stopped for a while: the answer may just not have been read yet.
+            self._hear(0.2)
+            if self._unanswered_s is not None:
+                raise Unreachable(f"the bridge has not answered for {time.monotonic() - self._unanswered_s:.1f} s")
+
+    def hold(self, wait_s: float) -> None:
+        """Blank, and keep the lease without a beat for ``wait_s``; the next command or beat ends it.
+
+        Raises:
+            NotHeld: the lease was lost.
+            Unreachable: no answer.
+        """
+        self._ask("safety", wire.Hold, wire.Alive, wait_s=wait_s)
+        self._forget_beats()
+
+    def blank(self) -> None:
+        """Blank now and end what is running; raises Unreachable."""
+        self._ask("safety", wire.Blank, wire.Alive)
+
+    def stop(self) -> None:
+        """Blank, abort and refuse every further command until the lease is taken anew; raises Unreachable."""
+        self._ask("safety", wire.Stop, wire.Alive)
+
+    def fate(self, command_id: str) -> wire.Fate:
+        """Ask what became of a command: Done, Running, NotStarted or Unknown; raises Unreachable."""
+        reply = self._link.ask("control", self._message(wire.Recover, command_id=command_id), self._timeout_s)
+        raise_refusal(reply)
+        assert isinstance(reply, wire.Done | wire.Running | wire.NotStarted | wire.Unknown)
+        return reply
+
+    def close(self) -> None:
+        """Give the lease back and disconnect; the beam is blanked."""
+        if self._token:
+            with contextlib.suppress(BridgeError):
+                self._link.ask("control", self._message(wire.DropLease), 0.5)
+            self._token = 0
+        if self._link.is_alive():
+            self._link.close()
+
+    def _greet(self) -> int:
+        """Say hello; returns by how many ns the server's monotonic clock is ahead of ours."""
+        sent_ns = time.monotonic_ns()
+        welcome = self._ask("control", wire.Hello, wire.Welcome, software="adaptem")
+        back_ns = time.monotonic_ns()
+        return (welcome.received_ns - sent_ns + welcome.sent_ns - back_ns) // 2
+
+    def _take_lease(self, holder: str, wait_s: float) -> None:
+        deadline = time.monotonic() + wait_s
+        while True:
+            message = self._message(wire.TakeLease, holder=holder[:200])
+            reply = self._link.ask("control", message, self._timeout_s)
+            if isinstance(reply, wire.Leased):
+                self._token = reply.token
+                return
+            is_silent = isinstance(reply, wire.NotHolder) and reply.silent_s > SLICE_S * 4
+            if not is_silent or time.monotonic() > deadline:
+                raise_refusal(reply)
+                raise NotHeld(f"no lease: the bridge answered {type(reply).__name__}")
+            time.sleep(SLICE_S)
+
+    def _recovered(self, command_id: str) -> Part | None:
+        # The End may be on its way, and everything before it: parts that are here already come first.
+        part = self._link.part(0.0)
+        if part is not None:
+            return part if not isinstance(part, Failure) else None
+        fate = self.fate(command_id)
+        if isinstance(fate, wire.Done):
+            return fate.end
+        if isinstance(fate, wire.Running):
+            self._running = command_id
+            return None
+        self._pending = None
+        raise Unreachable(f"the bridge does not know how command {command_id} ended")
+
+    def _hear(self, wait_s: float) -> None:
+        while True:
+            try:
+                reply = self._beats.get(timeout=wait_s) if wait_s else self._beats.get_nowait()
+            except Empty:
+                return
+            self._unanswered_s = None
+            if isinstance(reply, wire.Alive):
+                self._running = reply.running
+            else:
+                raise_refusal(reply)
+            wait_s = 0.0
+
+    def _forget_beats(self) -> None:
+        while not self._beats.empty():
+            self._beats.get()
+        self._unanswered_s = None
+
+    def _grant(self) -> None:
+        credit = self._message(wire.Credit, received_bytes=self._link.read_bytes)
+        self._link.tell("data", credit)
+
+    def _message(self, kind: type[wire.MessageT], **fields: Any) -> wire.MessageT:
+        return kind(session=self._link.session, sequence=self._link.next_sequence(), token=self._token, **fields)
+
+    def _ask(self, channel: str, kind: type[wire.Message], reply_kind: type[ReplyT], **fields: object) -> ReplyT:
+        reply = self._link.ask(channel, self._message(kind, **fields), self._timeout_s)
+        raise_refusal(reply)
+        if not isinstance(reply, reply_kind):
+            raise Unreachable(f"the bridge answered {type(reply).__name__} to {kind.__name__}")
+        return reply
+
+
+def _command_of(part: Part | Failure) -> str:
+    if isinstance(part, Failure):
+        return part.command_id
+    return part.header.command_id if hasattr(part, "header") else part.command_id

@@ -1,0 +1,159 @@
+"""The client's I/O thread: the only one that touches its sockets. It never beats by itself."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+import threading
+import time
+from queue import Empty, SimpleQueue
+
+import zmq
+
+from hardware_bridge.endpoint import CHANNELS, Endpoint
+from hardware_bridge.errors import Malformed, Unreachable
+from hardware_bridge.frames import Failure, unpack
+from hardware_bridge.mailbox import Mailbox
+from hardware_bridge.observation import Part
+from hardware_bridge.wire import MAX_MESSAGE_BYTES, MAX_PART_BYTES, REPLIES, Message, PartMessage, Reply, read
+from hardware_bridge.words import encode
+
+TRY_AGAIN_S = 0.5
+
+
+class Link(threading.Thread):
+    """Three sockets to one bridge under one random session name.
+
+    ``lost_parts`` counts parts of the stream that never came, or came changed.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(name="bridge link", daemon=True)
+        self.session = secrets.token_hex(16)
+        self.lost_parts = 0
+        self.read_bytes = 0
+        self._endpoint = endpoint
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._sockets = {channel: self._connect(channel) for channel in CHANNELS}
+        self._sequence = itertools.count(1)
+        self._outbox: Mailbox[tuple[str, bytes]] = Mailbox()
+        self._replies: dict[int, SimpleQueue[Reply]] = {}
+        self._parts: SimpleQueue[tuple[Part | Failure, int]] = SimpleQueue()
+        self._position = 0
+        self._is_closing = False
+        self.start()
+
+    def next_sequence(self) -> int:
+        """A number for the next request."""
+        return next(self._sequence)
+
+    def tell(self, channel: str, message: Message) -> None:
+        """Send without waiting for a reply; one that comes anyway is forgotten, unless ``listen`` was called for it."""
+        self._outbox.put((channel, encode(message)))
+
+    def listen(self, sequence: int) -> SimpleQueue[Reply]:
+        """Where the replies to a request will lie; ``forget`` ends it."""
+        return self._replies.setdefault(sequence, SimpleQueue())
+
+    def forget(self, sequence: int) -> None:
+        """No longer wait for a reply."""
+        self._replies.pop(sequence, None)
+
+    def ask(self, channel: str, message: Message, timeout_s: float) -> Reply:
+        """Send and wait for the reply; the same request is sent again where none comes, and is carried out once.
+
+        Raises:
+            Unreachable: no reply within ``timeout_s``.
+        """
+        replies = self.listen(message.sequence)
+        deadline = time.monotonic() + timeout_s
+        try:
+            while True:
+                self.tell(channel, message)
+                left_s = deadline - time.monotonic()
+                try:
+                    return replies.get(timeout=max(0.0, min(TRY_AGAIN_S, left_s)))
+                except Empty:
+                    if left_s <= TRY_AGAIN_S:
+                        asked = type(message).__name__
+                        raise Unreachable(f"no answer from {self._endpoint} within {timeout_s:g} s ({asked})") from None
+        finally:
+            self.forget(message.sequence)
+
+    def part(self, timeout_s: float) -> Part | Failure | None:
+        """The next part of the stream, or None where none comes in time."""
+        try:
+            part, nbytes = self._parts.get(timeout=timeout_s)
+        except Empty:
+            return None
+        self.read_bytes += nbytes
+        return part
+
+    def run(self) -> None:
+        """Work until ``close``."""
+        poller = zmq.Poller()
+        for socket in self._sockets.values():
+            poller.register(socket, zmq.POLLIN)
+        poller.register(self._outbox.fileno(), zmq.POLLIN)
+        while not self._is_closing:
+            ready = dict(poller.poll(500))
+            for channel, data in self._outbox.drain():
+                self._send(channel, data)
+            for channel, socket in self._sockets.items():
+                if socket in ready:
+                    self._receive(channel, socket)
+        for channel, data in self._outbox.drain():
+            self._send(channel, data)
+        for socket in self._sockets.values():
+            socket.close(0)
+        self._context.term()
+
+    def close(self) -> None:
+        """End, and wait for the end."""
+        self._is_closing = True
+        self._outbox.put(("", b""))
+        self.join()
+        self._outbox.close()
+
+    def _connect(self, channel: str) -> zmq.Socket[bytes]:
+        socket = self._context.socket(zmq.DEALER)
+        socket.setsockopt(zmq.IDENTITY, self.session.encode())
+        socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.MAXMSGSIZE, MAX_PART_BYTES if channel == "data" else MAX_MESSAGE_BYTES)
+        if channel == "data":
+            socket.setsockopt(zmq.RCVHWM, 0)  # what is under way is bounded by the window, in bytes
+        socket.connect(self._endpoint.address(channel))
+        return socket
+
+    def _send(self, channel: str, data: bytes) -> None:
+        if channel:
+            try:
+                self._sockets[channel].send(data, zmq.NOBLOCK)
+            except zmq.Again:
+                return  # nobody reads at the other end; whoever waits for the answer will say so
+
+    def _receive(self, channel: str, socket: zmq.Socket[bytes]) -> None:
+        frames = [frame.buffer for frame in socket.recv_multipart(copy=False)]
+        try:
+            if channel != "data":
+                self._settle(read(REPLIES, frames[0]))
+                return
+            message, part = unpack(frames)
+        except Malformed:
+            self.lost_parts += channel == "data"
+            return
+        if not isinstance(message, PartMessage):
+            self._settle(message)
+            return
+        self.lost_parts += message.position - self._position + (part is None)
+        self._position = message.position + 1
+        nbytes = sum(len(frame) for frame in frames)
+        if part is None:
+            self.read_bytes += nbytes
+        else:
+            self._parts.put((part, nbytes))
+
+    def _settle(self, reply: Reply) -> None:
+        waiting = self._replies.get(reply.sequence)
+        if waiting is not None:
+            waiting.put(reply)

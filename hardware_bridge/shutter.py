@@ -1,0 +1,76 @@
+"""The beam's own line, moved around every acquisition, so that others can read it and pull it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from hardware_bridge.blanker import Blanker
+from hardware_bridge.messages import Capabilities, Command, End, InstrumentState, Start
+from hardware_bridge.microscope import Microscope, gather_from_watch
+from hardware_bridge.observation import Observation, Part
+
+
+class Shutter:
+    """A Microscope whose beam passes a blanker: open from Start to End, closed before the driver is asked to blank."""
+
+    def __init__(self, inner: Microscope, blanker: Blanker) -> None:
+        self._inner = inner
+        self._blanker = blanker
+        self._lock = threading.Lock()
+        self._is_shut = True
+        self._pending: tuple[Command, InstrumentState] | None = None
+
+    def describe(self) -> Capabilities:
+        """Say what the instrument can do."""
+        return self._inner.describe()
+
+    def state(self) -> InstrumentState:
+        """Read back the instrument."""
+        return self._inner.state()
+
+    def submit(self, command: Command) -> None:
+        """Accept a command; raises what the driver raises."""
+        before = self._inner.state()
+        self._inner.submit(command)
+        with self._lock:
+            self._pending = (command, before)
+            self._is_shut = False
+            self._blanker.release()
+
+    def watch(self, timeout_s: float) -> Iterator[Part]:
+        """Yield the parts of the command, with the beam let through from Start to End."""
+        try:
+            for part in self._inner.watch(timeout_s):
+                if isinstance(part, Start):
+                    self._open()
+                elif isinstance(part, End):
+                    self._shut()
+                yield part
+        finally:
+            self._shut()
+
+    def gather(self, timeout_s: float) -> Observation:
+        """Wait for the command to end and return its window."""
+        assert self._pending is not None
+        return gather_from_watch(self, *self._pending, timeout_s)
+
+    def blank(self) -> None:
+        """Close the blanker, then have the driver end what runs."""
+        self._shut()
+        self._inner.blank()
+
+    def stop(self) -> None:
+        """Close the blanker, then have the driver stop."""
+        self._shut()
+        self._inner.stop()
+
+    def _open(self) -> None:
+        with self._lock:
+            if not self._is_shut:
+                self._blanker.open()
+
+    def _shut(self) -> None:
+        with self._lock:
+            self._is_shut = True
+            self._blanker.blank()
