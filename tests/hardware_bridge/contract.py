@@ -1,0 +1,136 @@
+"""What every Microscope does, in process and over the wire alike; ``check_contract`` runs all of it on one."""
+
+import math
+import threading
+import time
+
+import numpy as np
+import pytest
+from bench import LIMITS, expected, scan
+from msgspec.structs import replace
+
+from hardware_bridge.errors import Malformed, Rejected
+from hardware_bridge.messages import Command, Go, Holder, InstrumentState, Optics, Settings
+from hardware_bridge.microscope import Microscope, execute
+from hardware_bridge.observation import Chunk
+
+SILENCE_S = 5.0
+BAD_COMMANDS = {
+    "nan": Command(id="x", go=Go(stage_x_nm=math.nan)),
+    "infinite": Command(id="x", go=Go(stage_x_nm=math.inf)),
+    "huge": Command(id="x", go=Go(stage_x_nm=1e308)),
+    "bool": Command(id="x", go=Go(stage_x_nm=True)),
+    "text": Command(id="x", go=Go(stage_x_nm="1")),  # type: ignore[arg-type]
+    "object": Command(id="x", go=Go(stage_x_nm=object())),  # type: ignore[arg-type]
+    "id": Command(id="not a name"),
+    "dwell": replace(scan("x"), acquire=replace(scan("x").acquire, dwell_s=-1e-6)),  # type: ignore[type-var]
+    "far": Command(id="x", go=Go(stage_x_nm=LIMITS.ranges["stage_x_nm"].high + 1)),
+    "no range": Command(id="x", set=Settings(optics=Optics(C30_um=1.0))),
+    "path": Command(id="x", go=Go(stage_x_nm=500.0, stage_y_nm=500.0)),
+    "tilted": Command(id="x", go=Go(tilt_alpha_deg=30.0, stage_z_nm=4000.0)),
+    "mode": replace(scan("x"), acquire=replace(scan("x").acquire, mode="4DSTEM")),  # type: ignore[type-var]
+    "holder": Command(id="x", set=Settings(holder=Holder(flow_nl_per_s=51.0))),
+}
+
+
+def refusal(microscope: Microscope, command: Command) -> tuple[str, str]:
+    """Kind and text of the error that a command meets."""
+    with pytest.raises((Malformed, Rejected)) as caught:
+        microscope.submit(command)
+    return type(caught.value).__name__, str(caught.value)
+
+
+def check_shape(microscope: Microscope) -> None:
+    assert isinstance(microscope, Microscope)
+    assert microscope.describe() == microscope.describe()
+    assert isinstance(microscope.state(), InstrumentState)
+
+
+def check_scan(microscope: Microscope) -> None:
+    command = scan("scan", rows=32, frames=2)
+    assert command.acquire is not None
+    before = microscope.state()
+    seen = execute(microscope, command, SILENCE_S)
+    assert seen.command == command
+    np.testing.assert_array_equal(seen.data, expected(command.acquire, frame=1))
+    assert seen.row_seen.all()
+    assert [line.frame for line in seen.statistics] == [0, 1]
+    assert (seen.gaps, seen.dropped, seen.aborted) == (0, 0, False)
+    assert before.clock_s < seen.end_s == seen.state.clock_s
+    assert 0 < seen.electrons <= seen.electrons_charged
+    assert microscope.state().electrons_charged == before.electrons_charged + seen.electrons_charged
+
+
+def check_move(microscope: Microscope) -> None:
+    seen = execute(microscope, Command(id="move", go=Go(stage_x_nm=-100.0)), SILENCE_S)
+    assert seen.data is None
+    assert seen.electrons_charged == 0.0
+    assert seen.state.go.stage_x_nm == microscope.state().go.stage_x_nm == -100.0
+
+
+def check_order(microscope: Microscope) -> None:
+    with pytest.raises(Rejected, match="idle"):
+        microscope.gather(SILENCE_S)
+    with pytest.raises(Rejected, match="idle"):
+        next(iter(microscope.watch(SILENCE_S)))
+    microscope.submit(scan("first"))
+    assert refusal(microscope, scan("second")) == (
+        "Rejected",
+        "id = second refused (busy): limit command first has not been gathered",
+    )
+    assert microscope.gather(SILENCE_S).command.id == "first"
+
+
+def check_repeat(microscope: Microscope) -> None:
+    """The same id runs once: a repeat gives the stored end and charges nothing; other arguments are an error."""
+    first = execute(microscope, scan("once"), SILENCE_S)
+    clock_s = microscope.state().clock_s
+    again = execute(microscope, scan("once"), SILENCE_S)
+    assert again.end_s == first.end_s
+    assert again.electrons == first.electrons
+    assert microscope.state().clock_s == clock_s
+    assert microscope.state().electrons_charged == first.state.electrons_charged
+    assert "id_reused" in refusal(microscope, scan("once", rows=64))[1]
+
+
+def check_blank_ends_a_scan(microscope: Microscope) -> None:
+    """Blank from another thread in mid scan; what came before is kept and only that is charged."""
+    before = microscope.state().electrons_charged
+    command = scan("long", rows=256, frames=64)
+    microscope.submit(command)
+    timer = threading.Timer(0.05, microscope.blank)
+    timer.start()
+    try:
+        chunks = 0
+        for part in microscope.watch(SILENCE_S):
+            if isinstance(part, Chunk):
+                chunks += 1
+                time.sleep(0.002)
+            last = part
+    finally:
+        timer.join()
+    assert last.aborted  # type: ignore[union-attr]
+    assert 0 < chunks == last.chunks < 64 * 32  # type: ignore[union-attr]
+    assert microscope.state().beam_blanked
+    charged = microscope.state().electrons_charged - before
+    assert 0 < last.electrons <= charged < last.electrons * 1.1  # type: ignore[union-attr]
+    assert not execute(microscope, scan("after"), SILENCE_S).aborted
+
+
+def check_stop(microscope: Microscope) -> None:
+    microscope.stop()
+    kind, text = refusal(microscope, scan("stopped"))
+    assert kind == "Rejected"
+    assert "stopped" in text
+    assert microscope.state().beam_blanked
+
+
+CHECKS = (
+    check_shape,
+    check_scan,
+    check_move,
+    check_order,
+    check_repeat,
+    check_blank_ends_a_scan,
+    check_stop,
+)

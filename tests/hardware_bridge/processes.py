@@ -1,0 +1,97 @@
+"""Processes that tests start, kill and freeze, and what they read of the beam from outside."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from hardware_bridge.blanker import Blanker
+
+HERE = Path(__file__).parent
+
+
+class Served:
+    """A running server of the bench instrument; ``beam`` is the blanker as an outsider sees it."""
+
+    def __init__(self, folder: Path, **options: object) -> None:
+        folder.mkdir(exist_ok=True)
+        arguments = [f"{key}={value}" for key, value in options.items()]
+        self.process = start("served.py", str(folder), *arguments)
+        self.endpoint = wait_line(self.process, "ready ")
+        self.beam = Blanker(folder / "beam")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(5)
+
+    def close(self) -> None:
+        self.beam.close()
+        end(self.process)
+
+
+def start(script: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start one of the scripts beside this file."""
+    return subprocess.Popen([sys.executable, str(HERE / script), *arguments], stdout=subprocess.PIPE)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a process, however it stands, and wait for it."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(5)
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def wait_line(process: subprocess.Popen[bytes], start_of_line: str) -> str:
+    """Read what the process says until a line begins so; returns the rest of it."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        text = line.decode()
+        if text.startswith(start_of_line):
+            return text.removeprefix(start_of_line).strip()
+    raise AssertionError(f"the process ended ({process.wait(5)}) before it said {start_of_line!r}")
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    """Poll every ms until something holds."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.001)
+
+
+@contextlib.contextmanager
+def served(folder: Path, **options: object) -> Iterator[Served]:
+    """A server for the time of a test."""
+    server = Served(folder, **options)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@contextlib.contextmanager
+def running(script: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process for the time of a test."""
+    process = start(script, *arguments)
+    try:
+        yield process
+    finally:
+        end(process)
+
+
+def signal_and_time(process: subprocess.Popen[bytes], number: int) -> int:
+    """Send a signal and return when, in ns of the monotonic clock."""
+    before_ns = time.monotonic_ns()
+    os.kill(process.pid, number)
+    return before_ns
