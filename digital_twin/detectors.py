@@ -32,6 +32,9 @@ DENSITIES_G_PER_CM3 = (8.96, 5.68, 1.00, 3.17)
 # Energy and width of the volume plasmon, eV: broad for copper; water 21 eV (Egerton, appendix C).
 PLASMONS_eV = ((19.0, 15.0), (25.0, 12.0), (21.0, 12.0), (23.0, 10.0))
 
+WIDEST_mrad = 1000.0
+"""Beyond this angle next to nothing is scattered."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -52,26 +55,29 @@ class Column:
         """What of the column shapes the probe."""
         return optics.Column(self.beam_energy_keV, self.convergence_mrad, self.source_fwhm_nm)
 
-    def annulus(self) -> tuple[float, float, float]:
-        """Beam energy in keV, inner and outer angle of the HAADF detector in mrad."""
-        return self.beam_energy_keV, self.haadf_inner_mrad, self.haadf_outer_mrad
-
     def energy_axis_eV(self) -> Array:
         """Centres of the channels, (E,) eV."""
         return energy_axis_eV(self.energy_offset_eV, self.energy_step_eV, self.energy_channels)
 
 
+def elastic_per_nm(column: Column, inner_mrad: float, outer_mrad: float) -> Array:
+    """Chance per nm of scattering between two angles, n sigma, in the order of ``Layers``, (4,)."""
+    sigma = {z: annular_nm2(z, column.beam_energy_keV, inner_mrad, outer_mrad) for z in FACTORS}
+    return np.array(
+        [
+            COPPER_PER_NM3 * sigma[29],
+            ZIRCONIA_PER_NM3 * (sigma[40] + 2 * sigma[8]),
+            WATER_PER_NM3 * (sigma[8] + 2 * sigma[1]),
+            NITRIDE_PER_NM3 * (3 * sigma[14] + 4 * sigma[7]),
+        ]
+    )
+
+
 def haadf_fraction(layers: Layers, column: Column) -> Array:
     """Share of the incident electrons that reaches the annulus, (H, W): 1 - exp(-sum n sigma t)."""
-    sigma = {z: annular_nm2(z, *column.annulus()) for z in FACTORS}
-    water = WATER_PER_NM3 * (sigma[8] + 2 * sigma[1])
-    nitride = NITRIDE_PER_NM3 * (3 * sigma[14] + 4 * sigma[7])
-    zirconia = ZIRCONIA_PER_NM3 * (sigma[40] + 2 * sigma[8])
+    copper, debris, water, nitride = elastic_per_nm(column, column.haadf_inner_mrad, column.haadf_outer_mrad)
     exponent = (
-        COPPER_PER_NM3 * sigma[29] * layers.copper_nm
-        + zirconia * layers.debris_nm
-        + water * layers.water_nm
-        + nitride * layers.nitride_nm
+        copper * layers.copper_nm + debris * layers.debris_nm + water * layers.water_nm + nitride * layers.nitride_nm
     )
     result: Array = -np.expm1(-exponent)
     return result
@@ -88,12 +94,17 @@ class Spectrometer:
         )
         single = np.array([drude(self.axis_eV, *plasmon) for plasmon in PLASMONS_eV])
         edges = np.array([edge_nm2_per_eV(edge, self.axis_eV, energy, collection) for edge in (CU_L3, O_K, N_K, SI_L3)])
+        self._missed_per_nm = elastic_per_nm(column, collection, WIDEST_mrad)
         self._model = SpectrumModel(self.axis_eV, column.energy_fwhm_eV, single, edges)
 
     def probabilities(self, thickness_nm: Array) -> Array:
-        """Chance of an incident electron to land in each channel, (..., E), for thicknesses (..., 4) of ``Layers``."""
+        """Chance of an incident electron to land in each channel, (..., E), for thicknesses (..., 4) of ``Layers``.
+
+        What is scattered elastically beyond the collection angle is lost, to the HAADF detector or altogether.
+        """
         copper, debris, water, nitride = np.moveaxis(thickness_nm, -1, 0)
         oxygen = WATER_PER_NM3 * water + 2 * ZIRCONIA_PER_NM3 * debris
         nitrogen, silicon = 4 * NITRIDE_PER_NM3 * nitride, 3 * NITRIDE_PER_NM3 * nitride
         atoms = np.stack([COPPER_PER_NM3 * copper, oxygen, nitrogen, silicon], axis=-1)
-        return self._model.probabilities(thickness_nm / self.free_path_nm, atoms)
+        passed = np.exp(-thickness_nm @ self._missed_per_nm)[..., np.newaxis]
+        return np.asarray(passed * self._model.probabilities(thickness_nm / self.free_path_nm, atoms))

@@ -1,0 +1,100 @@
+"""What matter does to detectors, against closed forms."""
+
+import math
+
+import numpy as np
+import pytest
+
+from digital_twin.detectors import COPPER_PER_NM3, Column, Spectrometer, haadf_fraction
+from digital_twin.elastic import annular_nm2
+from digital_twin.specimen import Layers
+
+COLUMN = Column()
+
+
+def layers(copper=0.0, debris=0.0, water=0.0, nitride=0.0) -> Layers:
+    return Layers(*(np.array([[nm]]) for nm in (copper, debris, water, nitride)))
+
+
+def test_vacuum_scatters_nothing():
+    assert haadf_fraction(layers(), COLUMN).item() == 0.0
+
+
+def test_thin_copper_scatters_atoms_times_cross_section():
+    sigma = annular_nm2(29, 200.0, COLUMN.haadf_inner_mrad, COLUMN.haadf_outer_mrad)
+    assert haadf_fraction(layers(copper=0.1), COLUMN).item() == pytest.approx(0.1 * 84.9 * sigma, rel=1e-3)
+
+
+def test_number_densities_follow_from_densities_and_molar_masses():
+    # rho N_A / M with N_A = 602.2 per nm^3 and (g/cm^3)/(g/mol).
+    assert pytest.approx(8.96 * 602.2 / 63.546, rel=1e-3) == COPPER_PER_NM3
+
+
+@pytest.mark.parametrize(
+    ("name", "density", "molar_mass"),
+    [("WATER_PER_NM3", 1.0, 18.015), ("NITRIDE_PER_NM3", 3.17, 140.28), ("ZIRCONIA_PER_NM3", 5.68, 123.22)],
+)
+def test_formula_units_per_volume(name, density, molar_mass):
+    from digital_twin import detectors
+
+    assert getattr(detectors, name) == pytest.approx(density * 602.2 / molar_mass, rel=5e-3)
+
+
+def test_thick_matter_saturates():
+    thin, thick, thicker = (haadf_fraction(layers(copper=nm), COLUMN).item() for nm in (10.0, 1000.0, 2000.0))
+    assert thick < 100 * thin
+    assert thicker < 1.0
+
+
+def test_layers_multiply_what_passes():
+    single = [haadf_fraction(layers(**{name: 50.0}), COLUMN).item() for name in ("copper", "water", "nitride")]
+    together = haadf_fraction(layers(copper=50.0, water=50.0, nitride=50.0), COLUMN).item()
+    assert 1 - together == pytest.approx(math.prod(1 - share for share in single))
+
+
+def test_copper_shines_out_of_water_and_debris_lies_between():
+    water, debris, copper = (
+        haadf_fraction(layers(**{name: 20.0}), COLUMN).item() for name in ("water", "debris", "copper")
+    )
+    assert water < debris < copper
+    assert copper > 10 * water
+
+
+@pytest.fixture(scope="module")
+def spectrometer():
+    return Spectrometer(COLUMN)
+
+
+def test_spectrum_tells_the_thickness(spectrometer):
+    thickness = np.array([10.0, 0.0, 140.0, 60.0])
+    shares = spectrometer.probabilities(thickness)
+    t_over_lambda = float((thickness / spectrometer.free_path_nm).sum())
+    zero = shares[np.abs(spectrometer.axis_eV) < 3.5].sum()
+    assert math.log(shares.sum() / zero) == pytest.approx(t_over_lambda, abs=0.02)
+
+
+def test_no_electron_is_both_collected_and_on_the_annulus(spectrometer):
+    copper = np.array([40.0, 0.0, 0.0, 0.0])
+    collected = spectrometer.probabilities(copper).sum()
+    sigma = annular_nm2(29, 200.0, COLUMN.collection_mrad, 1000.0)
+    assert collected == pytest.approx(math.exp(-40.0 * COPPER_PER_NM3 * sigma), rel=2e-3)
+    assert collected + haadf_fraction(layers(copper=40.0), COLUMN).item() < 1.0
+
+
+@pytest.mark.parametrize(
+    ("onset_eV", "index"), [(931.0, 0), (532.0, 1), (532.0, 2), (401.0, 3), (99.2, 3)], ids=lambda v: str(v)
+)
+def test_edges_belong_to_their_materials(spectrometer, onset_eV, index):
+    axis = spectrometer.axis_eV
+
+    def jump(thickness):
+        shares = spectrometer.probabilities(thickness)
+        after = shares[(axis > onset_eV + 2) & (axis < onset_eV + 12)].sum()
+        return after / shares[(axis > onset_eV - 12) & (axis < onset_eV - 2)].sum()
+
+    # Thin enough that a second loss does not smear the edge.
+    for material in range(4):
+        thickness = np.zeros(4)
+        thickness[material] = 5.0
+        has_it = material == index or {material, index} == {1, 2}
+        assert (jump(thickness) > 1.2) == has_it
