@@ -14,9 +14,9 @@ from agent.episode import Episode
 from agent.evaluate import evaluate, read_episodes
 from envs.curve import SHARES, area, closed, interval
 
-TUNING_SEEDS = range(0, 3)
+TUNING_SEEDS = range(2)
 TEST_SEEDS = range(1000, 1010)
-TRIALS = 6
+TRIALS = 4
 ADAPTIVE = "bayes"
 CLAIRVOYANT = "clairvoyant"
 BASELINES = ("staring", "raster", "random", "expert")
