@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -52,14 +53,19 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.stdout.close()
 
 
-def wait_line(process: subprocess.Popen[bytes], start_of_line: str) -> str:
+def wait_line(process: subprocess.Popen[bytes], start_of_line: str, timeout_s: float = 20.0) -> str:
     """Read what the process says until a line begins so; returns the rest of it."""
     assert process.stdout is not None
-    for line in process.stdout:
-        text = line.decode()
-        if text.startswith(start_of_line):
-            return text.removeprefix(start_of_line).strip()
-    raise AssertionError(f"the process ended ({process.wait(5)}) before it said {start_of_line!r}")
+    deadline = time.monotonic() + timeout_s
+    said = b""
+    while time.monotonic() < deadline and process.poll() is None:
+        if select.select([process.stdout], [], [], 0.1)[0]:
+            said += os.read(process.stdout.fileno(), 4096)
+        for line in said.decode().splitlines(keepends=True):
+            if line.startswith(start_of_line) and line.endswith("\n"):
+                return line.removeprefix(start_of_line).strip()
+    end(process)
+    raise AssertionError(f"the process did not say {start_of_line!r} but {said!r}")
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:

@@ -1,0 +1,160 @@
+"""Processes that die, freeze and hang in mid scan: blank within 500 ms, as an outsider reads it."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from bench import scan
+from processes import Served, running, served, signal_and_time, wait_line, wait_until
+
+from hardware_bridge.client import Client
+from hardware_bridge.errors import NotHeld, Rejected, Unreachable
+from hardware_bridge.microscope import execute
+from hardware_bridge.observation import Chunk
+
+BLANKED_WITHIN_NS = 500_000_000
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Served]:
+    """A server whose scans take about a minute."""
+    with served(tmp_path, chunk_s=0.03) as server:
+        yield server
+
+
+def blanked_after_ns(server: Served, since_ns: int) -> int:
+    """How long after ``since_ns`` the beam went off; waits for it, and sees that it stays off."""
+    wait_until(lambda: server.beam.is_blanked)
+    changed_ns = server.beam.changed_ns
+    time.sleep(0.2)
+    assert server.beam.is_blanked
+    assert server.beam.changed_ns == changed_ns
+    return changed_ns - since_ns
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+def test_the_beam_is_blanked_when_the_agent_dies_or_freezes_in_mid_scan(slow: Served, number: int) -> None:
+    with running("agent_process.py", slow.endpoint, "scan") as agent:
+        wait_line(agent, "scanning")
+        assert not slow.beam.is_blanked
+        since_ns = signal_and_time(agent, number)
+        assert blanked_after_ns(slow, since_ns) < BLANKED_WITHIN_NS
+
+
+def test_the_beam_is_blanked_when_the_loop_hangs_with_live_sockets(slow: Served) -> None:
+    with running("agent_process.py", slow.endpoint, "hang") as agent:
+        wait_line(agent, "scanning")
+        assert blanked_after_ns(slow, time.monotonic_ns()) < BLANKED_WITHIN_NS
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+def test_the_supervisor_blanks_when_the_bridge_dies_or_freezes(slow: Served, number: int) -> None:
+    with Client(slow.endpoint) as client:
+        client.submit(scan("a", rows=256, frames=64))
+        wait_until(lambda: not slow.beam.is_blanked)
+        since_ns = signal_and_time(slow.process, number)
+        assert blanked_after_ns(slow, since_ns) < BLANKED_WITHIN_NS
+        assert slow.beam.is_pulled
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+def test_a_client_notices_a_dead_server_within_two_seconds_in_mid_gather(slow: Served, number: int) -> None:
+    with Client(slow.endpoint) as client:
+        client.submit(scan("a", rows=256, frames=64))
+        parts = client.watch(60.0)
+        assert isinstance([next(parts) for _ in range(4)][-1], Chunk)
+        since_ns = signal_and_time(slow.process, number)
+        with pytest.raises(Unreachable):
+            list(parts)
+        assert time.monotonic_ns() - since_ns < 2e9
+        for act in (client.blank, client.state):
+            since = time.monotonic()
+            with pytest.raises(Unreachable):
+                act()
+            assert time.monotonic() - since < 2.0
+
+
+def test_no_server_is_told_within_two_seconds() -> None:
+    since = time.monotonic()
+    with pytest.raises(Unreachable, match=r"127\.0\.0\.1:9"):
+        Client("tcp://127.0.0.1:9")
+    assert time.monotonic() - since < 2.0
+
+
+@pytest.mark.parametrize("method", ["watch", "submit", "state"])
+def test_blank_works_while_the_instrument_hangs(tmp_path: Path, method: str) -> None:
+    with served(tmp_path, hangs=method) as server, Client(server.endpoint) as client:
+        if method == "watch":
+            client.submit(scan("a"))
+            wait_until(lambda: not server.beam.is_blanked)
+        else:
+            with pytest.raises(Unreachable):
+                client.submit(scan("a"))
+        since_ns = time.monotonic_ns()
+        client.blank()
+        assert time.monotonic_ns() - since_ns < BLANKED_WITHIN_NS
+        assert server.beam.is_blanked
+
+
+def test_a_driver_whose_blank_never_returns_still_loses_the_beam(tmp_path: Path) -> None:
+    with served(tmp_path, hangs="blank", chunk_s=0.03) as server, Client(server.endpoint) as client:
+        client.submit(scan("a", rows=256, frames=64))
+        wait_until(lambda: not server.beam.is_blanked)
+        since_ns = time.monotonic_ns()
+        client.blank()
+        assert blanked_after_ns(server, since_ns) < BLANKED_WITHIN_NS
+
+
+def test_thinking_keeps_the_lease_and_needs_no_beats(tmp_path: Path) -> None:
+    with served(tmp_path) as server, Client(server.endpoint) as client:
+        execute(client, scan("a"), 5.0)
+        client.blank()
+        time.sleep(11.0)  # the lease without a hold lasts 10 s
+        assert not execute(client, scan("b"), 5.0).aborted
+
+
+def test_one_client_at_a_time_and_the_next_after_it_has_gone(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        with Client(server.endpoint), pytest.raises(NotHeld, match="held by"):
+            Client(server.endpoint, lease_wait_s=0.0)
+        with Client(server.endpoint) as client:
+            assert not execute(client, scan("a"), 5.0).aborted
+
+
+def test_a_run_can_be_resumed_soon_after_its_agent_was_killed_while_it_thought(slow: Served) -> None:
+    with running("agent_process.py", slow.endpoint, "think") as agent:
+        wait_line(agent, "thinking")
+        agent.kill()
+        since = time.monotonic()
+        with Client(slow.endpoint) as client:
+            assert time.monotonic() - since < 11.0
+            assert not execute(client, scan("next"), 5.0).aborted
+
+
+def test_stop_lasts_until_a_new_session(tmp_path: Path) -> None:
+    with served(tmp_path) as server:
+        with Client(server.endpoint) as client:
+            client.stop()
+            with pytest.raises(Rejected, match="stopped"):
+                client.submit(scan("a"))
+        with Client(server.endpoint) as client:
+            assert not execute(client, scan("a"), 5.0).aborted
+
+
+def test_a_server_without_clients_ends_after_its_linger(tmp_path: Path) -> None:
+    with served(tmp_path, linger_s=1.0) as server:
+        with Client(server.endpoint) as client:
+            execute(client, scan("a"), 5.0)
+        assert server.process.wait(5.0) == 0
+
+
+def test_a_term_signal_blanks_and_ends_in_good_order(slow: Served) -> None:
+    client = Client(slow.endpoint)
+    client.submit(scan("a", rows=256, frames=64))
+    wait_until(lambda: not slow.beam.is_blanked)
+    slow.process.terminate()
+    assert slow.process.wait(5.0) == 0
+    assert slow.beam.is_blanked
+    client.close()
