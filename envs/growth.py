@@ -23,7 +23,7 @@ PIXELS = 64
 SPECTRUM = 128
 STATE = 7
 MODES = ("HAADF", "EELS")
-FIELD_NM = {"HAADF": 256.0, "EELS": 32.0}
+FIELD_NM = {"HAADF": 256.0, "EELS": 64.0}
 SPECTRUM_PIXELS = 4
 BRIGHTEST = 64.0
 C10_SPAN_NM = 1000.0
@@ -116,7 +116,7 @@ class GrowthEnv(gymnasium.Env[Dictionary, Dictionary]):
         mode = MODES[int(action["mode"])]
         pixels = PIXELS if mode == "HAADF" else SPECTRUM_PIXELS
         half = self._card.extent_nm / 2
-        dwell_s = 5e-6 if mode == "HAADF" else 5e-3
+        dwell_s = 5e-6 if mode == "HAADF" else 2e-3
         return Command(
             id=f"step-{self._turn}",
             go=Go(stage_x_nm=x * half, stage_y_nm=y * half, beam_shift_x_nm=0.0, beam_shift_y_nm=0.0),

@@ -49,7 +49,7 @@ def tune(folder: Path, ray: str | None) -> None:
     for policy, space in SPACES.items():
         tried: list[Settings] = [{}]
         while len(tried) < TRIALS:
-            draw: Settings = {name: choices[random.integers(len(choices))] for name, choices in space.items()}
+            draw: Settings = {name: choices[int(random.integers(len(choices)))] for name, choices in space.items()}
             if draw not in tried:
                 tried.append(draw)
         for settings in tried:
