@@ -7,6 +7,12 @@ Kinetics, in ticks of TICK_S on the specimen's clock:
   merging     two particles that overlap become one at their centre of mass, volume conserved
   radicals    dR/dt = (S - R)/tau + (L^2/tau) lap R, S the dose rate averaged over a tick in units of R_REFERENCE
 All random numbers are keyed by seed and site, so that a world with the beam on and one with it off stay paired.
+
+Beam effects: what counts is how the electrons are spread over time and place, and radicals reach beyond the field
+(J. Lee et al., Phys. Chem. Chem. Phys. 2021, doi 10.1039/d0cp06369j); the beam drives nucleation and growth of metal
+(M. Wang, C. Park and T. J. Woehl, Chem. Mater. 2018, doi 10.1021/acs.chemmater.8b03050). Real radicals live for
+microseconds; ``radicals`` stands for longer-lived products, one effective species whose life and length are assumptions
+of this world, as are the medians of its rates.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digital_twin.specimen import Grid
+from digital_twin.specimen import Box, Grid, Layers, add_spheres
 from hardware_bridge.messages import Acquire, Command, Go, Mode, Optics, Settings
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -64,3 +64,32 @@ class Commands:
 @pytest.fixture
 def command() -> Commands:
     return Commands()
+
+
+class Balls:
+    """Copper spheres in 100 nm of water; nothing changes."""
+
+    extent_nm = 400.0
+
+    def __init__(self, centres_nm: list[tuple[float, float]], radius_nm: float) -> None:
+        self.centres_nm, self.radii_nm = np.array(centres_nm), np.full(len(centres_nm), radius_nm)
+
+    def set_holder(self, flow_nl_per_s: float, temperature_K: float) -> None: ...
+
+    def advance_to(self, clock_s: float) -> None: ...
+
+    def expose(self, box_nm: Box, electrons: float) -> None: ...
+
+    def height_nm(self, x_nm: float, y_nm: float) -> float:
+        return 0.0
+
+    def project(self, grid: Grid) -> Layers:
+        copper = np.zeros((len(grid.origin_nm), grid.columns))
+        add_spheres(copper, grid, self.centres_nm, self.radii_nm)
+        none = np.zeros_like(copper)
+        return Layers(copper, none, 100.0 - copper, none)
+
+
+@pytest.fixture(scope="session")
+def make_balls() -> type[Balls]:
+    return Balls

@@ -161,6 +161,17 @@ def test_beam_changes_what_is_near_and_leaves_what_is_far():
     assert float((lit.radius_nm[0, near] ** 3).sum()) > 1.05 * float((dark.radius_nm[0, near] ** 3).sum())
 
 
+def test_the_beam_acts_where_it_falls():
+    lit, dark = GrowthWorld([7]), GrowthWorld([7])
+    while lit.clock_s < 120.0:
+        lit.expose(0, (500.0, 756.0, -128.0, 128.0), 5e6)
+        lit.advance_to(lit.clock_s + growth.TICK_S)
+    dark.advance_to(120.0)
+    ahead = (lit.radius_nm**3 - dark.radius_nm**3)[0].clamp(min=0)
+    middle = (ahead[:, None] * dark.position_nm[0]).sum(0) / ahead.sum()
+    assert middle.tolist() == pytest.approx([628.0, 0.0], abs=100.0)
+
+
 def test_a_dark_world_repeats_itself_however_it_is_stepped():
     once, often = GrowthWorld([4]), GrowthWorld([4])
     once.advance_to(100.0)

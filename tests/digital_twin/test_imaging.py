@@ -6,33 +6,9 @@ import pytest
 from digital_twin.detectors import Column, Spectrometer, haadf_fraction
 from digital_twin.imaging import expected_haadf, expected_spectra, widened
 from digital_twin.optics import Aberrations
-from digital_twin.specimen import Box, Grid, Layers, add_spheres
+from digital_twin.specimen import Grid
 
 COLUMN = Column()
-
-
-class Balls:
-    """Copper spheres in 100 nm of water; nothing changes."""
-
-    extent_nm = 400.0
-
-    def __init__(self, centres_nm: list[tuple[float, float]], radius_nm: float) -> None:
-        self.centres_nm, self.radii_nm = np.array(centres_nm), np.full(len(centres_nm), radius_nm)
-
-    def set_holder(self, flow_nl_per_s: float, temperature_K: float) -> None: ...
-
-    def advance_to(self, clock_s: float) -> None: ...
-
-    def expose(self, box_nm: Box, electrons: float) -> None: ...
-
-    def height_nm(self, x_nm: float, y_nm: float) -> float:
-        return 0.0
-
-    def project(self, grid: Grid) -> Layers:
-        copper = np.zeros((len(grid.origin_nm), grid.columns))
-        add_spheres(copper, grid, self.centres_nm, self.radii_nm)
-        none = np.zeros_like(copper)
-        return Layers(copper, none, 100.0 - copper, none)
 
 
 def test_widening_adds_pixels_around_the_same_scan(square_grid):
@@ -43,8 +19,8 @@ def test_widening_adds_pixels_around_the_same_scan(square_grid):
     assert wide.origin_nm[18] + 3 * wide.across_nm == pytest.approx(grid.origin_nm[15])
 
 
-def test_a_sharp_probe_shows_the_projection(square_grid):
-    balls, grid = Balls([(30.0, 34.0)], 12.0), square_grid(64, 1.0)
+def test_a_sharp_probe_shows_the_projection(square_grid, make_balls):
+    balls, grid = make_balls([(30.0, 34.0)], 12.0), square_grid(64, 1.0)
     image = expected_haadf(balls, grid, COLUMN, Aberrations())
     plain = haadf_fraction(balls.project(grid), COLUMN)
     assert image.shape == (64, 64)
@@ -52,22 +28,22 @@ def test_a_sharp_probe_shows_the_projection(square_grid):
     assert np.corrcoef(image.ravel(), plain.ravel())[0, 1] > 0.999
 
 
-def test_blur_moves_no_signal_in_or_out(square_grid):
-    balls, grid = Balls([(32.0, 32.0)], 8.0), square_grid(64, 1.0)
+def test_blur_moves_no_signal_in_or_out(square_grid, make_balls):
+    balls, grid = make_balls([(32.0, 32.0)], 8.0), square_grid(64, 1.0)
     sharp, soft = (expected_haadf(balls, grid, COLUMN, Aberrations(C10_nm=c)) for c in (0.0, 600.0))
     assert soft.max() < 0.9 * sharp.max()
     assert soft.sum() == pytest.approx(sharp.sum(), rel=2e-3)
 
 
-def test_what_lies_outside_the_field_blurs_into_it(square_grid):
-    balls, grid = Balls([(-5.0, 32.0)], 4.0), square_grid(64, 1.0)
+def test_what_lies_outside_the_field_blurs_into_it(square_grid, make_balls):
+    balls, grid = make_balls([(-5.0, 32.0)], 4.0), square_grid(64, 1.0)
     sharp, soft = (expected_haadf(balls, grid, COLUMN, Aberrations(C10_nm=c)) for c in (0.0, 1000.0))
     assert np.ptp(sharp) < 0.01 * sharp.mean()
     assert soft[32, 2] > 1.02 * soft[32, 60]
 
 
-def test_astigmatism_turns_with_the_sign_of_defocus(square_grid):
-    balls, grid = Balls([(32.0, 32.0)], 2.0), square_grid(64, 1.0)
+def test_astigmatism_turns_with_the_sign_of_defocus(square_grid, make_balls):
+    balls, grid = make_balls([(32.0, 32.0)], 2.0), square_grid(64, 1.0)
 
     def widths(C10_nm):
         image = expected_haadf(balls, grid, COLUMN, Aberrations(C10_nm=C10_nm, C12_nm=150.0))
@@ -82,9 +58,9 @@ def test_astigmatism_turns_with_the_sign_of_defocus(square_grid):
     assert x_over > y_over
 
 
-def test_spectra_hold_the_mean_copper_under_a_pixel():
+def test_spectra_hold_the_mean_copper_under_a_pixel(make_balls):
     spectrometer = Spectrometer(COLUMN)
-    balls = Balls([(24.0, 24.0)], 10.0)
+    balls = make_balls([(24.0, 24.0)], 10.0)
     origin = np.array([[8.0, 8.0], [8.0, 40.0]])
     grid = Grid(origin, np.array([32.0, 0.0]), np.array([0.0, 32.0]), 2)
     # The sphere lies in the corner where the four pixels of 32 nm meet: a quarter of its volume each.

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from digital_twin.column import DECISION_S
+from digital_twin.detectors import haadf_fraction
 from digital_twin.instrument import Twin
-from digital_twin.liquid_cell import LiquidCell
+from digital_twin.liquid_cell import NITRIDE_NM, WATER_NM, LiquidCell
+from digital_twin.specimen import Layers
 from hardware_bridge.cost import ELECTRONS_PER_PA_S, frame_s, predict
 from hardware_bridge.errors import Rejected
 from hardware_bridge.messages import End, Go, Optics, Start
@@ -77,8 +79,9 @@ def test_counts_are_poisson_at_the_true_number_of_electrons(command):
     assert seen.data is not None
     counts = seen.data.astype(float)
     assert counts.var() / counts.mean() == pytest.approx(1.0, abs=0.02)
-    incident = 50.0 * 4e-6 * ELECTRONS_PER_PA_S
-    assert 0.02 < counts.mean() / incident < 0.2
+    flat = Layers(np.zeros((1, 1)), np.zeros((1, 1)), np.full((1, 1), WATER_NM), np.full((1, 1), NITRIDE_NM))
+    expected = 50.0 * 4e-6 * ELECTRONS_PER_PA_S * haadf_fraction(flat, instrument.column).item()
+    assert counts.mean() == pytest.approx(expected, rel=0.01)
 
 
 def test_a_spectrum_holds_the_electrons_that_passed(command):
@@ -127,6 +130,22 @@ def test_beam_shift_and_stage_look_at_the_same_place(command):
     )
     b = run(moved, command(optics=bright, fov_nm=256.0, pixels=128, dwell_s=1e-5)).data
     assert np.corrcoef(a.ravel().astype(float), b.ravel().astype(float))[0, 1] > 0.98
+
+
+def test_a_drifting_specimen_is_seen_to_move(command, make_balls):
+    instrument = Twin(make_balls([(0.0, 0.0)], 15.0), 8)
+    axis = np.arange(64) * 2.0 - 63.0
+    middles, drifts = [], []
+    for clock_s in (0.0, 500.0):
+        instrument._clock_s = clock_s
+        each = command(optics=Optics(C10_nm=0.0, C21_nm=0.0, beam_current_pA=400.0), fov_nm=128.0, dwell_s=1e-5)
+        seen = run(instrument, each)
+        bright = seen.data - np.median(seen.data).astype(float)
+        bright[bright < 0.2 * bright.max()] = 0.0
+        middles.append(np.array([bright.sum(0) @ axis, bright.sum(1) @ axis]) / bright.sum())
+        drifts.append(instrument._drift.specimen_nm(np.array([seen.end_s]))[0])
+    assert np.abs(drifts[1] - drifts[0]).max() > 5.0
+    assert middles[1] - middles[0] == pytest.approx(drifts[1] - drifts[0], abs=0.5)
 
 
 def test_blanking_ends_a_scan_between_two_chunks(command):
