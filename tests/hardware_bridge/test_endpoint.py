@@ -1,0 +1,47 @@
+"""Addresses are read strictly, and what others could reach is told from what only this machine can."""
+
+import re
+from pathlib import Path
+
+import pytest
+from bench import LIMITS, Bench
+
+from hardware_bridge.endpoint import CHANNELS, parse
+from hardware_bridge.server import Server
+
+
+@pytest.mark.parametrize(
+    "text", ["tcp://127.0.0.1:5570", "tcp://[::1]:5570", "tcp://localhost:1", "ipc:///run/adaptem"]
+)
+def test_local_addresses(text: str) -> None:
+    endpoint = parse(text)
+    assert str(endpoint) == text
+    assert endpoint.is_local
+    assert len({endpoint.address(channel) for channel in CHANNELS}) == 3
+
+
+@pytest.mark.parametrize(
+    "text", ["tcp://0.0.0.0:5570", "tcp://192.168.0.7:5570", "tcp://lab.example:5570", "tcp://*:1"]
+)
+def test_the_bridge_listens_nowhere_that_others_could_reach(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)):
+        Server(Bench(), LIMITS, text, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "text", ["", "127.0.0.1:5570", "tcp://127.0.0.1", "tcp://127.0.0.1:70000", "ipc://relative", "udp://127.0.0.1:1"]
+)
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(ValueError, match=r"endpoint = "):
+        parse(text)
+
+
+def test_an_address_in_use_is_told(tmp_path: Path) -> None:
+    for endpoint in ("tcp://127.0.0.1:0", f"ipc://{tmp_path}/s"):
+        first = Server(Bench(), LIMITS, endpoint, tmp_path / "first")
+        try:
+            with pytest.raises(OSError, match="cannot listen"):
+                Server(Bench(), LIMITS, first.endpoint, tmp_path / "second")
+        finally:
+            first.close()
