@@ -4,13 +4,14 @@
         observation = execute(microscope, command, timeout_s=2.0)
 
 Beats come from the caller's own thread alone, in ``watch``, ``gather`` and ``beat``: where that thread hangs, the beam
-goes blank. Before a step that may take over 400 ms while something runs, ``hold``.
+goes blank. Before a step that may take over 400 ms, call ``blank``: blanked, thinking may take as long as it takes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import getpass
+import math
 import os
 import socket
 import time
@@ -47,7 +48,7 @@ class Client:
     def __init__(self, endpoint: str, holder: str = "", timeout_s: float = 1.8, lease_wait_s: float = 12.0) -> None:
         """Connect and take the lease.
 
-        ``holder`` is what others are told about who has it. Where its holder has fallen silent, the lease is waited for
+        ``holder`` is what others are told about who has it. A lease whose holder is not heard any more is waited for,
         up to ``lease_wait_s``.
 
         Raises:
@@ -169,18 +170,8 @@ class Client:
             if self._unanswered_s is not None:
                 raise Unreachable(f"the bridge has not answered for {time.monotonic() - self._unanswered_s:.1f} s")
 
-    def hold(self, wait_s: float) -> None:
-        """Blank, and keep the lease without a beat for ``wait_s``; the next command or beat ends it.
-
-        Raises:
-            NotHeld: the lease was lost.
-            Unreachable: no answer.
-        """
-        self._ask("safety", wire.Hold, wire.Alive, wait_s=wait_s)
-        self._forget_beats()
-
     def blank(self) -> None:
-        """Blank now and end what is running; raises Unreachable."""
+        """Blank now and end what is running; no beats are due until the next ``submit``. Raises Unreachable."""
         self._ask("safety", wire.Blank, wire.Alive)
 
     def stop(self) -> None:
@@ -212,14 +203,18 @@ class Client:
 
     def _take_lease(self, holder: str, wait_s: float) -> None:
         deadline = time.monotonic() + wait_s
+        first_heard_s = math.inf
         while True:
             message = self._message(wire.TakeLease, holder=holder[:200])
             reply = self._link.ask("control", message, self._timeout_s)
             if isinstance(reply, wire.Leased):
                 self._token = reply.token
+                self._link.stay_present(self._message(wire.Present))
                 return
-            is_silent = isinstance(reply, wire.NotHolder) and reply.silent_s > SLICE_S * 4
-            if not is_silent or time.monotonic() > deadline:
+            # A holder that lives is heard again within a second, one that died never.
+            heard_s = time.monotonic() - (reply.silent_s if isinstance(reply, wire.NotHolder) else 0.0)
+            first_heard_s = min(first_heard_s, heard_s)
+            if heard_s > first_heard_s + SLICE_S or time.monotonic() > deadline:
                 raise_refusal(reply)
                 raise NotHeld(f"no lease: the bridge answered {type(reply).__name__}")
             time.sleep(SLICE_S)

@@ -132,7 +132,7 @@ class Desk(threading.Thread):
             case Recover():
                 return self._fate(request)
             case Submit():
-                self._lease.beat(session, request.token)
+                self._lease.work(session, request.token)
                 self._runner.ask(request, lambda message: self._answers.put((identity, message)))
             case GetState():
                 self._runner.ask(request, lambda message: self._answers.put((identity, message)))

@@ -198,6 +198,9 @@ class Guard:
         end = replace(end, state=self._with_dose(end.state))
         self._settled[run.command.id] = Settled(run.command, run.before, end)
         self._running = None
+        if not end.state.beam_blanked:
+            # A probe parked on the specimen between two commands is dose that nobody charged.
+            self._inner.blank()
         if self._journal is not None:
             with contextlib.suppress(OSError):
                 self._journal.result(end)

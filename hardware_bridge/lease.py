@@ -1,8 +1,9 @@
 """The lease: one holder at a time, under a fencing token that only grows, kept alive by the holder's own beats.
 
-free --take--> held --silent for heartbeat_s: what runs is blanked--> silent --silent for lease_s--> lost (free)
-held --hold(wait_s): blanked, no beats are due--> waiting --beat--> held
-held, waiting --drop--> free
+free --take--> working --no beat for heartbeat_s: what runs is blanked--> silent --no beat for lease_s--> lost (free)
+working --wait: blanked, no beats are due--> waiting --work--> working
+waiting --the holder's process gone for lease_s, or WAIT_S over--> lost (free)
+working, waiting --drop--> free
 
 Only the wall's monotonic clock counts here, never the instrument's.
 """
@@ -15,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hardware_bridge.errors import NotHeld
+
+WAIT_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class Lease:
         self._holder = ""
         self._since_s = 0.0
         self._heard_s = 0.0
-        self._held_until_s = 0.0
+        self._present_s = 0.0
+        self._wait_until_s = 0.0
 
     def take(self, session: str, holder: str) -> int:
         """Give the lease to a session, under a token greater than any before; its own again where it has it already.
@@ -58,7 +62,7 @@ class Lease:
                 self._token += 1
                 self._session, self._holder = session, holder
                 self._since_s = self._heard_s
-                self._held_until_s = 0.0
+                self._wait_until_s = 0.0
             return self._token
 
     def drop(self, session: str, token: int) -> None:
@@ -72,14 +76,26 @@ class Lease:
         with self._lock:
             self._check(session, token)
             self._heard_s = self._clock()
-            self._held_until_s = 0.0
 
-    def hold(self, session: str, token: int, wait_s: float) -> None:
-        """Keep the lease without beats for ``wait_s``; raises NotHeld for anybody but the holder."""
+    def work(self, session: str, token: int) -> None:
+        """The holder's control loop begins something: beats are due from now on; raises NotHeld for anybody else."""
         with self._lock:
             self._check(session, token)
             self._heard_s = self._clock()
-            self._held_until_s = self._heard_s + wait_s
+            self._wait_until_s = 0.0
+
+    def wait(self, session: str, token: int) -> None:
+        """The holder has blanked and thinks: no beats are due until it works; raises NotHeld for anybody else."""
+        with self._lock:
+            self._check(session, token)
+            self._present_s = self._clock()
+            self._wait_until_s = self._present_s + WAIT_S
+
+    def present(self, session: str, token: int) -> None:
+        """The holder's process lives, whatever its loop does: enough while it waits; nothing for anybody else."""
+        with self._lock:
+            if self._session == session and self._token == token:
+                self._present_s = self._clock()
 
     def check(self, session: str, token: int) -> None:
         """Raise NotHeld unless this session holds the lease under this token."""
@@ -89,7 +105,11 @@ class Lease:
     def expire(self) -> bool:
         """Take the lease from a holder who has been silent for too long; True when that happened now."""
         with self._lock:
-            if self._session is None or self._clock() <= max(self._heard_s + self.lease_s, self._held_until_s):
+            if self._session is None:
+                return False
+            now = self._clock()
+            heard_s = max(self._heard_s, self._present_s) if now < self._wait_until_s else self._heard_s
+            if now - heard_s <= self.lease_s:
                 return False
             self._session = None
             return True
@@ -115,7 +135,7 @@ class Lease:
             if self._session is None:
                 return None
             now = self._clock()
-            return Tenure(self._holder, now - self._since_s, now - self._heard_s)
+            return Tenure(self._holder, now - self._since_s, now - max(self._heard_s, self._present_s))
 
     def _check(self, session: str, token: int) -> None:
         if self._session != session or self._token != token:

@@ -1,4 +1,4 @@
-"""The client's I/O thread: the only one that touches its sockets. It never beats by itself."""
+"""The client's I/O thread: alone it touches the sockets. It never beats, it only says that the process lives."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from hardware_bridge.wire import MAX_MESSAGE_BYTES, MAX_PART_BYTES, REPLIES, Mes
 from hardware_bridge.words import encode
 
 TRY_AGAIN_S = 0.5
+POLL_MS = 200
+PRESENT_EVERY_S = 1.0
 
 
 class Link(threading.Thread):
@@ -40,12 +42,18 @@ class Link(threading.Thread):
         self._replies: dict[int, SimpleQueue[Reply]] = {}
         self._parts: SimpleQueue[tuple[Part | Failure, int]] = SimpleQueue()
         self._position = 0
+        self._present: bytes | None = None
+        self._present_s = 0.0
         self._is_closing = False
         self.start()
 
     def next_sequence(self) -> int:
         """A number for the next request."""
         return next(self._sequence)
+
+    def stay_present(self, message: Message) -> None:
+        """Say on the safety socket, every second from now on, that this process lives."""
+        self._present = encode(message)
 
     def tell(self, channel: str, message: Message) -> None:
         """Send without waiting for a reply; one that comes anyway is forgotten, unless ``listen`` was called for it."""
@@ -96,9 +104,12 @@ class Link(threading.Thread):
             poller.register(socket, zmq.POLLIN)
         poller.register(self._outbox.fileno(), zmq.POLLIN)
         while not self._is_closing:
-            ready = dict(poller.poll(500))
+            ready = dict(poller.poll(POLL_MS))
             for channel, data in self._outbox.drain():
                 self._send(channel, data)
+            if self._present is not None and time.monotonic() - self._present_s > PRESENT_EVERY_S:
+                self._present_s = time.monotonic()
+                self._send("safety", self._present)
             for channel, socket in self._sockets.items():
                 if socket in ready:
                     self._receive(channel, socket)

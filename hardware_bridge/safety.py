@@ -26,7 +26,7 @@ def check(
     """
     _check_ranges(command, limits)
     after = merged(state.go, command.go)
-    _check_tilted_height(after, limits)
+    _check_tilted_height(state.go, after, limits)
     _check_path(state.go, after, limits)
     if command.acquire is not None:
         _check_mode(command, limits, state, capabilities)
@@ -58,19 +58,25 @@ def _check_ranges(command: Command, limits: Limits) -> None:
             raise Rejected("range", path, f"{value:g}", f"{allowed.low:g}..{allowed.high:g}")
 
 
-def _check_tilted_height(after: Go, limits: Limits) -> None:
+def _check_tilted_height(before: Go, after: Go, limits: Limits) -> None:
     allowed = limits.ranges.get("stage_z_nm")
     if allowed is None or not limits.z_loss_per_deg_nm:
         return
-    loss = limits.z_loss_per_deg_nm * abs(after.tilt_alpha_deg or 0.0)
-    height = after.stage_z_nm or 0.0
-    if not allowed.low + loss <= height <= allowed.high - loss:
-        raise Rejected(
-            "tilt_height",
-            "go.stage_z_nm",
-            f"{height:g} at {after.tilt_alpha_deg or 0.0:g} deg",
-            f"{allowed.low + loss:g}..{allowed.high - loss:g} at this tilt",
-        )
+    tilt, height = after.tilt_alpha_deg or 0.0, after.stage_z_nm or 0.0
+    passed = [(tilt, height)]
+    if tilt != (before.tilt_alpha_deg or 0.0):
+        # Nobody knows whether height or tilt moves first, so the larger tilt must be safe at both heights.
+        steepest = max(tilt, before.tilt_alpha_deg or 0.0, key=abs)
+        passed = [(steepest, height), (steepest, before.stage_z_nm or 0.0)]
+    for tilt, height in passed:
+        loss = limits.z_loss_per_deg_nm * abs(tilt)
+        if not allowed.low + loss <= height <= allowed.high - loss:
+            raise Rejected(
+                "tilt_height",
+                "go.stage_z_nm",
+                f"{height:g} at {tilt:g} deg",
+                f"{allowed.low + loss:g}..{allowed.high - loss:g} at this tilt",
+            )
 
 
 def _check_path(before: Go, after: Go, limits: Limits) -> None:

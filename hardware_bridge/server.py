@@ -107,7 +107,7 @@ class Server:
         self._runner = Runner(guard, DataPort(data), lease, hand, lambda: self._wall.is_watched(), timing.silence_s)
         self._wall = Wall(safety, lease, self._runner, hand, blanker, (guard.blank, guard.stop))
         self._desk = Desk(control, guard, lease, self._runner, journal, self._wall.blank)
-        guard.blank()  # what an earlier session left behind ends here
+        hand.do(guard.blank)  # what an earlier session left behind ends here
         for thread in (hand, self._wall, self._runner, self._desk):
             thread.start()
         self._closing.callback(self._end_threads, hand)

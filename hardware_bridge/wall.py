@@ -1,10 +1,11 @@
-"""The safety socket's thread: beats, blank, hold and stop, and the watch over silence.
+"""The safety socket's thread: beats, blank and stop, and the watch over silence.
 
 It touches neither the instrument nor the disk, so it answers while everything else hangs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
@@ -21,14 +22,13 @@ from hardware_bridge.mailbox import Mailbox
 from hardware_bridge.refusals import refusal
 from hardware_bridge.runner import Runner
 from hardware_bridge.supervisor import Supervisor
-from hardware_bridge.wire import SAFETY_REQUESTS, Alive, Beat, Hold, Invalid, Message, SafetyRequest, Stop, read
+from hardware_bridge.wire import SAFETY_REQUESTS, Alive, Beat, Invalid, Message, Present, SafetyRequest, Stop, read
 from hardware_bridge.words import encode
 
 _log = logging.getLogger(__name__)
 
 TICK_S = 0.02
 CONFIRM_S = 0.2
-MAX_HOLD_S = 3600.0
 
 Act = Callable[[], None]
 
@@ -122,10 +122,14 @@ class Wall(threading.Thread):
             if isinstance(request, Beat):
                 self._lease.beat(request.session, request.token)
                 return self._alive(request)
-            if isinstance(request, Hold):
-                self._lease.hold(request.session, request.token, min(request.wait_s, MAX_HOLD_S))
+            if isinstance(request, Present):
+                self._lease.present(request.session, request.token)
+                return None
         except NotHeld as error:
             return refusal(request, error, self._lease.tenure())
+        # Anybody may blank; the holder who did keeps the lease while it thinks.
+        with contextlib.suppress(NotHeld):
+            self._lease.wait(request.session, request.token)
         waiting = _Waiting(identity, request, time.monotonic() + CONFIRM_S)
         self._waiting.append(waiting)
         self._hand.do(self._stop if isinstance(request, Stop) else self._blank, lambda: self._done.put(waiting))

@@ -2,7 +2,7 @@
 
 control  Hello TakeLease DropLease Describe GetState Submit Recover
          -> Welcome Leased Noted Described StateIs Accepted Done Running NotStarted Unknown
-safety   Beat Hold Blank Stop -> Alive
+safety   Beat Blank Stop -> Alive; Present
 data     Attach Credit -> Attached, then StartPart ChunkPart EndPart FailedPart
 On any of them, instead: Refused, NotHolder, Expired, Invalid, Failed.
 """
@@ -82,14 +82,12 @@ class Beat(Message, frozen=True, kw_only=True):
     """The agent's control loop makes progress. Never sent by a thread beside it."""
 
 
-class Hold(Message, frozen=True, kw_only=True):
-    """Blank, and keep the lease without beats for ``wait_s``."""
-
-    wait_s: Positive
+class Present(Message, frozen=True, kw_only=True):
+    """The agent's process lives. It keeps the lease while the beam is blanked, and counts for nothing else."""
 
 
 class Blank(Message, frozen=True, kw_only=True):
-    """Blank now and end what is running; anybody may."""
+    """Blank now and end what is running; anybody may. From the holder: no beats are due until the next Submit."""
 
 
 class Stop(Message, frozen=True, kw_only=True):
@@ -172,7 +170,7 @@ class Unknown(Message, frozen=True, kw_only=True):
 
 
 class Alive(Message, frozen=True, kw_only=True):
-    """Answers Beat, Hold, Blank and Stop.
+    """Answers Beat, Blank and Stop.
 
     ``blanked`` is read from the beam's own line; ``confirmed`` is false where the driver has not answered yet;
     ``running`` is the command under way.
@@ -264,7 +262,7 @@ class FailedPart(PartMessage, frozen=True, kw_only=True):
 
 
 ControlRequest = Hello | TakeLease | DropLease | Describe | GetState | Submit | Recover
-SafetyRequest = Beat | Hold | Blank | Stop
+SafetyRequest = Beat | Present | Blank | Stop
 DataRequest = Attach | Credit
 Trouble = Refused | NotHolder | Expired | Invalid | Failed
 Fate = Done | Running | NotStarted | Unknown
