@@ -47,6 +47,7 @@ CHUNK_S = 0.1
 """Longest time that a chunk of more than one row takes: blanking waits for its end."""
 
 POSITION_SD_NM = 10.0
+MOST_DEFOCUS_NM = 5000.0
 ZERO_GO = Go(
     stage_x_nm=0.0,
     stage_y_nm=0.0,
@@ -144,16 +145,25 @@ class Twin:
         )
 
     def submit(self, command: Command) -> None:
-        """Accept a command; ``watch`` runs it."""
+        """Accept a command; ``watch`` runs it.
+
+        Raises:
+            Rejected: after a stop, while another command runs, or for what this instrument cannot do.
+        """
         if self._stopped:
             raise Rejected("stopped", "id", command.id, "no command after a stop until a new session")
         if self._running is not None:
             raise Rejected("busy", "id", command.id, f"command {self._running.command.id} is still running")
+        _check_able(command, self._capabilities)
         self._abort.clear()
         self._running = _Running(command, self.state())
 
     def watch(self, timeout_s: float) -> Iterator[Part]:
-        """Run the submitted command, yielding its parts as they come."""
+        """Run the submitted command, yielding its parts as they come.
+
+        Raises:
+            Rejected: no command was submitted.
+        """
         run = self._running
         if run is None:
             raise Rejected("idle", "watch", "no command", "a command must be submitted first")
@@ -168,7 +178,11 @@ class Twin:
         yield self._end(run)
 
     def gather(self, timeout_s: float) -> Observation:
-        """Run the submitted command to its end and return its window."""
+        """Run the submitted command to its end and return its window.
+
+        Raises:
+            Rejected: no command was submitted.
+        """
         if self._running is None:
             raise Rejected("idle", "gather", "no command", "a command must be submitted first")
         return gather_from_watch(self, self._running.command, self._running.before, timeout_s)
@@ -317,6 +331,15 @@ class Twin:
             chunks=run.chunks,
             state=self.state(),
         )
+
+
+def _check_able(command: Command, capabilities: Capabilities) -> None:
+    """Refuse modes that are not there, and defocus beyond what the lenses reach."""
+    if command.acquire is not None and command.acquire.mode not in capabilities.modes:
+        raise Rejected("mode", "acquire.mode", command.acquire.mode, f"one of {', '.join(capabilities.modes)}")
+    for path, value in (("set.optics.C10_nm", command.set.optics.C10_nm), ("go.stage_z_nm", command.go.stage_z_nm)):
+        if value is not None and abs(value) > MOST_DEFOCUS_NM:
+            raise Rejected("range", path, f"{value:g}", f"{-MOST_DEFOCUS_NM:g}..{MOST_DEFOCUS_NM:g}")
 
 
 def _filled(before: WordT, asked: WordT) -> WordT:

@@ -193,6 +193,19 @@ def test_one_command_at_a_time(command):
         instrument.submit(command())
 
 
+def test_what_it_cannot_do_is_refused_and_nothing_moves(command):
+    instrument = twin()
+    for wrong, path in (
+        (command(mode="EDS", go=Go(stage_x_nm=50.0)), "acquire.mode = EDS"),
+        (command(optics=Optics(C10_nm=2e4), go=Go(stage_x_nm=50.0)), r"C10_nm = 20000 .*-5000\.\.5000"),
+        (command(go=Go(stage_z_nm=-1e6, stage_x_nm=50.0)), "stage_z_nm = -1e"),
+    ):
+        with pytest.raises(Rejected, match=path):
+            instrument.submit(wrong)
+    assert instrument.state().go.stage_x_nm == 0.0
+    assert not run(instrument, command()).aborted
+
+
 def test_nothing_to_watch(command):
     instrument = twin()
     with pytest.raises(Rejected, match="submitted first"):
