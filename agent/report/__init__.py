@@ -1,0 +1,5 @@
+"""The single-file HTML report of a run: what was seen, where it looked, what it believes, and how sure it is."""
+
+from agent.report.page import Scores, write_report
+
+__all__ = ["Scores", "write_report"]
