@@ -28,7 +28,7 @@ from agent.perception.contrast import Brightness, ContrastSettings, Sized, linea
 from agent.perception.detection import detectable_radius
 from agent.perception.drift import Drift, DriftSettings, Placed
 from agent.perception.fit import BLUR_LEAST_PX, Blur
-from agent.perception.focus import Lens
+from agent.perception.focus import Lens, Shot
 from agent.perception.pairs import FocusMemory
 from agent.perception.particles import Found, find_particles
 from agent.perception.quality import Novelty, image_quality
@@ -93,11 +93,10 @@ class Analyst:
     def _image(self, observation: Observation, scan: Scan) -> Percept:
         placed = self._drift.register(scan)
         lens = Lens(self.capabilities.convergence_semi_angle_mrad, observation.state.optics.C30_um or 0.0)
-        error = self._focus.learn(scan, placed.centre_nm, lens)
         expected_nm, doubt_nm = self._focus.expect(scan, placed.centre_nm)
-        found = find_particles(
-            linear(scan), scan.incident, _blur(scan, lens, expected_nm, doubt_nm), self._brightness.contrast(scan)
-        )
+        believed = _blur(scan, lens, expected_nm, doubt_nm)
+        found = find_particles(linear(scan), scan.incident, believed, self._brightness.contrast(scan))
+        error = self._focus.learn(_shot(scan, believed, found), placed.centre_nm, lens)
         sized = self._brightness.size(scan, found.blobs)
         seen = _Seen(scan, placed, found, sized)
         limit_nm = self._limit_nm(seen)
@@ -241,6 +240,13 @@ def _drift_estimates(placed: Placed) -> dict[str, Estimate]:
 def _blur_estimate(scan: Scan, found: Found) -> Estimate:
     blur_nm = found.blur.px * scan.pixel_nm
     return Estimate(value=blur_nm, sd=blur_nm * found.blur.ln_sd)
+
+
+def _shot(scan: Scan, believed: Blur, found: Found) -> Shot:
+    """An image for a pair, with what its particles said of the blur beyond what was believed before."""
+    gained = max(found.blur.ln_sd**-2 - believed.ln_sd**-2, 1e-6)
+    ln_px = (found.blur.ln_px * found.blur.ln_sd**-2 - believed.ln_px * believed.ln_sd**-2) / gained
+    return Shot(scan, ln_px + math.log(scan.pixel_nm), gained**-0.5)
 
 
 def _blur(scan: Scan, lens: Lens, off_nm: float, doubt_nm: float) -> Blur:

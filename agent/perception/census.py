@@ -25,6 +25,10 @@ STANDING_SHARE = 0.85
 FIELDS = ("covered_fraction", "count", "mean_radius_nm")
 DEFAULT_COUNT = (3.0, 2.3)
 REAL_LEAST = 0.02
+# Mergers that the beam brought forward, mix-ups of neighbours: share of what is counted, and of particles in a cell.
+MIXED_SHARE, MIXED_COUNT_VAR = 0.08, 0.05
+# Particles in a cell, at the end, that were in plain view and yet missed (confused with beads, misplaced fields).
+OVERLOOKED_COUNT = 0.03
 
 
 @dataclass(frozen=True)
@@ -150,10 +154,13 @@ def _unseen(chronicle: Chronicle, target_s: float, growth: Growth, births: _Birt
     waited = np.clip(target_s - np.maximum(_looked_s(chronicle, growth), 0.0), 0.0, None)
     total = waited.sum(axis=1)
     standing = 1.0 - (1.0 - STANDING_SHARE) * target_s / 600.0
-    number = births.rate * total * standing
+    expected = births.rate * total * standing
+    overlooked = OVERLOOKED_COUNT * target_s / 600.0
     # Born evenly over the wait: the squared radius is half of what it could have grown to, on average.
     grown = 0.5 * growth.rate[0] * (waited**2).sum(axis=1) / np.maximum(total, 1e-9)
-    return _Unseen(number, number**2 * births.relative_var, BIRTH_RADIUS_NM**2 + grown)
+    number = expected + overlooked
+    mean_square = (expected * grown + overlooked * 0.5 * growth.rate[0] * target_s) / number
+    return _Unseen(number, expected**2 * births.relative_var, BIRTH_RADIUS_NM**2 + mean_square)
 
 
 def _fields(carried: _Carried, unseen: _Unseen, card: Card) -> dict[str, tuple[Array, Array]]:
@@ -171,10 +178,10 @@ def _fields(carried: _Carried, unseen: _Unseen, card: Card) -> dict[str, tuple[A
     covered_var = ((doubt[:, None] * carried.disc**2 + carried.there[:, None] * edge) * disc[:, None] ** 2).sum(axis=0)
     # Squares of evenly spread squared radii: 4/3 of the square of their mean.
     covered_var += new_disc**2 * (4.0 / 3.0 * unseen.number + unseen.rate_var)
-    covered_var += (2.0 * COMMON_SHARE * covered) ** 2
+    covered_var += ((2.0 * COMMON_SHARE + MIXED_SHARE) * covered) ** 2
     return {
-        "count": (count, count_var + 0.01),
-        "covered_fraction": (covered + unseen.number * new_disc, covered_var + 1e-8),
+        "count": (count, count_var + MIXED_COUNT_VAR + (MIXED_SHARE * count) ** 2),
+        "covered_fraction": (covered + unseen.number * new_disc, covered_var + MIXED_COUNT_VAR * new_disc**2 + 1e-8),
         "mean_radius_nm": _mean_radius(carried, inside, unseen, count),
     }
 
@@ -188,6 +195,6 @@ def _mean_radius(carried: _Carried, inside: Array, unseen: _Unseen, count: Array
     apart = carried.radius[:, None] - mean[None, :]
     var = (inside * (1.0 - inside) * apart**2 + inside**2 * carried.sd[:, None] ** 2).sum(axis=0)
     var += unseen.number * ((new - mean) ** 2 + 0.125 * new**2)
-    var = var / np.maximum(total, 0.7) ** 2 + (COMMON_SHARE * mean) ** 2
+    var = var / np.maximum(total, 0.7) ** 2 + ((COMMON_SHARE + 0.5 * MIXED_SHARE) * mean) ** 2
     empty = np.exp(np.log1p(-np.minimum(inside, 1.0 - 1e-6)).sum(axis=0) - unseen.number)
     return (1.0 - empty) * mean, (1.0 - empty) * var + empty * (1.0 - empty) * mean**2 + 0.01

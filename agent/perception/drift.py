@@ -25,6 +25,8 @@ MATCHES = 2
 # An anchor may disagree with the filter by this many standard deviations before it is taken for a false match.
 GATE = 5.0
 REACH_LEAST = 3.0
+# The specimen grows and the scan is sheared by drift between the images: sd in pixels, and share of what noise gives.
+CHANGE_PX, CHANGE_SHARE = 0.15, 1.0
 
 
 class DriftSettings(Word, frozen=True, kw_only=True):
@@ -193,7 +195,8 @@ class Drift:
             -pixel * (math.cos(angle) * columns - math.sin(angle) * rows),
             -pixel * (math.sin(angle) * columns + math.cos(angle) * rows),
         )
-        var = (pixel * max(shift.rows_sd, shift.columns_sd)) ** 2
+        noise = max(shift.rows_sd, shift.columns_sd)
+        var = pixel**2 * ((1.0 + CHANGE_SHARE) * noise**2 + CHANGE_PX**2)
         differences = [moved[k] - between[k] for k in (0, 1)]
         for k in (0, 1):
             if (differences[k] - expected[k][0]) ** 2 > GATE**2 * (expected[k][1] + var):

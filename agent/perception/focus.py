@@ -30,8 +30,13 @@ CLEARLY_WORSE = 6.0
 # What geometrical optics, drift within a frame and a tilted specimen leave: nm, and a share of the change of C10.
 FLOOR_NM, FLOOR_SHARE = 2.0, 0.02
 MOST_SD_NM = 300.0
+# What windows, growth and shear leave of the object when the combination is formed, as a share of its amplitude.
+MODEL_SHARE = 0.1
+BLUR_SHARE = 0.25
 LEAST_RING, LEAST_RINGS, MOST_FREQUENCY = 3, 8, 0.45
 CLEAR = 2.5
+# A few dim particles tell nothing that can be relied on: their common power over its noise must exceed this.
+LEAST_SIGNAL = 60.0
 SMOOTH = np.ones(5)
 
 
@@ -63,35 +68,64 @@ class Lens:
         return math.sqrt(0.5 * float((square * WEIGHTS * t / alpha).sum()))
 
 
-def in_focus(first: Scan, second: Scan, shift: Point, lens: Lens) -> Estimate | None:
+@dataclass(frozen=True)
+class Shot:
+    """One image of a pair: the scan, and the ln of its blur in nm with standard deviation, as particles show it."""
+
+    scan: Scan
+    ln_blur: float
+    ln_blur_sd: float
+
+    def misfit(self, focus_nm: Array, lens: Lens) -> Array:
+        """Minus the ln likelihood of each focus, (n,), by the blur alone; it does not know on which side it is."""
+        pixel = self.scan.pixel_nm * 12.0**-0.5
+        blur = np.hypot(pixel, [lens.blur_nm(self.scan.C10_nm - f) for f in focus_nm])
+        # Logistic tails: particles that touch or are no balls mislead now and then.
+        apart = (self.ln_blur - np.log(blur)) / math.hypot(self.ln_blur_sd, BLUR_SHARE)
+        return np.asarray(2.5 * np.log1p(apart**2 / 4.0))
+
+
+def in_focus(first: Shot, second: Shot, shift: Point, lens: Lens) -> Estimate | None:
     """Estimate the set C10 at which the specimen is sharpest, in nm, from two images with pixels of one size.
 
     Content of ``second`` lies at (row + shift[0], column + shift[1]) of ``first``. None where the pair does not tell.
     """
-    if abs(first.C10_nm - second.C10_nm) < LEAST_CHANGE_NM:
+    C10_nm = first.scan.C10_nm, second.scan.C10_nm
+    if abs(C10_nm[0] - C10_nm[1]) < LEAST_CHANGE_NM:
         return None
-    rings = _rings(first, second, shift)
+    rings = _rings(first.scan, second.scan, shift)
     if rings is None:
         return None
-    middle = 0.5 * (first.C10_nm + second.C10_nm)
-    grid = middle + np.arange(-REACH_NM, REACH_NM + STEP_NM / 2, STEP_NM)
-    misfit = rings.misfit(grid, first.C10_nm, second.C10_nm, lens)
-    best = int(misfit.argmin())
-    if best in (0, grid.size - 1) or _rival(misfit, best) - misfit[best] < CLEARLY_WORSE:
+
+    def misfit(focus_nm: Array) -> Array:
+        return rings.misfit(focus_nm, *C10_nm, lens) + first.misfit(focus_nm, lens) + second.misfit(focus_nm, lens)
+
+    grid = 0.5 * sum(C10_nm) + np.arange(-REACH_NM, REACH_NM + STEP_NM / 2, STEP_NM)
+    curve = misfit(grid)
+    best = int(curve.argmin())
+    if best in (0, grid.size - 1) or _rival(curve, best) - curve[best] < CLEARLY_WORSE:
         return None
     fine = np.linspace(grid[best - 1], grid[best + 1], 21)
-    misfit = rings.misfit(fine, first.C10_nm, second.C10_nm, lens)
-    value = float(fine[int(misfit.argmin())])
-    sd = rings.sd(value, first.C10_nm, second.C10_nm, lens)
-    sd = math.hypot(sd, FLOOR_NM + FLOOR_SHARE * abs(first.C10_nm - second.C10_nm))
+    value = float(fine[int(misfit(fine).argmin())])
+    sd = max(rings.sd(value, *C10_nm, lens), _width(grid, curve, best))
+    sd = math.hypot(sd, FLOOR_NM + FLOOR_SHARE * abs(C10_nm[0] - C10_nm[1]))
     if not sd < MOST_SD_NM:
         return None
     return Estimate(value=value + lens.sharpest_C10_nm, sd=sd)
 
 
+def _width(grid: Array, curve: Array, best: int) -> float:
+    """Half the width of a minimum where it has risen by 1/2: the sd of a Gaussian likelihood."""
+    inside = np.flatnonzero(curve - curve[best] < 0.5)
+    return 0.5 * float(grid[inside[-1]] - grid[inside[0]])
+
+
 @dataclass(frozen=True)
 class _Rings:
-    """Sums over rings of frequencies k (m,): powers, co-power, number of independent modes; noise power of a mode."""
+    """Sums over rings of frequencies k (m,): powers, co-power, number of independent modes.
+
+    ``noise_1`` and ``noise_2`` are noise powers of a mode, with what the model leaves out.
+    """
 
     k_per_nm: Array
     pixel: Array
@@ -99,8 +133,8 @@ class _Rings:
     power_2: Array
     common: Array
     modes: Array
-    noise_1: float
-    noise_2: float
+    noise_1: Array
+    noise_2: Array
     inflation: float
 
     def _transfers(self, focus_nm: Array, first_nm: float, second_nm: float, lens: Lens) -> tuple[Array, Array]:
@@ -164,22 +198,25 @@ def _rings(first: Scan, second: Scan, shift: Point) -> _Rings | None:
     inflation = float((tapered_1**2).mean() / tapered_1.mean() ** 2)
     common = _sums(index, w * (np.conj(spectrum_a) * spectrum_b * turn).real.ravel())
     # Only rings in which both images show the same; the others would add noise alone.
-    clear = np.convolve(common, SMOOTH, mode="same") > CLEAR * np.sqrt(
+    clear = np.abs(np.convolve(common, SMOOTH, mode="same")) > CLEAR * np.sqrt(
         0.5 * inflation * noise_1 * noise_2 * np.convolve(modes, SMOOTH, mode="same")
     )
     use = clear & (np.arange(modes.size) >= LEAST_RING) & (frequency < MOST_FREQUENCY) & (modes > 0)
-    if use.sum() < LEAST_RINGS:
+    noise = math.sqrt(0.5 * inflation * noise_1 * noise_2 * float(modes[use].sum()))
+    if use.sum() < LEAST_RINGS or float(np.abs(common[use]).sum()) < LEAST_SIGNAL * noise:
         return None
+    power_1 = _sums(index, w * np.abs(spectrum_a.ravel()) ** 2)[use]
+    power_2 = _sums(index, w * np.abs(spectrum_b.ravel()) ** 2)[use]
     return _Rings(
         k_per_nm=frequency[use] / first.pixel_nm,
         # Mean over directions of the transfer of a square pixel, to second order: exp(-(pi k)^2 / 6).
         pixel=np.exp(-((math.pi * frequency[use]) ** 2) / 6.0),
-        power_1=_sums(index, w * np.abs(spectrum_a.ravel()) ** 2)[use],
-        power_2=_sums(index, w * np.abs(spectrum_b.ravel()) ** 2)[use],
+        power_1=power_1,
+        power_2=power_2,
         common=common[use],
         modes=modes[use],
-        noise_1=noise_1,
-        noise_2=noise_2,
+        noise_1=noise_1 + MODEL_SHARE**2 * np.maximum(power_1 / modes[use] - noise_1, 0.0),
+        noise_2=noise_2 + MODEL_SHARE**2 * np.maximum(power_2 / modes[use] - noise_2, 0.0),
         inflation=inflation,
     )
 

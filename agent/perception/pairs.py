@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agent.perception.focus import LEAST_CHANGE_NM, Lens, in_focus
+from agent.perception.focus import LEAST_CHANGE_NM, Lens, Shot, in_focus
+from agent.perception.registration import shift_between
 from agent.perception.scan import Scan, to_image
 from hardware_bridge.geometry import Point
 from hardware_bridge.report import Estimate
@@ -15,6 +16,7 @@ from hardware_bridge.report import Estimate
 RECENT_S = 40.0
 RECENT = 4
 LEAST_OVERLAP = 0.8
+PAIR_REACH_PX = 8.0
 # How focus differs from place to place and wanders, for the blur expected of an image that is no pair.
 SLOPE = 0.8
 WANDER_NM_PER_SQRT_S = 6.0
@@ -22,9 +24,9 @@ UNKNOWN_NM = 400.0
 MOST_REMEMBERED = 64
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Image:
-    scan: Scan
+    shot: Shot
     centre_nm: Point
 
 
@@ -39,10 +41,11 @@ class FocusMemory:
         self._images: list[_Image] = []
         self._known: list[tuple[Point, float, Estimate]] = []
 
-    def learn(self, scan: Scan, centre_nm: Point, lens: Lens) -> Estimate | None:
+    def learn(self, shot: Shot, centre_nm: Point, lens: Lens) -> Estimate | None:
         """Take in an image; returns what to add to its C10 to be in focus, where an earlier image allows to tell."""
-        self._images = [i for i in self._images if scan.mid_s - i.scan.mid_s < RECENT_S][-RECENT:]
-        new = _Image(scan, centre_nm)
+        scan = shot.scan
+        self._images = [i for i in self._images if scan.mid_s - i.shot.scan.mid_s < RECENT_S][-RECENT:]
+        new = _Image(shot, centre_nm)
         for earlier in reversed(self._images):
             estimate = self._pair(earlier, new, lens)
             if estimate is not None:
@@ -64,7 +67,7 @@ class FocusMemory:
         return scan.C10_nm - total / precision, precision**-0.5
 
     def _pair(self, earlier: _Image, new: _Image, lens: Lens) -> Estimate | None:
-        a, b = earlier.scan, new.scan
+        a, b = earlier.shot.scan, new.shot.scan
         if abs(a.C10_nm - b.C10_nm) < LEAST_CHANGE_NM or abs(a.rotation_deg - b.rotation_deg) > 1e-6:
             return None
         reach = (1.0 - LEAST_OVERLAP) * np.minimum(a.size_nm, b.size_nm)
@@ -75,4 +78,8 @@ class FocusMemory:
         a, b = a.binned(pixel), b.binned(pixel)
         rows, columns = to_image(b, (-moved[0], -moved[1]))
         corner = [(b.counts.shape[k] - a.counts.shape[k]) / 2 for k in (0, 1)]
-        return in_focus(a, b, (rows + corner[0], columns + corner[1]), lens)
+        # The pair must fit to a fraction of a pixel, better than places are known.
+        shift = shift_between(a.counts, b.counts, (rows + corner[0], columns + corner[1]), PAIR_REACH_PX)
+        if shift is None:
+            return None
+        return in_focus(replace(earlier.shot, scan=a), replace(new.shot, scan=b), (shift.rows, shift.columns), lens)

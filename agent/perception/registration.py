@@ -20,8 +20,8 @@ from agent.perception.scan import Array
 from hardware_bridge.geometry import Point
 
 LEAST_EDGE = 32
-LEAST_PEAK = 5.0
-LEAST_PROMINENCE = 1.3
+LEAST_PEAK = 6.5
+LEAST_PROMINENCE = 2.3
 # What interpolation, scan distortion and growth between the images leave, in pixels; added in quadrature.
 FLOOR = 0.02
 NEWTON_STEPS = 4
