@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from agent.record import Decision, Record, as_turn
 from hardware_bridge.errors import Malformed, Rejected
 from hardware_bridge.messages import InstrumentState
@@ -57,6 +59,7 @@ class Loop:
     turn: int = 0
     electrons_at_start: float = 0.0
     refusals: int = 0
+    suffix: str = ""
     _wall_s: dict[str, float] = field(default_factory=dict)
 
     def run(self, turns: int | None = None) -> Iterator[Record]:
@@ -110,7 +113,10 @@ class Loop:
     def suggest(self, situation: Situation) -> Sequence[Proposal]:
         """Ask the policy for ranked proposals."""
         with self._timed("suggest"):
-            return self.policy.suggest(situation, self.alternatives)
+            proposals = self.policy.suggest(situation, self.alternatives)
+        if not self.suffix:
+            return proposals
+        return [replace(p, command=replace(p.command, id=p.command.id + self.suffix)) for p in proposals]
 
     def decide(self, proposals: Sequence[Proposal], situation: Situation) -> Decision:
         """Have the proposals reviewed: by the envelope, and by a person if one is asked."""
@@ -170,7 +176,11 @@ class Loop:
             raise Stuck(f"{self.refusals} turns in a row ran nothing; the last: {record.failure or 'refused'}")
 
     def resume(self, records: Sequence[Record]) -> None:
-        """Bring the policy to where a recorded run stopped, by replaying its turns."""
+        """Bring the policy to where a recorded run stopped, by replaying its turns.
+
+        The instrument may have run a command that the record does not hold, so from here on ids are new ones.
+        """
+        self.suffix = f"-r{round(1e3 * self.microscope.state().clock_s)}"
         for record in records:
             self.policy.ingest(as_turn(record))
             self.turn = record.turn + 1
