@@ -12,9 +12,9 @@ import zmq
 
 from hardware_bridge.errors import Malformed, NotHeld, Rejected
 from hardware_bridge.guard import Guard
+from hardware_bridge.inbox import Mailbox
 from hardware_bridge.journal import FileJournal
 from hardware_bridge.lease import Lease
-from hardware_bridge.mailbox import Mailbox
 from hardware_bridge.messages import End
 from hardware_bridge.refusals import refusal
 from hardware_bridge.runner import Runner

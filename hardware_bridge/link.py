@@ -13,7 +13,7 @@ import zmq
 from hardware_bridge.endpoint import CHANNELS, Endpoint
 from hardware_bridge.errors import Malformed, Unreachable
 from hardware_bridge.frames import Failure, unpack
-from hardware_bridge.mailbox import Mailbox
+from hardware_bridge.inbox import Mailbox
 from hardware_bridge.observation import Part
 from hardware_bridge.wire import MAX_MESSAGE_BYTES, MAX_PART_BYTES, REPLIES, Message, PartMessage, Reply, read
 from hardware_bridge.words import encode

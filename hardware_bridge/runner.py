@@ -15,8 +15,8 @@ from hardware_bridge.errors import BridgeError, Malformed, NotHeld, Rejected
 from hardware_bridge.frames import Failure
 from hardware_bridge.guard import Guard
 from hardware_bridge.hand import Hand
+from hardware_bridge.inbox import Mailbox
 from hardware_bridge.lease import Lease
-from hardware_bridge.mailbox import Mailbox
 from hardware_bridge.messages import Command, End
 from hardware_bridge.on_loss import RAMP_STEP_S, commands_on_loss
 from hardware_bridge.refusals import refusal

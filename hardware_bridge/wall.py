@@ -17,8 +17,8 @@ import zmq
 from hardware_bridge.blanker import Blanker
 from hardware_bridge.errors import Malformed, NotHeld
 from hardware_bridge.hand import Hand
+from hardware_bridge.inbox import Mailbox
 from hardware_bridge.lease import Lease
-from hardware_bridge.mailbox import Mailbox
 from hardware_bridge.refusals import refusal
 from hardware_bridge.runner import Runner
 from hardware_bridge.supervisor import Supervisor

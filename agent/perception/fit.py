@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.perception.profile import MARGIN, RADIUS_MOST, profile
+from agent.perception.ball_profile import MARGIN, RADIUS_MOST, profile
 from agent.perception.scan import Array
 
 PATCHES = (3, 4, 5, 6, 7, 9, 11, 14, 18, 23, 30, 43)
