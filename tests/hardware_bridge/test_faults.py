@@ -6,13 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench import scan
+from bench import CAPABILITIES, LIMITS, STATE, scan
 from processes import Served, running, served, signal_and_time, wait_line, wait_until
 
 from hardware_bridge.client import Client
+from hardware_bridge.dose import predict_charge
 from hardware_bridge.errors import NotHeld, Rejected, Unreachable
+from hardware_bridge.messages import Acquire, Command, End
 from hardware_bridge.microscope import execute
 from hardware_bridge.observation import Chunk
+from hardware_bridge.wire import Done, Unknown
 
 BLANKED_WITHIN_NS = 500_000_000
 
@@ -107,6 +110,7 @@ def test_a_driver_whose_blank_never_returns_still_loses_the_beam(tmp_path: Path)
         assert blanked_after_ns(server, since_ns) < BLANKED_WITHIN_NS
 
 
+@pytest.mark.slow
 def test_thinking_keeps_the_lease_and_needs_no_beats(tmp_path: Path) -> None:
     with served(tmp_path) as server, Client(server.endpoint) as client:
         execute(client, scan("a"), 5.0)
@@ -123,6 +127,7 @@ def test_one_client_at_a_time_and_the_next_after_it_has_gone(tmp_path: Path) -> 
             assert not execute(client, scan("a"), 5.0).aborted
 
 
+@pytest.mark.slow
 def test_a_run_can_be_resumed_soon_after_its_agent_was_killed_while_it_thought(slow: Served) -> None:
     with running("agent_process.py", slow.endpoint, "think") as agent:
         wait_line(agent, "thinking")
@@ -158,3 +163,60 @@ def test_a_term_signal_blanks_and_ends_in_good_order(slow: Served) -> None:
     assert slow.process.wait(5.0) == 0
     assert slow.beam.is_blanked
     client.close()
+
+
+def test_a_bridge_started_again_knows_what_it_does_not_know(tmp_path: Path) -> None:
+    with served(tmp_path, chunk_s=0.03) as server, Client(server.endpoint) as client:
+        execute(client, scan("done"), 5.0)
+        client.submit(scan("begun", rows=256, frames=64))
+        wait_until(lambda: not server.beam.is_blanked)
+        server.kill()
+    full = predict_charge(scan("begun", rows=256, frames=64), LIMITS, STATE, CAPABILITIES)
+    with served(tmp_path) as server, Client(server.endpoint) as client:
+        assert server.beam.is_blanked
+        assert client.state().electrons_charged > full.electrons
+        with pytest.raises(Rejected, match="unknown"):
+            client.submit(scan("begun", rows=256, frames=64))
+        assert isinstance(client.fate("begun"), Unknown)
+        assert isinstance(client.fate("done"), Done)
+        assert not execute(client, scan("next"), 5.0).aborted
+
+
+def test_a_frozen_client_that_wakes_up_sees_an_aborted_scan_and_goes_on(slow: Served) -> None:
+    with Client(slow.endpoint) as client:
+        client.submit(scan("a", rows=256, frames=64))
+        parts = client.watch(5.0)
+        next(parts)
+        time.sleep(0.7)
+        assert slow.beam.is_blanked
+        *_, end = parts
+        assert isinstance(end, End)
+        assert end.aborted
+        assert not execute(client, scan("b", rows=8), 5.0).aborted
+
+
+def test_a_reader_too_slow_for_the_stream_gets_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """32 MB through a window of 1 MB, read late: the scan waits for the reader, and nothing is lost."""
+    monkeypatch.setattr("hardware_bridge.client.WINDOW_BYTES", 1 << 20)
+    acquire = Acquire(mode="HAADF", fov_nm=256.0, pixels_x=512, pixels_y=512, dwell_s=1e-7, max_frames=64)
+    with served(tmp_path) as server, Client(server.endpoint) as client:
+        client.submit(Command(id="big", acquire=acquire))
+        for _ in range(6):
+            client.beat()
+            time.sleep(0.05)
+        seen = client.gather(5.0)
+        assert (seen.gaps, seen.dropped, client.lost_parts) == (0, 0, 0)
+        assert seen.row_seen.all()
+        assert len(seen.statistics) == 64
+
+
+def test_a_turn_over_the_wire_takes_a_few_milliseconds(tmp_path: Path) -> None:
+    with served(tmp_path) as server, Client(server.endpoint) as client:
+        times = []
+        for number in range(40):
+            since = time.perf_counter()
+            execute(client, scan(f"turn-{number}"), 5.0)
+            client.blank()
+            client.state()
+            times.append(time.perf_counter() - since)
+    assert sorted(times)[20] < 0.1
