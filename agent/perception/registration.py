@@ -132,8 +132,8 @@ class _Spectra:
         rows, columns, index, n = _rings(*self.shape)
         of_rings = np.bincount(index, np.abs(a.ravel()) ** 2 + np.abs(b.ravel()) ** 2)
         power = np.convolve(of_rings, SMOOTH, mode="same") / n
-        # Less twice the standard deviation of what noise alone does to a ring: rings without signal must not count.
-        noise_power = (power_a + power_b) * (1.0 + 2.0 / np.sqrt(n))
+        # Less the standard deviation of what noise alone does to a ring: rings without signal must not count.
+        noise_power = (power_a + power_b) * (1.0 + 1.0 / np.sqrt(n))
         signal = 0.5 * np.maximum(power - noise_power, 0.0)
         weight = signal / (signal * (power_a + power_b) + power_a * power_b)
         weight[:2] = 0.0
