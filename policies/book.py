@@ -94,7 +94,7 @@ class Book:
     def even_current_pA(self, command: Command, situation: Situation, spend: float = 1.0) -> float:
         """The beam current at which electrons and time run out together; ``spend`` times that, within the walls."""
         most = self.most_current_pA(command, situation)
-        if most <= 0.0:
+        if most <= 0.0 or situation.time_left_s <= 0.0:
             return 0.0
         unit = with_current(command, 1.0)
         charge = predict_charge(unit, self.setup.limits, situation.state, self.setup.capabilities)
