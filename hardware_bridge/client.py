@@ -154,7 +154,7 @@ class Client:
         """Tell the bridge that the loop makes progress; call it at least every 100 ms while waiting for something else.
 
         Raises:
-            Unreachable: the bridge has not answered for over a second.
+            Unreachable: the bridge is gone, or has not answered for over a second.
             NotHeld: the lease was lost.
         """
         now = time.monotonic()
@@ -164,6 +164,7 @@ class Client:
                 self._unanswered_s = now
             self._link.tell("safety", wire.Beat(session=self._link.session, sequence=0, token=self._token))
         self._hear(0.0)
+        self._link.check()
         if self._unanswered_s is not None and now - self._unanswered_s > DEAD_S:
             # This process itself may have been stopped for a while: the answer may just not have been read yet.
             self._hear(0.2)

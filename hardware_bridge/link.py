@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import secrets
 import threading
@@ -9,6 +10,7 @@ import time
 from queue import Empty, SimpleQueue
 
 import zmq
+from zmq.utils.monitor import recv_monitor_message
 
 from hardware_bridge.endpoint import CHANNELS, Endpoint
 from hardware_bridge.errors import Malformed, Unreachable
@@ -21,6 +23,8 @@ from hardware_bridge.words import encode
 TRY_AGAIN_S = 0.5
 POLL_MS = 200
 PRESENT_EVERY_S = 1.0
+SLICE_S = 0.1
+GONE_S = 0.5
 
 
 class Link(threading.Thread):
@@ -44,6 +48,10 @@ class Link(threading.Thread):
         self._position = 0
         self._present: bytes | None = None
         self._present_s = 0.0
+        self._gone_since_s: float | None = None
+        self._monitor = self._sockets["safety"].get_monitor_socket(
+            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+        )
         self._is_closing = False
         self.start()
 
@@ -71,22 +79,28 @@ class Link(threading.Thread):
         """Send and wait for the reply; the same request is sent again where none comes, and is carried out once.
 
         Raises:
-            Unreachable: no reply within ``timeout_s``.
+            Unreachable: no reply within ``timeout_s``, or the bridge is gone.
         """
         replies = self.listen(message.sequence)
         deadline = time.monotonic() + timeout_s
         try:
-            while True:
-                self.tell(channel, message)
-                left_s = deadline - time.monotonic()
-                try:
-                    return replies.get(timeout=max(0.0, min(TRY_AGAIN_S, left_s)))
-                except Empty:
-                    if left_s <= TRY_AGAIN_S:
-                        asked = type(message).__name__
-                        raise Unreachable(f"no answer from {self._endpoint} within {timeout_s:g} s ({asked})") from None
+            again_s = 0.0
+            while (now := time.monotonic()) < deadline:
+                if now >= again_s:
+                    self.tell(channel, message)
+                    again_s = now + TRY_AGAIN_S
+                with contextlib.suppress(Empty):
+                    return replies.get(timeout=max(0.0, min(SLICE_S, deadline - now)))
+                self.check()
+            raise Unreachable(f"no answer from {self._endpoint} within {timeout_s:g} s ({type(message).__name__})")
         finally:
             self.forget(message.sequence)
+
+    def check(self) -> None:
+        """Raise Unreachable where the connection broke and has not come back."""
+        since_s = self._gone_since_s
+        if since_s is not None and time.monotonic() - since_s > GONE_S:
+            raise Unreachable(f"the connection to {self._endpoint} broke and nobody listens there any more")
 
     def part(self, timeout_s: float) -> Part | Failure | None:
         """The next part of the stream, or None where none comes in time."""
@@ -103,6 +117,7 @@ class Link(threading.Thread):
         for socket in self._sockets.values():
             poller.register(socket, zmq.POLLIN)
         poller.register(self._outbox.fileno(), zmq.POLLIN)
+        poller.register(self._monitor, zmq.POLLIN)
         while not self._is_closing:
             ready = dict(poller.poll(POLL_MS))
             for channel, data in self._outbox.drain():
@@ -113,8 +128,12 @@ class Link(threading.Thread):
             for channel, socket in self._sockets.items():
                 if socket in ready:
                     self._receive(channel, socket)
+            if self._monitor in ready:
+                self._note_connection()
         for channel, data in self._outbox.drain():
             self._send(channel, data)
+        self._sockets["safety"].disable_monitor()
+        self._monitor.close(0)
         for socket in self._sockets.values():
             socket.close(0)
         self._context.term()
@@ -163,6 +182,12 @@ class Link(threading.Thread):
             self.read_bytes += nbytes
         else:
             self._parts.put((part, nbytes))
+
+    def _note_connection(self) -> None:
+        if recv_monitor_message(self._monitor)["event"] != zmq.EVENT_DISCONNECTED:
+            self._gone_since_s = None
+        elif self._gone_since_s is None:
+            self._gone_since_s = time.monotonic()
 
     def _settle(self, reply: Reply) -> None:
         waiting = self._replies.get(reply.sequence)
