@@ -20,6 +20,7 @@ TRIALS = 4
 ADAPTIVE = "bayes"
 CLAIRVOYANT = "clairvoyant"
 BASELINES = ("staring", "raster", "random", "expert")
+POLICIES = (ADAPTIVE, *BASELINES, CLAIRVOYANT)
 
 # What is searched for each policy: one random draw of each a trial, the first trial being the defaults.
 SPACES: Mapping[str, Mapping[str, Sequence[Setting]]] = {
@@ -61,64 +62,92 @@ def tune(folder: Path, ray: str | None) -> None:
 
 
 def best(folder: Path) -> dict[str, Settings]:
-    """The best settings of every policy; the clairvoyant shares those of the adaptive policy."""
-    trials = msgspec.json.decode((folder / "tuned.json").read_bytes(), type=list[Trial])
-    found = {p: max((t for t in trials if t.policy == p), key=lambda t: t.score).settings for p in SPACES}
+    """The best settings of every policy, defaults where none were searched; the clairvoyant has the adaptive's."""
+    path = folder / "tuned.json"
+    trials = msgspec.json.decode(path.read_bytes(), type=list[Trial]) if path.exists() else []
+    found = {}
+    for policy in SPACES:
+        own = [trial for trial in trials if trial.policy == policy]
+        found[policy] = max(own, key=lambda t: t.score).settings if own else {}
     return {**found, CLAIRVOYANT: found[ADAPTIVE]}
 
 
 def run(folder: Path, ray: str | None) -> None:
-    """Play all policies on the test seeds at all shares of the budget; goes on where it was interrupted."""
+    """Play all policies on the test seeds, the full budget first; goes on where it was interrupted."""
     config: Config = load(folder / "config.toml")
-    evaluate(config, best(folder), TEST_SEEDS, SHARES, folder / "episodes.jsonl", ray)
+    for share in reversed(SHARES):
+        evaluate(config, best(folder), TEST_SEEDS, (share,), folder / "episodes.jsonl", ray)
 
 
 def table(folder: Path) -> str:
-    """Write RESULT.md from the episodes and return it."""
+    """Write RESULT.md from the episodes and return it; shares that are not complete yet are left out and named."""
     episodes, settings = read_episodes(folder / "episodes.jsonl"), best(folder)
     scores = _scores(episodes)
-    areas = {policy: area(values) for policy, values in scores.items()}
-    strongest = max(BASELINES, key=lambda policy: float(areas[policy].mean()))
-    lines = [
-        "# Nanoparticle growth: adaptive against the baselines",
-        "",
-        f"Score S (1 exact, 0 the prior) at shares of the electron budget, mean and 95 % bootstrap interval over "
-        f"{len(TEST_SEEDS)} paired seeds ({TEST_SEEDS[0]}-{TEST_SEEDS[-1]}); DEC-AUC is the area over log2(budget). "
-        "Same twin, limits, perception, reporter, dose and time for all.",
-        "",
-        "| policy | " + " | ".join(f"{share:g} D" for share in SHARES) + " | DEC-AUC | minus " + strongest + " |",
-        "|" + "---|" * (len(SHARES) + 3),
-    ]
-    for policy in sorted(areas, key=lambda p: -float(areas[p].mean())):
-        cells = [str(interval(scores[policy][:, n])) for n in range(len(SHARES))]
-        difference = "" if policy == strongest else str(interval(areas[policy] - areas[strongest]))
-        lines.append(f"| {policy} | {' | '.join(cells)} | {interval(areas[policy])} | {difference} |")
-    share = closed(areas[ADAPTIVE], areas[strongest], areas[CLAIRVOYANT])
-    gap = float((areas[CLAIRVOYANT] - areas[strongest]).mean())
-    verdict = (
-        f"The gap between {strongest} and the clairvoyant is {gap:.3f}, under 0.1: this world has no headroom as it "
-        "stands, so no share of it is claimed."
-        if share is None
-        else f"Of the gap of {gap:.3f} between {strongest} and the clairvoyant, {ADAPTIVE} closes {share}."
-    )
-    lines += ["", verdict, "", *_details(episodes, settings)]
+    shares = sorted(scores)
+    complete = shares == sorted(SHARES)
+    whole = {p: np.stack([scores[share][p] for share in shares], axis=1) for p in POLICIES}
+    figure = {p: area(values) if complete else values[:, -1] for p, values in whole.items()}
+    strongest = max(BASELINES, key=lambda policy: float(figure[policy].mean()))
+    lines = [*_heading(complete, shares), *_rows(whole, figure, shares, strongest), ""]
+    lines += [_verdict(figure, strongest), "", *_details(episodes, settings)]
     text = "\n".join(lines) + "\n"
     (folder / "RESULT.md").write_text(text, encoding="utf-8")
     return text
 
 
-def _scores(episodes: Sequence[Episode]) -> dict[str, np.ndarray]:
-    """Scores (seeds, shares) of every policy; all must have played all."""
+def _heading(complete: bool, shares: Sequence[float]) -> list[str]:
+    missing = [f"{share:g}" for share in SHARES if share not in shares]
+    return [
+        "# Nanoparticle growth: adaptive against the baselines",
+        "",
+        f"Score S (1 exact, 0 the prior) at shares of the electron budget D, mean and 95 % bootstrap interval over "
+        f"{len(TEST_SEEDS)} paired seeds ({TEST_SEEDS[0]}-{TEST_SEEDS[-1]}). Same twin, limits, perception, reporter, "
+        "dose and time for all.",
+        "",
+        "The last columns are for the area under the score over log2 of the budget (DEC-AUC)."
+        if complete
+        else f"Not played yet: the shares {', '.join(missing)}; the last columns are for the largest share alone.",
+        "",
+    ]
+
+
+def _rows(
+    whole: Mapping[str, np.ndarray], figure: Mapping[str, np.ndarray], shares: Sequence[float], strongest: str
+) -> list[str]:
+    head = " | ".join(f"{share:g} D" for share in shares)
+    rows = [f"| policy | {head} | overall | minus {strongest} |", "|" + "---|" * (len(shares) + 3)]
+    for policy in sorted(figure, key=lambda p: -float(figure[p].mean())):
+        cells = " | ".join(str(interval(whole[policy][:, n])) for n in range(len(shares)))
+        difference = "" if policy == strongest else str(interval(figure[policy] - figure[strongest]))
+        rows.append(f"| {policy} | {cells} | {interval(figure[policy])} | {difference} |")
+    return rows
+
+
+def _verdict(figure: Mapping[str, np.ndarray], strongest: str) -> str:
+    share = closed(figure[ADAPTIVE], figure[strongest], figure[CLAIRVOYANT])
+    gap = float((figure[CLAIRVOYANT] - figure[strongest]).mean())
+    if share is None:
+        return (
+            f"The gap between {strongest} and the clairvoyant is {gap:.3f}, under 0.1: as it stands this world has no "
+            "headroom, and no share of it is claimed."
+        )
+    return f"Of the gap of {gap:.3f} between {strongest} and the clairvoyant, {ADAPTIVE} closes {share}."
+
+
+def _scores(episodes: Sequence[Episode]) -> dict[float, dict[str, np.ndarray]]:
+    """Scores (seeds,) of every policy by share, for the shares at which all policies have played all seeds."""
     found = {(e.policy, e.seed, e.share): e.score for e in episodes}
-    policies = (ADAPTIVE, *BASELINES, CLAIRVOYANT)
-    missing = [key for p in policies for s in TEST_SEEDS for f in SHARES if (key := (p, s, f)) not in found]
-    if missing:
-        raise SystemExit(f"{len(missing)} episodes are missing, the first {missing[0]}: `run` goes on with them")
-    return {p: np.array([[found[p, s, f] for f in SHARES] for s in TEST_SEEDS]) for p in policies}
+    result = {}
+    for share in SHARES:
+        if all((p, seed, share) in found for p in POLICIES for seed in TEST_SEEDS):
+            result[share] = {p: np.array([found[p, seed, share] for seed in TEST_SEEDS]) for p in POLICIES}
+    if not result:
+        raise SystemExit("no share of the budget has been played to the end yet: `run` goes on with it")
+    return result
 
 
 def _details(episodes: Sequence[Episode], settings: Mapping[str, Settings]) -> list[str]:
-    full = {p: [e for e in episodes if e.policy == p and e.share == 1.0] for p in (ADAPTIVE, *BASELINES, CLAIRVOYANT)}
+    full = {p: [e for e in episodes if e.policy == p and e.share == 1.0] for p in POLICIES}
     targets = list(full[ADAPTIVE][0].scores)
     lines = ["Score by target at the full budget, mean over seeds, and what was done with it:", ""]
     lines += [
@@ -130,6 +159,10 @@ def _details(episodes: Sequence[Episode], settings: Mapping[str, Settings]) -> l
         turns, spectra = mean(e.turns for e in played), mean(e.modes.get("EELS", 0) for e in played)
         electrons = mean(e.electrons for e in played)
         lines.append(f"| {policy} | {' | '.join(means)} | {turns:.0f} | {spectra:.0f} | {electrons:.2g} |")
-    lines += ["", f"Settings, the best of {TRIALS} trials each on seeds {TUNING_SEEDS[0]}-{TUNING_SEEDS[-1]}:", ""]
+    lines += [
+        "",
+        f"Settings, the best of up to {TRIALS} trials each on seeds {TUNING_SEEDS[0]}-{TUNING_SEEDS[-1]}:",
+        "",
+    ]
     lines += [f"- {policy}: {chosen or 'defaults'}" for policy, chosen in settings.items()]
     return lines
