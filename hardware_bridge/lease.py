@@ -2,8 +2,8 @@
 
 free --take--> working --no beat for heartbeat_s: what runs is blanked--> silent --no beat for lease_s--> lost (free)
 working --wait: blanked, no beats are due--> waiting --work--> working
-waiting --the holder's process gone for lease_s, or WAIT_S over--> lost (free)
-working, waiting --drop--> free
+waiting --the holder's process silent for lease_s, or WAIT_S over--> lost (free)
+working, waiting --drop, or the holder's connection gone--> free
 
 Only the wall's monotonic clock counts here, never the instrument's.
 """
@@ -113,6 +113,14 @@ class Lease:
                 return False
             self._session = None
             return True
+
+    def lose(self, session: str) -> bool:
+        """Take the lease from a holder who is known to be gone; True if they had it."""
+        with self._lock:
+            had = self._session == session
+            if had:
+                self._session = None
+            return had
 
     def is_live(self) -> bool:
         """Whether the holder was heard within the heartbeat time-out: else nothing may run."""

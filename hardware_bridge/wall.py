@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 
 TICK_S = 0.02
 CONFIRM_S = 0.2
+PROBE_S = 0.4
+PROBES = 4
 
 Act = Callable[[], None]
 
@@ -62,6 +64,10 @@ class Wall(threading.Thread):
         self._done: Mailbox[_Waiting] = Mailbox()
         self._waiting: list[_Waiting] = []
         self._ended: str | None = None
+        self._probed_s = 0.0
+        self._unreached = 0
+        # Without this, what is sent to somebody who is gone would vanish without a word.
+        socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         self._supervisor: Supervisor | None = None
         self._is_closing = False
         self.heard_s = time.monotonic()
@@ -88,6 +94,7 @@ class Wall(threading.Thread):
             self._blanker.bridge_is_alive()
             self._take_all()
             self._confirm()
+            self._probe()
             self._watch()
         self._socket.close(0)
 
@@ -109,7 +116,16 @@ class Wall(threading.Thread):
                 _log.exception("a request on the safety socket failed")
                 continue
             if reply is not None:
-                self._socket.send_multipart([identity, encode(reply)])
+                self._send(identity, reply)
+
+    def _send(self, identity: bytes, message: Message) -> bool:
+        try:
+            self._socket.send_multipart([identity, encode(message)], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
+                raise
+            return error.errno != zmq.EHOSTUNREACH
+        return True
 
     def _take(self, identity: bytes, frames: list[bytes]) -> Message | None:
         try:
@@ -141,16 +157,31 @@ class Wall(threading.Thread):
         still = []
         for waiting in self._waiting:
             if waiting.is_done or time.monotonic() > waiting.until_s:
-                self._socket.send_multipart([waiting.identity, encode(self._alive(waiting.request, waiting.is_done))])
+                self._send(waiting.identity, self._alive(waiting.request, waiting.is_done))
             else:
                 still.append(waiting)
         self._waiting = still
 
+    def _probe(self) -> None:
+        """See whether the holder is still connected; a process that died is not, one whose link broke comes back."""
+        session, now = self._lease.session, time.monotonic()
+        if session is None or now - self._probed_s < PROBE_S:
+            return
+        self._probed_s = now
+        is_there = self._send(session.encode(), self._alive(Beat(session=session, sequence=0)))
+        self._unreached = 0 if is_there else self._unreached + 1
+        if self._unreached >= PROBES and self._lease.lose(session):
+            self._lost("is gone")
+
+    def _lost(self, why: str) -> None:
+        self._unreached = 0
+        _log.warning("the lease was lost: its holder %s", why)
+        self._hand.do(self._blank)
+        self._runner.lose_holder(self._lease.token)
+
     def _watch(self) -> None:
         if self._lease.expire():
-            _log.warning("the lease was lost: its holder fell silent")
-            self._hand.do(self._blank)
-            self._runner.lose_holder(self._lease.token)
+            self._lost("fell silent")
         running = self._runner.running
         if running is None or running == self._ended:
             return
