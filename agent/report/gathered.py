@@ -1,84 +1,114 @@
-"""What the report shows, gathered from a record: looks at the specimen, tracks, focus, and what each turn cost."""
+"""What the report shows, gathered from a record: looks at the specimen, tracks, estimates, doses and costs of turns."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.eventlog import Header, RecordError
 from agent.reading import Run
 from agent.record import Record
 from hardware_bridge.dose import DoseLedger, predict_charge
 from hardware_bridge.errors import Rejected
-from hardware_bridge.messages import Limits
-from hardware_bridge.report import Percept
+from hardware_bridge.observation import Observation
+from hardware_bridge.report import Particle, Percept
+from policies.interface import Proposal
 
 Array = NDArray[np.float64]
 REAL = 0.5
+SAME_PLACE = 0.35  # of the width of the field
 
 
 @dataclass(frozen=True)
 class Look:
-    """One turn that saw something."""
+    """One turn that saw something. ``time_s`` is its end, counted from the start of the run."""
 
     record: Record
     percept: Percept
-
-    @property
-    def time_s(self) -> float:
-        """When it ended, on the instrument's clock."""
-        return self.percept.end_s
+    time_s: float
 
     @property
     def fluence_e_per_A2(self) -> float:
-        """Mean fluence on the field."""
+        """Mean fluence of this look on its field, by the instrument's measure."""
         area_A2 = 100.0 * self.percept.width_nm * self.percept.height_nm
         return self.record.electrons / area_A2 if area_A2 else 0.0
+
+    @property
+    def real(self) -> list[Particle]:
+        """The particles that are more likely particles than debris."""
+        return [p for p in self.percept.particles if p.real >= REAL]
 
 
 def looks(run: Run) -> list[Look]:
     """All turns with a percept, in order."""
-    return [Look(record, record.percept) for record in run.records if record.percept is not None]
+    start_s = run.header.start_s if run.header is not None else 0.0
+    return [Look(r, r.percept, r.percept.end_s - start_s) for r in run.records if r.percept is not None]
+
+
+def seen(run: Run, look: Look) -> Observation | None:
+    """What a look saw, or None where its arrays are lost."""
+    try:
+        observation = run.observation(look.record)
+    except RecordError:
+        return None
+    return observation if observation is not None and observation.data is not None else None
 
 
 def modes(run: Run) -> str:
-    """How many looks of each mode there were, in words."""
-    found = Counter(look.percept.mode for look in looks(run) if look.percept.mode is not None)
-    return ", ".join(f"{count} {mode}" for mode, count in found.most_common()) or "none"
+    """How many turns of each mode there were, in words."""
+    counts = Counter(look.percept.mode or "without exposure" for look in looks(run))
+    nothing = len(run.records) - sum(counts.values())
+    words = [f"{count} {mode}" for mode, count in counts.most_common()]
+    return ", ".join(words + ([f"{nothing} that ran nothing"] if nothing else [])) or "none"
 
 
-def key_looks(run: Run, number: int = 6) -> list[Look]:
-    """Images that tell most: the richest place early, midway and late, then other rich images."""
-    images = [look for look in looks(run) if look.percept.mode == "HAADF" and look.record.arrays is not None]
-    if not images:
-        return []
-    places: dict[tuple[int, int], list[Look]] = defaultdict(list)
+def key_looks(run: Run, number: int = 6) -> tuple[list[Look], list[Look]]:
+    """Images to show: one place early, midway and late, then the richest images of other places."""
+    images = [k for k in looks(run) if k.percept.mode == "HAADF" and k.record.arrays is not None]
+    places: list[list[Look]] = []
     for look in images:
-        places[round(look.percept.x_nm / 256), round(look.percept.y_nm / 256)].append(look)
-    best = max(places.values(), key=lambda seen: (len(seen[-1].percept.particles) + 1) * min(len(seen), 3))
-    chosen = [best[0], best[len(best) // 2], best[-1]]
-    others = sorted(images, key=lambda look: -len(look.percept.particles))
-    for look in others:
-        if len(chosen) >= number:
-            break
-        if all(abs(look.percept.x_nm - c.percept.x_nm) + abs(look.percept.y_nm - c.percept.y_nm) > 250 for c in chosen):
-            chosen.append(look)
-    unique = {look.record.turn: look for look in chosen}
-    return [unique[turn] for turn in sorted(unique)]
+        home = next((place for place in places if _same_place(place[0], look)), None)
+        if home is None:
+            places.append([look])
+        else:
+            home.append(look)
+    if not places:
+        return [], []
+    followed = max(places, key=lambda p: (min(len(p), 3), len(p[-1].real) + 1, p[-1].time_s - p[0].time_s))
+    chosen = {look.record.turn: look for look in (followed[0], followed[len(followed) // 2], followed[-1])}
+    rest = [max(p, key=lambda k: (len(k.real), k.time_s)) for p in places if p is not followed]
+    rest = sorted(rest, key=lambda k: -len(k.real))[: number - len(chosen)]
+    return list(chosen.values()), sorted(rest, key=lambda k: k.time_s)
+
+
+def _same_place(one: Look, other: Look) -> bool:
+    a, b = one.percept, other.percept
+    return a.width_nm == b.width_nm and math.dist((a.x_nm, a.y_nm), (b.x_nm, b.y_nm)) <= SAME_PLACE * a.width_nm
 
 
 def tracks(run: Run, number: int = 8) -> list[tuple[int, Array]]:
-    """The best-followed tracks: (track, (n, 3) time in s, radius and sd in nm)."""
+    """The best-followed particles: (track, (n, 3) time in s, radius and sd in nm), sized by images only."""
     found: dict[int, list[tuple[float, float, float]]] = defaultdict(list)
-    doubt: dict[int, float] = {}
+    last: dict[int, float] = {}
     for look in looks(run):
         for p in look.percept.particles:
-            found[p.track].append((look.time_s, p.radius_nm, p.radius_sd_nm))
-            doubt[p.track] = p.real
-    real = [(track, np.array(rows)) for track, rows in found.items() if doubt[track] >= REAL and len(rows) > 1]
+            last[p.track] = p.real
+            if look.percept.mode == "HAADF":
+                found[p.track].append((look.time_s, p.radius_nm, p.radius_sd_nm))
+    real = [(track, np.array(rows)) for track, rows in found.items() if last[track] >= REAL and len(rows) > 1]
     return sorted(real, key=lambda item: -len(item[1]))[:number]
+
+
+def track_counts(run: Run) -> tuple[int, int]:
+    """How many tracks are held to be particles in the end, and how many debris."""
+    last = {p.track: p.real for look in looks(run) for p in look.percept.particles}
+    real = sum(value >= REAL for value in last.values())
+    return real, len(last) - real
 
 
 def estimates(run: Run, name: str) -> Array:
@@ -91,38 +121,67 @@ def estimates(run: Run, name: str) -> Array:
     return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
 
-def dose_map(run: Run, limits: Limits) -> Array:
+def dose_map(run: Run, header: Header) -> Array:
     """Charged fluence of every cell of the dose map, (ny, nx) e/A^2, from the commands that ran."""
-    assert run.header is not None
+    limits = header.config.limits
     ledger = DoseLedger(limits)
     for record in run.records:
         if record.decision.command is None or record.electrons_charged <= 0.0:
             continue
-        charge = predict_charge(record.decision.command, limits, record.state, run.header.capabilities)
+        charge = predict_charge(record.decision.command, limits, record.state, header.capabilities)
+        if charge.electrons <= 0.0:
+            continue
         try:
             ledger.add(charge)
-        except Rejected:
+        except Rejected:  # the position read back is not known as well as the one the guard had
             continue
-        ledger.refund(charge, min(1.0, record.electrons_charged / charge.electrons) if charge.electrons else 0.0)
-    return ledger.fluence_e_per_A2
+        ledger.refund(charge, min(1.0, record.electrons_charged / charge.electrons))
+    return np.maximum(ledger.fluence_e_per_A2, 0.0)
 
 
-def chosen_information(record: Record) -> tuple[float, float]:
-    """Predicted information, with sd, of the proposal that was taken; zeros where none was."""
-    for proposal in record.decision.proposals:
-        if record.decision.command is not None and proposal.command.id == record.decision.command.id:
-            return proposal.information, proposal.information_sd
-    return 0.0, 0.0
+def taken(record: Record) -> Proposal | None:
+    """The proposal that was taken, as it was or edited; None where none was."""
+    command = record.decision.command
+    if command is None:
+        return None
+    return next((p for p in record.decision.proposals if p.command.id == command.id), None)
 
 
 def proposer(record: Record) -> str:
     """Who proposed what was taken."""
-    for proposal in record.decision.proposals:
-        if record.decision.command is not None and proposal.command.id == record.decision.command.id:
-            return proposal.proposer
-    return record.decision.by
+    proposal = taken(record)
+    return proposal.proposer if proposal is not None else record.decision.by
 
 
 def overhead_s(record: Record) -> float:
     """The loop's own wall time in a turn: everything but execution and the policy's decision."""
     return sum(seconds for step, seconds in record.wall_s.items() if step not in {"execute", "suggest"})
+
+
+def wrong(run: Run) -> list[str]:
+    """All that went wrong, in words: damage to the record, then refusals, failures and gaps, alike ones together."""
+    turns: dict[str, list[int]] = defaultdict(list)
+    for record in run.records:
+        for words in _wrong(record):
+            turns[words].append(record.turn)
+    return list(chain(run.problems, (f"{_spoken(where)}: {words}" for words, where in turns.items())))
+
+
+def _wrong(record: Record) -> list[str]:
+    words = [record.failure] if record.failure else []
+    if record.decision.command is None:
+        words.append(f"{record.decision.verdict.replace('_', ' ')}: {record.decision.reason}")
+    if record.gaps:
+        words.append(f"{record.gaps} parts of the data did not arrive")
+    if record.dropped:
+        words.append(f"{record.dropped} parts of the data were dropped by the instrument")
+    if record.aborted:
+        words.append("the acquisition was aborted")
+    return words
+
+
+def _spoken(turns: list[int]) -> str:
+    if len(turns) == 1:
+        return f"turn {turns[0]}"
+    shown = ", ".join(map(str, turns[:8]))
+    return f"turns {shown}" + (f" and {len(turns) - 8} more" if len(turns) > 8 else "")

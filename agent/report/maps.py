@@ -1,0 +1,146 @@
+"""Maps over the specimen: where it looked, what dose it gave, and what is believed in the end."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from agent.eventlog import Header
+from agent.report.gathered import Array, Look
+from agent.report.style import INK, MEAN_MAP, QUIET, SD_MAP, TIME_MAP, VERMILION, figure, label, power_of_ten
+from hardware_bridge.report import Card, Report, Target
+
+SPECTRUM_MODES = frozenset({"EELS", "EDS"})
+_MARKERS = {"HAADF": ".", "EELS": "X", "EDS": "D"}
+_WANTED = ("covered_fraction", "count")
+_INSET_NM_PER_NM = 0.012  # by how much a frame drawn again is smaller, per width
+_INSET_MOST = 0.7
+
+
+def visits(axes: Axes, seen: list[Look], header: Header) -> ScalarMappable:
+    """Fields that were looked at, coloured by time; looks at one place lie inside each other, the first outermost."""
+    norm, colours = Normalize(0.0, max(header.end_s - header.start_s, 1e-9)), colormaps[TIME_MAP]
+    before: dict[tuple[int, int, int], int] = {}
+    for look in seen:
+        p, colour = look.percept, colours(norm(look.time_s))
+        if p.mode in SPECTRUM_MODES:
+            continue
+        unit = max(p.width_nm / 4, 1e-9)
+        key = (round(p.x_nm / unit), round(p.y_nm / unit), round(p.width_nm))
+        number = before[key] = before.get(key, -1) + 1
+        share = 1.0 - min(2 * _INSET_NM_PER_NM * number, _INSET_MOST)
+        width, height = share * p.width_nm, share * p.height_nm
+        corner = (p.x_nm - width / 2, p.y_nm - height / 2)
+        axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=colour, linewidth=1.0))
+    for mode in sorted({look.percept.mode for look in seen if look.percept.mode is not None}):
+        of_mode = [k for k in seen if k.percept.mode == mode]
+        spectrum = mode in SPECTRUM_MODES
+        axes.scatter(
+            [k.percept.x_nm for k in of_mode],
+            [k.percept.y_nm for k in of_mode],
+            c=[colours(norm(k.time_s)) for k in of_mode],
+            marker=_MARKERS.get(mode, "s"),
+            s=64 if spectrum else 12,
+            linewidths=1.0 if spectrum else 0.0,
+            edgecolors=VERMILION if spectrum else "none",
+            label=f"{mode} ({len(of_mode)})",
+            zorder=3,
+        )
+    frame(axes, header.card)
+    axes.legend(loc="upper center", ncols=4, bbox_to_anchor=(0.5, 1.1), handletextpad=0.2)
+    return ScalarMappable(norm, colours)
+
+
+def visits_figure(seen: list[Look], header: Header) -> Figure:
+    """The map of visited fields."""
+    made = figure(5.4, 4.7)
+    axes = made.add_subplot()
+    shown = visits(axes, seen, header)
+    made.colorbar(shown, ax=axes, shrink=0.85, label="specimen time (s)")
+    return made
+
+
+def dose_figure(fluence: Array, header: Header) -> Figure:
+    """The map of charged fluence, on a logarithmic scale up to the limit; white was never exposed."""
+    limits = header.config.limits
+    box, cap = limits.dose_map, limits.max_fluence_e_per_A2
+    made = figure(5.4, 4.7)
+    axes = made.add_subplot()
+    masked = np.ma.masked_less_equal(fluence, 0.0)
+    low = min(float(masked.min()) if masked.count() else cap / 100, cap / 10)
+    colours = colormaps["magma_r"]
+    image = axes.imshow(
+        masked,
+        extent=(box.x.low, box.x.high, box.y.high, box.y.low),
+        cmap=colours,
+        norm=LogNorm(max(low, cap * 1e-6), cap),
+        interpolation="none",
+    )
+    bar = made.colorbar(image, ax=axes, shrink=0.85, label="fluence (e/Å²); the top is the limit")
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
+    bar.ax.yaxis.set_minor_formatter(NullFormatter())
+    frame(axes, header.card)
+    return made
+
+
+def believed(card: Card, claims: Report | None) -> list[Target]:
+    """The fields whose belief is drawn: covered fraction and count, or the first two there are."""
+    fields = [
+        t
+        for t in card.targets
+        if t.kind == "field" and claims is not None and t.name in claims.targets and len(t.prior_mean) == _size(card)
+    ]
+    return [t for t in fields if t.name in _WANTED] or fields[:2]
+
+
+def belief_figure(card: Card, claims: Report, target: Target) -> Figure:
+    """Claimed mean and standard deviation of a field in every cell, at the last time that is asked for."""
+    made = figure(8.6, 3.7)
+    claimed = claims.targets[target.name]
+    for number, (values, colours, words) in enumerate(
+        ((claimed.mean, MEAN_MAP, "claimed"), (claimed.sd, SD_MAP, "its standard deviation")), start=1
+    ):
+        axes = made.add_subplot(1, 2, number)
+        image = cells(axes, card, values, colormaps[colours])
+        made.colorbar(image, ax=axes, shrink=0.85)
+        axes.set_title(f"{spoken(target.name)}, {words}")
+    return made
+
+
+def cells(axes: Axes, card: Card, values: tuple[float, ...], colours: Colormap) -> ScalarMappable:
+    """One value a cell at the last time, over the specimen."""
+    last = np.reshape(values, (len(card.times_s), card.cells, card.cells))[-1]
+    edges = np.linspace(-card.extent_nm / 2, card.extent_nm / 2, card.cells + 1)
+    mesh = axes.pcolormesh(edges, edges, last, cmap=colours, edgecolors="face", linewidth=0.2)
+    frame(axes, card)
+    return mesh
+
+
+def frame(axes: Axes, card: Card) -> None:
+    """Axes over the specimen: its outline, y downward as in an image."""
+    half = card.extent_nm / 2
+    axes.add_patch(
+        Rectangle((-half, -half), 2 * half, 2 * half, fill=False, edgecolor=QUIET, linewidth=0.8, linestyle=":")
+    )
+    axes.set(xlim=(-1.16 * half, 1.16 * half), ylim=(1.16 * half, -1.16 * half), aspect="equal")
+    label(axes, "", "x (nm)", "y (nm)")
+    axes.tick_params(colors=INK)
+
+
+def spoken(name: str) -> str:
+    """The name of a quantity as words, its unit in brackets."""
+    for unit, words in (("_nm", " (nm)"), ("_eV", " (eV)"), ("_per_nm2", " (nm⁻²)")):
+        if name.endswith(unit):
+            name = name.removesuffix(unit).replace("_", " ") + words
+            break
+    return name.replace("_", " ").capitalize()
+
+
+def _size(card: Card) -> int:
+    return len(card.times_s) * card.cells**2

@@ -1,0 +1,174 @@
+"""The sections of the page that hold pictures, each with a caption, or with a sentence where there is no picture."""
+
+from __future__ import annotations
+
+from agent.eventlog import Header
+from agent.reading import Run
+from agent.report import curves, gathered, images, maps, spectra
+from agent.report.gathered import Look
+from agent.report.markup import card, grid, said, section
+from agent.report.style import svg
+from hardware_bridge.report import Estimate, Report
+
+
+def micrographs(run: Run) -> str:
+    """Key images: one place followed through the run, and others."""
+    followed, others = gathered.key_looks(run)
+    shown = [
+        [card(images.picture(look, seen), _image_caption(look)) for look in part if (seen := gathered.seen(run, look))]
+        for part in (followed, others)
+    ]
+    if not any(shown):
+        return section("What it saw", said("No image was taken, or none can be read."))
+    words = (
+        "HAADF images as they were scanned. Blue circles: held to be particles, at the radius claimed. "
+        "Dashed orange: more likely debris. First one place early, midway and late, then other places."
+    )
+    return section("What it saw", said(words), *(grid(cards, 3) for cards in shown if cards))
+
+
+def _image_caption(look: Look) -> str:
+    p = look.percept
+    debris = len(p.particles) - len(look.real)
+    return (
+        f"Turn {look.record.turn}, {look.time_s:.0f} s, field {p.width_nm:g} nm at ({p.x_nm:.0f}, {p.y_nm:.0f}) nm, "
+        f"{look.fluence_e_per_A2:.2g} e/Å². {len(look.real)} particles, {debris} debris."
+    )
+
+
+def places(run: Run, header: Header, seen: list[Look]) -> str:
+    """Where it looked and what dose that gave."""
+    limits = header.config.limits
+    most = max((record.state.fluence_max_e_per_A2 for record in run.records), default=0.0)
+    fluence = gathered.dose_map(run, header)
+    cards = [
+        card(
+            svg(maps.visits_figure(seen, header), "visits", "map of visited fields"),
+            "Fields looked at, dark early and bright late; looks at one place are drawn inside each other, the first "
+            "outermost. Dotted: the specimen's edge. Crosses: spectra.",
+        ),
+        card(
+            svg(maps.dose_figure(fluence, header), "dose", "map of fluence"),
+            f"Fluence charged to the specimen, an upper bound: at most {most or float(fluence.max()):.3g} e/Å² in one "
+            f"cell of {limits.dose_cell_nm:g} nm, of {limits.max_fluence_e_per_A2:g} e/Å² allowed. White: not exposed.",
+        ),
+    ]
+    return section("Where it looked, and the dose it gave", grid(cards, 2))
+
+
+def belief(header: Header, claims: Report | None) -> str:
+    """What is believed in the end, cell by cell."""
+    wanted = maps.believed(header.card, claims)
+    if claims is None or not wanted:
+        why = "nothing was claimed" if claims is None else "this world asks for no quantity that has a map"
+        return section("What it believes", said(f"There is no map of beliefs: {why}."))
+    last_s = header.card.times_s[-1]
+    words = {
+        "covered_fraction": "Share of each cell that copper covers",
+        "count": "Number of particles in each cell",
+    }
+    cards = [
+        card(
+            svg(maps.belief_figure(header.card, claims, target), f"belief-{target.name}", f"map of {target.name}"),
+            f"{words.get(target.name, maps.spoken(target.name))} at {last_s:g} s, as it would be without the beam, and "
+            "how sure the claim is of it.",
+        )
+        for target in wanted
+    ]
+    return section("What it believes", grid(cards, 1))
+
+
+def growth(run: Run, header: Header, claims: Report | None) -> str:
+    """How particles grew, one by one and on average, and what is claimed of the whole."""
+    followed = gathered.tracks(run)
+    cards = []
+    if followed:
+        picture = svg(curves.radii_figure(followed), "radii", "radius over time")
+        caption = f"Radius of the {len(followed)} particles that were seen most often, with standard deviations."
+        cards.append(card(picture, caption))
+    if claims is not None:
+        for target in curves.curve_targets(header.card, claims):
+            picture = svg(curves.course_figure(header.card, claims, target), f"course-{target.name}", target.name)
+            caption = (
+                f"{maps.spoken(target.name)} averaged over all cells, claimed (blue) and before the run (grey). Bands: "
+                "standard deviation of a single cell."
+            )
+            empty = " A cell without particles counts as radius 0." if target.name == "mean_radius_nm" else ""
+            cards.append(card(picture, caption + empty))
+    parts = [grid(cards, 3 if len(cards) > 2 else 2)] if cards else []
+    if not followed:
+        parts.append(said("No particle was seen twice, so there are no growth curves of single ones."))
+    numbers = [
+        f"{maps.spoken(t.name)}: {claims.targets[t.name].mean[0]:.3g} ± {claims.targets[t.name].sd[0]:.2g} {t.unit}, "
+        f"before the run {t.prior_mean[0]:.3g} ± {t.prior_sd[0]:.2g} {t.unit}".rstrip()
+        for t in header.card.targets
+        if claims is not None and t.kind == "global" and t.name in claims.targets
+    ]
+    return section(
+        "How it grew", *parts, *([said("Claimed of the whole specimen. " + "; ".join(numbers) + ".")] * bool(numbers))
+    )
+
+
+def stability(run: Run, seen: list[Look]) -> str:
+    """Focus and drift over time."""
+    found = len(gathered.estimates(run, "defocus_error_nm"))
+    told = "Red: the C10 in focus" if found else "No pair of images told the C10 in focus"
+    cards = [
+        card(
+            svg(curves.focus_figure(run, seen), "focus", "focus over time"),
+            f"Focus (defocus is -C10). {told}, from two images of one place at different C10"
+            f"{', with standard deviation' if found else ''}. It changes with the place too, as the window bulges.",
+        )
+    ]
+    if len(gathered.estimates(run, "drift_x_nm")):
+        caption = "Drift of the specimen against the instrument's coordinates, registered on the images; bands: ± 1 sd."
+        cards.append(card(svg(curves.drift_figure(run), "drift", "drift over time"), caption))
+    return section("Focus and drift", grid(cards, 2))
+
+
+def spectrum(run: Run) -> str:
+    """The best spectrum, and one of the other kind."""
+    found = spectra.chosen(run)
+    if not found:
+        return section("Spectra", said("No spectrum was taken."))
+    look = found[0][0]
+    known = look.percept.estimates
+    words = [
+        f"{text} {_number(known[name])}"
+        for name, text in (
+            ("thickness_t_over_lambda", "t/λ ="),
+            ("oxygen_per_nm2", "O per nm²:"),
+            ("copper_per_nm2", "Cu per nm²:"),
+        )
+        if name in known
+    ]
+    caption = (
+        f"EELS, the spectrum with most electrons (turn {look.record.turn}, {look.time_s:.0f} s), summed over "
+        f"{look.percept.width_nm:g} nm: {look.record.electrons:.2g} incident electrons. " + ", ".join(words)
+    )
+    cards = [card(svg(spectra.full_figure(found), "eels", "EELS spectrum"), caption.rstrip(" ,") + ".")]
+    core = spectra.core_figure(found)
+    if core is not None:
+        caption = "The core losses of the same. A step at Cu L3 tells a particle from debris; O K is water and oxides."
+        cards.append(card(svg(core, "core", "core losses"), caption))
+    return section("Spectra", grid(cards, 2))
+
+
+def _number(estimate: Estimate) -> str:
+    return f"{estimate.value:.3g} ± {estimate.sd:.2g}"
+
+
+def decisions(run: Run, header: Header, seen: list[Look]) -> str:
+    """What was done when, what was expected of it, and what it cost."""
+    lanes = svg(curves.lanes_figure(seen), "lanes", "timeline of decisions")
+    parts = [card(lanes, "What was done when: a bar for every turn, a lane for every mode and whoever proposed it.")]
+    cards = []
+    information = curves.information_figure(seen)
+    if information is not None:
+        caption = "What each turn was predicted to add to the score, ± 1 sd."
+        cards.append(card(svg(information, "information", "predicted information"), caption))
+    else:
+        parts.append(said(f"The policy {header.config.policy.name} predicts no information."))
+    caption = "Electrons charged against the time that has passed."
+    cards.append(card(svg(curves.spending_figure(run, header), "spending", "electrons over time"), caption))
+    return section("What it decided", *parts, grid(cards, 2))
