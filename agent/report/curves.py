@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from agent.eventlog import Header
 from agent.reading import Run
@@ -22,7 +23,7 @@ from agent.report.style import (
     VERMILION,
     figure,
     label,
-    power_of_ten,
+    raised,
 )  # fmt: skip
 from hardware_bridge.report import Card, Report, Target
 
@@ -43,7 +44,7 @@ def radii(axes: Axes, tracks: list[tuple[int, Array]]) -> None:
 
 def radii_figure(tracks: list[tuple[int, Array]]) -> Figure:
     """Growth of single particles."""
-    made = figure(5.4, 3.4)
+    made = figure(3.9, 2.9)
     radii(made.add_subplot(), tracks)
     return made
 
@@ -55,7 +56,7 @@ def curve_targets(card: Card, claims: Report | None) -> list[Target]:
 
 def course_figure(card: Card, claims: Report, target: Target) -> Figure:
     """Claim and prior of a field averaged over the specimen's cells, at the times of the card."""
-    made = figure(5.4, 3.4)
+    made = figure(3.9, 2.9)
     axes = made.add_subplot()
     times = np.array(card.times_s)
     claimed = claims.targets[target.name]
@@ -66,7 +67,7 @@ def course_figure(card: Card, claims: Report, target: Target) -> Figure:
         means, sds = cell_average(mean, sd, len(times))
         axes.fill_between(times, means - sds, means + sds, color=colour, alpha=0.22, linewidth=0.0)
         axes.plot(times, means, "o-", color=colour, markersize=4, label=words)
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    axes.set_ylim(bottom=0.0)
     axes.legend(loc="upper left")
     label(axes, "", TIME, f"{spoken(target.name).lower()}, average cell")
     return made
@@ -112,7 +113,7 @@ def drift_figure(run: Run) -> Figure:
     return made
 
 
-def lanes_figure(seen: list[Look]) -> Figure:
+def lanes_figure(seen: list[Look], end_s: float) -> Figure:
     """What was done when: a lane for every mode of every proposer, a bar for every turn."""
     lanes = sorted({(k.percept.mode or "no exposure", gathered.proposer(k.record)) for k in seen}, reverse=True)
     made = figure(11.0, 0.9 + 0.34 * len(lanes))
@@ -126,7 +127,7 @@ def lanes_figure(seen: list[Look]) -> Figure:
         colour = MODE_COLOURS.get(mode, INK)
         axes.broken_barh(bars, (number - 0.36, 0.72), facecolor=colour, edgecolor="white", linewidth=0.4)
     axes.set_yticks(range(len(lanes)), [f"{mode}, {name}" for mode, name in lanes])
-    axes.set_ylim(-0.6, len(lanes) - 0.4)
+    axes.set(xlim=(0.0, end_s), ylim=(-0.6, len(lanes) - 0.4))
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     label(axes, "", TIME, "")
@@ -154,12 +155,13 @@ def spending_figure(run: Run, header: Header) -> Figure:
     times = [0.0, *(record.end_s - header.start_s for record in run.records)]
     spent = np.cumsum([0.0, *(record.electrons_charged for record in run.records)])
     whole_s = header.end_s - header.start_s
+    power = math.floor(math.log10(header.max_electrons))
+    spent, allowed = spent / 10.0**power, header.max_electrons / 10.0**power
     axes.plot(times, spent, color=VERMILION, linewidth=1.4, label="charged")
-    axes.plot([0.0, whole_s], [0.0, header.max_electrons], ":", color=QUIET, label="even spending")
-    axes.axhline(header.max_electrons, color=INK, linewidth=0.8)
-    axes.text(0.0, header.max_electrons, "allowed", va="bottom", fontsize=8)
-    axes.set(xlim=(0.0, whole_s), ylim=(0.0, 1.12 * header.max_electrons))
-    axes.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
+    axes.plot([0.0, whole_s], [0.0, allowed], ":", color=QUIET, label="even spending")
+    axes.axhline(allowed, color=INK, linewidth=0.8)
+    axes.text(0.0, allowed, " allowed", va="bottom", fontsize=8)
+    axes.set(xlim=(0.0, whole_s), ylim=(0.0, 1.12 * allowed))
     axes.legend(loc="lower right")
-    label(axes, "", TIME, "electrons")
+    label(axes, "", TIME, f"electrons (10{raised(power)})")
     return made

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, LogNorm, Normalize
@@ -13,11 +14,11 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from agent.eventlog import Header
 from agent.report.gathered import Array, Look
-from agent.report.style import INK, MEAN_MAP, QUIET, SD_MAP, TIME_MAP, VERMILION, figure, label, power_of_ten
+from agent.report.style import DOSE_MAP, INK, QUIET, TIME_MAP, VERMILION, figure, label, tick
 from hardware_bridge.report import Card, Report, Target
 
 SPECTRUM_MODES = frozenset({"EELS", "EDS"})
-_MARKERS = {"HAADF": ".", "EELS": "X", "EDS": "D"}
+_MARKERS = {"EELS": "X", "EDS": "D"}
 _WANTED = ("covered_fraction", "count")
 _INSET_NM_PER_NM = 0.012  # by how much a frame drawn again is smaller, per width
 _INSET_MOST = 0.7
@@ -25,7 +26,7 @@ _INSET_MOST = 0.7
 
 def visits(axes: Axes, seen: list[Look], header: Header) -> ScalarMappable:
     """Fields that were looked at, coloured by time; looks at one place lie inside each other, the first outermost."""
-    norm, colours = Normalize(0.0, max(header.end_s - header.start_s, 1e-9)), colormaps[TIME_MAP]
+    norm, colours = Normalize(0.0, max(header.end_s - header.start_s, 1e-9)), TIME_MAP
     before: dict[tuple[int, int, int], int] = {}
     for look in seen:
         p, colour = look.percept, colours(norm(look.time_s))
@@ -38,18 +39,19 @@ def visits(axes: Axes, seen: list[Look], header: Header) -> ScalarMappable:
         width, height = share * p.width_nm, share * p.height_nm
         corner = (p.x_nm - width / 2, p.y_nm - height / 2)
         axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=colour, linewidth=1.0))
-    for mode in sorted({look.percept.mode for look in seen if look.percept.mode is not None}):
-        of_mode = [k for k in seen if k.percept.mode == mode]
+    counts = Counter(look.percept.mode for look in seen if look.percept.mode is not None)
+    for mode in sorted(counts):
         spectrum = mode in SPECTRUM_MODES
+        there = [k for k in seen if k.percept.mode == mode] if spectrum else []
         axes.scatter(
-            [k.percept.x_nm for k in of_mode],
-            [k.percept.y_nm for k in of_mode],
-            c=[colours(norm(k.time_s)) for k in of_mode],
+            [k.percept.x_nm for k in there],
+            [k.percept.y_nm for k in there],
+            c=[colours(norm(k.time_s)) for k in there] or "none",
             marker=_MARKERS.get(mode, "s"),
-            s=64 if spectrum else 12,
-            linewidths=1.0 if spectrum else 0.0,
-            edgecolors=VERMILION if spectrum else "none",
-            label=f"{mode} ({len(of_mode)})",
+            s=64,
+            linewidths=1.0,
+            edgecolors=VERMILION if spectrum else INK,
+            label=f"{mode} ({counts[mode]})",
             zorder=3,
         )
     frame(axes, header.card)
@@ -74,16 +76,15 @@ def dose_figure(fluence: Array, header: Header) -> Figure:
     axes = made.add_subplot()
     masked = np.ma.masked_less_equal(fluence, 0.0)
     low = min(float(masked.min()) if masked.count() else cap / 100, cap / 10)
-    colours = colormaps["magma_r"]
     image = axes.imshow(
         masked,
         extent=(box.x.low, box.x.high, box.y.high, box.y.low),
-        cmap=colours,
+        cmap=DOSE_MAP,
         norm=LogNorm(max(low, cap * 1e-6), cap),
         interpolation="none",
     )
     bar = made.colorbar(image, ax=axes, shrink=0.85, label="fluence (e/Å²); the top is the limit")
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(tick))
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
     frame(axes, header.card)
     return made
@@ -99,17 +100,11 @@ def believed(card: Card, claims: Report | None) -> list[Target]:
     return [t for t in fields if t.name in _WANTED] or fields[:2]
 
 
-def belief_figure(card: Card, claims: Report, target: Target) -> Figure:
-    """Claimed mean and standard deviation of a field in every cell, at the last time that is asked for."""
-    made = figure(8.6, 3.7)
-    claimed = claims.targets[target.name]
-    for number, (values, colours, words) in enumerate(
-        ((claimed.mean, MEAN_MAP, "claimed"), (claimed.sd, SD_MAP, "its standard deviation")), start=1
-    ):
-        axes = made.add_subplot(1, 2, number)
-        image = cells(axes, card, values, colormaps[colours])
-        made.colorbar(image, ax=axes, shrink=0.85)
-        axes.set_title(f"{spoken(target.name)}, {words}")
+def belief_figure(card: Card, values: tuple[float, ...], colours: Colormap, words: str) -> Figure:
+    """One number of a belief in every cell, at the last time that is asked for."""
+    made = figure(5.4, 4.4)
+    axes = made.add_subplot()
+    made.colorbar(cells(axes, card, values, colours), ax=axes, shrink=0.85, label=words)
     return made
 
 

@@ -7,8 +7,8 @@ from agent.reading import Run
 from agent.report import curves, gathered, images, maps, spectra
 from agent.report.gathered import Look
 from agent.report.markup import card, grid, said, section
-from agent.report.style import svg
-from hardware_bridge.report import Estimate, Report
+from agent.report.style import MEAN_MAP, SD_MAP, measured, scientific, svg
+from hardware_bridge.report import Report, Target
 
 
 def micrographs(run: Run) -> str:
@@ -32,7 +32,7 @@ def _image_caption(look: Look) -> str:
     debris = len(p.particles) - len(look.real)
     return (
         f"Turn {look.record.turn}, {look.time_s:.0f} s, field {p.width_nm:g} nm at ({p.x_nm:.0f}, {p.y_nm:.0f}) nm, "
-        f"{look.fluence_e_per_A2:.2g} e/Å². {len(look.real)} particles, {debris} debris."
+        f"{look.fluence_e_per_A2:.2g} e/Å². Particles: {len(look.real)}, debris: {debris}."
     )
 
 
@@ -67,15 +67,16 @@ def belief(header: Header, claims: Report | None) -> str:
         "covered_fraction": "Share of each cell that copper covers",
         "count": "Number of particles in each cell",
     }
-    cards = [
-        card(
-            svg(maps.belief_figure(header.card, claims, target), f"belief-{target.name}", f"map of {target.name}"),
-            f"{words.get(target.name, maps.spoken(target.name))} at {last_s:g} s, as it would be without the beam, and "
-            "how sure the claim is of it.",
-        )
-        for target in wanted
-    ]
-    return section("What it believes", grid(cards, 1))
+    cards = []
+    for target in wanted:
+        name, claimed = maps.spoken(target.name), claims.targets[target.name]
+        mean = maps.belief_figure(header.card, claimed.mean, MEAN_MAP, name)
+        caption = f"{words.get(target.name, name)} at {last_s:g} s, claimed, as it would be without the beam."
+        cards.append(card(svg(mean, f"mean-{target.name}", f"map of {name}"), caption))
+        sd = maps.belief_figure(header.card, claimed.sd, SD_MAP, f"{name}, sd")
+        caption = "The standard deviation of this claim: dark is sure, bright is little more than was known before."
+        cards.append(card(svg(sd, f"sd-{target.name}", f"map of the standard deviation of {name}"), caption))
+    return section("What it believes", grid(cards, 2))
 
 
 def growth(run: Run, header: Header, claims: Report | None) -> str:
@@ -95,18 +96,18 @@ def growth(run: Run, header: Header, claims: Report | None) -> str:
             )
             empty = " A cell without particles counts as radius 0." if target.name == "mean_radius_nm" else ""
             cards.append(card(picture, caption + empty))
-    parts = [grid(cards, 3 if len(cards) > 2 else 2)] if cards else []
+    parts = [grid(cards, 3)] if cards else []
     if not followed:
         parts.append(said("No particle was seen twice, so there are no growth curves of single ones."))
     numbers = [
-        f"{maps.spoken(t.name)}: {claims.targets[t.name].mean[0]:.3g} ± {claims.targets[t.name].sd[0]:.2g} {t.unit}, "
-        f"before the run {t.prior_mean[0]:.3g} ± {t.prior_sd[0]:.2g} {t.unit}".rstrip()
+        f"{maps.spoken(t.name)} {measured(claims.targets[t.name].mean[0], claims.targets[t.name].sd[0])}{_unit(t)} "
+        f"(before the run {measured(t.prior_mean[0], t.prior_sd[0])}{_unit(t)})"
         for t in header.card.targets
         if claims is not None and t.kind == "global" and t.name in claims.targets
     ]
-    return section(
-        "How it grew", *parts, *([said("Claimed of the whole specimen. " + "; ".join(numbers) + ".")] * bool(numbers))
-    )
+    if numbers:
+        parts.append(said("Claimed of the whole specimen: " + "; ".join(numbers) + "."))
+    return section("How it grew", *parts)
 
 
 def stability(run: Run, seen: list[Look]) -> str:
@@ -134,7 +135,7 @@ def spectrum(run: Run) -> str:
     look = found[0][0]
     known = look.percept.estimates
     words = [
-        f"{text} {_number(known[name])}"
+        f"{text} {measured(known[name].value, known[name].sd)}"
         for name, text in (
             ("thickness_t_over_lambda", "t/λ ="),
             ("oxygen_per_nm2", "O per nm²:"),
@@ -144,7 +145,7 @@ def spectrum(run: Run) -> str:
     ]
     caption = (
         f"EELS, the spectrum with most electrons (turn {look.record.turn}, {look.time_s:.0f} s), summed over "
-        f"{look.percept.width_nm:g} nm: {look.record.electrons:.2g} incident electrons. " + ", ".join(words)
+        f"{look.percept.width_nm:g} nm: {scientific(look.record.electrons, 1)} incident electrons. " + ", ".join(words)
     )
     cards = [card(svg(spectra.full_figure(found), "eels", "EELS spectrum"), caption.rstrip(" ,") + ".")]
     core = spectra.core_figure(found)
@@ -154,13 +155,13 @@ def spectrum(run: Run) -> str:
     return section("Spectra", grid(cards, 2))
 
 
-def _number(estimate: Estimate) -> str:
-    return f"{estimate.value:.3g} ± {estimate.sd:.2g}"
+def _unit(target: Target) -> str:
+    return f" {target.unit.replace('^2', '²')}" if target.unit else ""
 
 
 def decisions(run: Run, header: Header, seen: list[Look]) -> str:
     """What was done when, what was expected of it, and what it cost."""
-    lanes = svg(curves.lanes_figure(seen), "lanes", "timeline of decisions")
+    lanes = svg(curves.lanes_figure(seen, header.end_s - header.start_s), "lanes", "timeline of decisions")
     parts = [card(lanes, "What was done when: a bar for every turn, a lane for every mode and whoever proposed it.")]
     cards = []
     information = curves.information_figure(seen)

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 from agent.reading import Run
 from agent.report import gathered
 from agent.report.gathered import Array, Look
-from agent.report.style import BLUE, QUIET, VERMILION, figure, label, power_of_ten
+from agent.report.style import BLUE, QUIET, VERMILION, figure, label, tick
 from hardware_bridge.observation import Observation
 
 EDGES_EV = (("O K", 532.0), ("Cu L3", 931.0))
@@ -54,7 +54,7 @@ def full_figure(spectra: list[tuple[Look, Observation]]) -> Figure:
         energy, counts = summed(observation)
         axes.plot(energy, np.where(counts > 0, counts, np.nan), color=colour, linewidth=0.8, label=name(look))
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(power_of_ten))
+    axes.yaxis.set_major_formatter(FuncFormatter(tick))
     _edges(axes)
     axes.legend(loc="upper right", bbox_to_anchor=(1.0, 0.9))
     label(axes, "", "energy loss (eV)", "electrons per channel")

@@ -6,6 +6,7 @@ Colours are those of Okabe and Ito (jfly.uni-koeln.de/color), told apart by colo
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +14,22 @@ from html import escape
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 INK, QUIET = "#24292f", "#8a9099"
 BLUE, VERMILION, GREEN, ORANGE, PINK, SKY = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9"
 CYCLE = (BLUE, VERMILION, GREEN, PINK, ORANGE, SKY, INK, QUIET)
 MODE_COLOURS = {"HAADF": BLUE, "EELS": VERMILION, "EDS": GREEN, "4DSTEM": PINK}
-TIME_MAP, DOSE_MAP, MEAN_MAP, SD_MAP = "viridis", "magma_r", "viridis", "cividis"
+TIME_MAP, MEAN_MAP, SD_MAP = (colormaps[name] for name in ("viridis", "viridis", "cividis"))
+# Without its palest part, which would look like no dose at all.
+DOSE_MAP = ListedColormap(colormaps["magma_r"](np.linspace(0.12, 1.0, 256)), "dose")
+
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 _STYLE: Any = {
     "axes.edgecolor": QUIET,
@@ -85,12 +93,28 @@ def label(axes: Axes, title: str, x: str, y: str) -> None:
     axes.set_ylabel(y)
 
 
-def power_of_ten(value: float, _: int = 0) -> str:
+def tick(value: float, _: int = 0) -> str:
     """A tick of a logarithmic axis, without mathematical markup."""
-    text = f"{value:.0e}"
-    digits, exponent = text.split("e")
-    sign = "⁻" if exponent.startswith("-") else ""
-    raised = sign + "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] for digit in str(abs(int(exponent))))
-    if abs(int(exponent)) <= 2:
-        return f"{value:g}"
-    return f"10{raised}" if digits == "1" else f"{digits}·10{raised}"
+    text = scientific(value, 0)
+    return f"{value:g}" if 1e-3 <= value < 1e3 else text.removeprefix("1·")
+
+
+def scientific(value: float, digits: int = 2) -> str:
+    """A number as one writes it by hand, such as 3.85·10⁸, with so many digits after the point."""
+    mantissa, exponent = f"{value:.{digits}e}".split("e")
+    return f"{mantissa}·10{raised(int(exponent))}"
+
+
+def raised(exponent: int) -> str:
+    """An exponent in small raised digits."""
+    return str(exponent).translate(_RAISED)
+
+
+def measured(value: float, sd: float) -> str:
+    """A value with its standard deviation, both to two digits of the latter."""
+    if not (math.isfinite(value) and math.isfinite(sd) and sd > 0):
+        return f"{value:.4g} ± {sd:.2g}"
+    decimals = 1 - math.floor(math.log10(sd))
+    if decimals > 4:
+        return f"{value:.3g} ± {sd:.1g}"
+    return f"{round(value, decimals):.{max(decimals, 0)}f} ± {round(sd, decimals):.{max(decimals, 0)}f}"

@@ -13,6 +13,7 @@ from agent.record import Record
 from agent.report import gathered
 from agent.report.maps import spoken
 from agent.report.markup import code, details, facts, listed, said, table
+from agent.report.style import scientific
 from hardware_bridge.report import Card
 from hardware_bridge.words import Name, Number, Word
 
@@ -45,7 +46,7 @@ def brief(run: Run, header: Header) -> str:
             ("Begun", header.created),
             ("Duration", f"{end_s - header.start_s:.0f} of {header.end_s - header.start_s:.0f} s of specimen time"),
             ("Turns", f"{len(run.records)}: {gathered.modes(run)}"),
-            ("Electrons", f"{electrons:.3g} charged of {header.max_electrons:.3g} allowed"),
+            ("Electrons", f"{scientific(electrons)} charged of {scientific(header.max_electrons)} allowed"),
             ("Found", f"{real} particles and {debris} pieces of debris were tracked"),
             ("Ended", ending(run, header)),
         )
@@ -70,7 +71,6 @@ def score(scores: Scores | None, card: Card) -> str:
     """The score beside those of others, and by target."""
     if scores is None:
         return said("This run has no score: nobody knows the truth of its specimen, or it was not scored.")
-    best = max(scores.by_policy.values())
     ranked = sorted(scores.by_policy.items(), key=lambda item: -item[1])
     rows = [(f"{name} (this run)" if name == scores.policy else name, f"{value:+.3f}") for name, value in ranked]
     words = (
@@ -83,7 +83,7 @@ def score(scores: Scores | None, card: Card) -> str:
         for name, value in scores.by_target.items()
     ]
     number = scores.by_policy.get(scores.policy)
-    own = f"<p class=score>S = {number:+.3f}</p>" if number is not None and np.isfinite(best) else ""
+    own = f"<p class=score>S = {number:+.3f}</p>" if number is not None else ""
     tables = table(("Policy", "S"), rows, frozenset({1})) + table(
         ("Target", "S of it", "weight"), parts, frozenset({1, 2})
     )
@@ -117,7 +117,7 @@ def _turn(record: Record, start_s: float) -> tuple[str, ...]:
         f"{percept.width_nm:.0f}" if percept is not None else "",
         reason if decided in ("", reason) else f"{reason} [{record.decision.by}: {decided}]",
         f"{chosen.information:.4f} ± {chosen.information_sd:.4f}" if chosen is not None else "",
-        f"{record.electrons_charged:.2e}",
+        scientific(record.electrons_charged),
         str(len(percept.particles)) if percept is not None else "",
         record.decision.verdict,
         "; ".join(noticed),
