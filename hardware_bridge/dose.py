@@ -15,6 +15,7 @@ from hardware_bridge.messages import Capabilities, Command, InstrumentState, Lim
 from hardware_bridge.words import NotNegative, Number, Word
 
 POSITION_SIGMAS = 3.0
+MAX_CELLS = 4_000_000
 
 
 class Charge(Word, frozen=True, kw_only=True):
@@ -60,15 +61,23 @@ def predict_charge(command: Command, limits: Limits, state: InstrumentState, cap
 
 @dataclass
 class DoseLedger:
-    """Fluence charged so far per cell, (ny, nx) float64 e/A^2, and electrons in all."""
+    """Fluence charged so far per cell, (ny, nx) float64 e/A^2, and electrons in all.
+
+    Raises:
+        ValueError: the limits ask for a map without extent, or of more than four million cells.
+    """
 
     limits: Limits
     electrons: float = 0.0
 
     def __post_init__(self) -> None:
         box, cell = self.limits.dose_map, self.limits.dose_cell_nm
-        nx = max(1, math.ceil((box.x.high - box.x.low) / cell))
-        ny = max(1, math.ceil((box.y.high - box.y.low) / cell))
+        if box.x.high <= box.x.low or box.y.high <= box.y.low:
+            raise ValueError("dose_map: high must be greater than low")
+        nx = math.ceil((box.x.high - box.x.low) / cell)
+        ny = math.ceil((box.y.high - box.y.low) / cell)
+        if nx * ny > MAX_CELLS:
+            raise ValueError(f"dose_cell_nm = {cell:g}: a map of {nx * ny:.3g} cells, the limit is {MAX_CELLS}")
         self.fluence_e_per_A2: NDArray[np.float64] = np.zeros((ny, nx))
 
     def window(self, charge: Charge) -> NDArray[np.float64]:

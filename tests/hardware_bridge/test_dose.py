@@ -13,7 +13,7 @@ from hardware_bridge.dose import Charge, DoseLedger, predict_charge
 from hardware_bridge.errors import Rejected
 from hardware_bridge.geometry import pixel_to_specimen
 from hardware_bridge.guard import Guard
-from hardware_bridge.messages import Command, Go, Optics, Settings
+from hardware_bridge.messages import Command, Go, Optics, Range, Settings
 
 E_PER_PA_S = 1e-12 / 1.602176634e-19
 
@@ -129,3 +129,10 @@ def test_a_commanded_current_is_charged_and_not_the_one_before() -> None:
 
 def test_a_move_alone_is_charged_nothing() -> None:
     assert predict_charge(Command(id="a", go=Go(stage_x_nm=1.0)), LIMITS, STATE, CAPABILITIES) == Charge()
+
+
+def test_a_map_that_nobody_could_keep_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"dose_cell_nm = 0\.001: a map of 1\.02e\+13 cells"):
+        DoseLedger(replace(LIMITS, dose_cell_nm=0.001))
+    with pytest.raises(ValueError, match="dose_map"):
+        DoseLedger(replace(LIMITS, dose_map=replace(LIMITS.dose_map, x=Range(low=1.0, high=1.0))))

@@ -127,14 +127,13 @@ def test_one_client_at_a_time_and_the_next_after_it_has_gone(tmp_path: Path) -> 
             assert not execute(client, scan("a"), 5.0).aborted
 
 
-@pytest.mark.slow
 def test_a_run_can_be_resumed_soon_after_its_agent_was_killed_while_it_thought(slow: Served) -> None:
     with running("agent_process.py", slow.endpoint, "think") as agent:
         wait_line(agent, "thinking")
         agent.kill()
         since = time.monotonic()
         with Client(slow.endpoint) as client:
-            assert time.monotonic() - since < 11.0
+            assert time.monotonic() - since < 4.0
             assert not execute(client, scan("next"), 5.0).aborted
 
 

@@ -12,6 +12,7 @@ from hardware_bridge import safety
 from hardware_bridge.cost import ELECTRONS_PER_PA_S
 from hardware_bridge.dose import DoseLedger
 from hardware_bridge.errors import Malformed, Rejected
+from hardware_bridge.geometry import merged
 from hardware_bridge.guard import Guard
 from hardware_bridge.messages import Acquire, Box, Command, Go, Holder, InstrumentState, Limits, Optics, Range, Settings
 
@@ -102,6 +103,30 @@ def test_tilt_that_was_there_before_counts_for_a_later_height() -> None:
     rejected = refused(Command(id="a", go=Go(stage_z_nm=2001.0)), replace(OPEN, z_loss_per_deg_nm=100.0), tilted)
     assert rejected is not None
     assert rejected.code == "tilt_height"
+
+
+@pytest.mark.parametrize(
+    ("before", "asked"),
+    [
+        pytest.param(
+            Go(stage_z_nm=4000.0, tilt_alpha_deg=0.0), Go(stage_z_nm=0.0, tilt_alpha_deg=30.0), id="tilts first"
+        ),
+        pytest.param(
+            Go(stage_z_nm=0.0, tilt_alpha_deg=-30.0), Go(stage_z_nm=4000.0, tilt_alpha_deg=0.0), id="rises first"
+        ),
+    ],
+)
+def test_a_tilt_is_safe_whichever_axis_moves_first(before: Go, asked: Go) -> None:
+    limits = replace(OPEN, z_loss_per_deg_nm=100.0)
+    state = replace(STATE, go=merged(ORIGIN, before))
+    rejected = refused(Command(id="a", go=asked), limits, state)
+    assert rejected is not None
+    assert rejected.code == "tilt_height"
+    # One after the other, in the order that is safe, it may.
+    z, tilt = Go(stage_z_nm=asked.stage_z_nm), Go(tilt_alpha_deg=asked.tilt_alpha_deg)
+    for go in (z, tilt) if asked.stage_z_nm == 0.0 else (tilt, z):
+        assert refused(Command(id="a", go=go), limits, state) is None
+        state = replace(state, go=merged(state.go, go))
 
 
 POINT = st.tuples(*[st.floats(-1000, 1000).map(lambda v: round(v, 3))] * 2)
