@@ -112,10 +112,10 @@ class Bench:
         start_s: float = 0.0,
         name: str = "c",
     ) -> Observation:
-        """An image asked for at ``at`` that in truth shows the specimen around at + offset."""
+        """An image asked for at ``at`` that in truth shows the specimen around at + offset; scattering saturates."""
         pixel = fov_nm / pixels
         rate = self.rate(spheres, (at[0] + offset[0], at[1] + offset[1]), pixels, pixel, disc_nm)
-        counts = rng.poisson(rate * incident).astype(np.uint16)
+        counts = rng.poisson(-np.expm1(-rate) * incident).astype(np.uint16)
         current = 40.0
         dwell = incident / (current * ELECTRONS_PER_PA_S)
         command = Command(

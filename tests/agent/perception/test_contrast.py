@@ -15,7 +15,7 @@ from agent.perception.scan import scan_of
 def seen(bench, spheres, seed, brightness, incident=300.0):
     observation = bench.observe(spheres, np.random.default_rng(seed), incident=incident)
     scan = scan_of(observation, bench.capabilities, 1.0)
-    found = find_particles(scan.counts, 1e12, Blur(math.log(BLUR_LEAST_PX), 0.3), brightness.contrast(scan))
+    found = find_particles(linear(scan), scan.incident, Blur(math.log(BLUR_LEAST_PX), 0.3), brightness.contrast(scan))
     return scan, found, brightness.size(scan, found.blobs)
 
 

@@ -1,0 +1,90 @@
+"""Spectra read: thickness and atoms against what went in, sds honest, and silence on empty spectra."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+
+from agent.perception.eels import Core, SpectrumReader, presence_odds
+from digital_twin.spectra import CU_L3, O_K, SpectrumModel, drude, edge_nm2_per_eV, energy_axis_eV
+from hardware_bridge.report import Estimate
+
+AXIS = energy_axis_eV(-20.0, 1.0, 1200)
+
+
+@pytest.fixture(scope="module")
+def model():
+    edges = np.array([edge_nm2_per_eV(edge, AXIS, 200.0, 20.0) for edge in (O_K, CU_L3)])
+    return SpectrumModel(AXIS, 1.5, drude(AXIS, 21.0, 12.0)[None, :], edges)
+
+
+@pytest.fixture
+def reader(bench):
+    return SpectrumReader(bench.capabilities, AXIS)
+
+
+def read_many(model, reader, electrons, thickness, oxygen, copper, n=30):
+    shares = model.probabilities(np.array([thickness]), np.array([oxygen, copper]))
+    return [reader.read(np.random.default_rng(s).poisson(electrons * shares).astype(float)) for s in range(n)]
+
+
+@pytest.mark.parametrize("thickness", [0.2, 0.8, 1.5])
+def test_thickness_is_honest(model, reader, thickness) -> None:
+    fits = read_many(model, reader, 3e5, thickness, 0.0, 0.0)
+    z = [(f.t_over_lambda.value - thickness) / f.t_over_lambda.sd for f in fits]
+    assert 0.6 < np.std(z) < 1.35
+    assert abs(np.mean(z)) < 0.6
+    assert fits[0].t_over_lambda.sd < 3.0 * math.sqrt((math.exp(thickness) - 1.0) / 3e5) + 0.005
+
+
+def test_zero_loss_is_found_where_it_is(bench, model) -> None:
+    shares = model.probabilities(np.array([0.5]), np.zeros(2))
+    for shift in (0.0, 2.3, -1.4):
+        reader = SpectrumReader(bench.capabilities, AXIS + shift)
+        z = []
+        for seed in range(20):
+            fit = reader.read(np.random.default_rng(seed).poisson(1e5 * shares).astype(float))
+            z.append((fit.zero_loss_eV.value - shift) / fit.zero_loss_eV.sd)
+        assert 0.5 < np.std(z) < 1.5
+        assert abs(np.mean(z)) < 0.7
+
+
+@pytest.mark.parametrize(("oxygen", "copper"), [(5000.0, 0.0), (5000.0, 400.0), (4500.0, 1700.0)])
+def test_atoms_are_counted_honestly(model, reader, oxygen, copper) -> None:
+    fits = read_many(model, reader, 3e7, 0.9, oxygen, copper)
+    for name, true in (("oxygen", oxygen), ("copper", copper)):
+        found = [getattr(f, name).per_nm2 for f in fits]
+        z = [(e.value - true) / e.sd for e in found]
+        assert 0.7 < np.std(z) < 1.3, name
+        assert abs(np.mean(z)) < 0.7, name
+    assert np.median([f.copper.misfit for f in fits]) == pytest.approx(1.0, abs=0.1)
+
+
+def test_a_spectrum_takes_less_than_10_ms(model, reader) -> None:
+    counts = np.random.default_rng(0).poisson(1e7 * model.probabilities(np.array([0.9]), np.array([5e3, 5e2])))
+    reader.read(counts.astype(float))
+    times = []
+    for _ in range(5):
+        begun = time.process_time()
+        reader.read(counts.astype(float))
+        times.append(time.process_time() - begun)
+    assert min(times) < 0.010
+
+
+@pytest.mark.parametrize("counts", [np.zeros(1200), np.ones(1200), np.full(1200, 1e6), 1e4 * np.eye(1200)[5]])
+def test_no_spectrum_is_an_error(reader, counts) -> None:
+    fit = reader.read(counts)
+    assert fit.copper is None or fit.copper.per_nm2.sd > 0.0
+    if counts.sum() < 500.0:
+        assert fit.t_over_lambda is None
+
+
+def test_presence_follows_bayes() -> None:
+    def odds(value, sd, missed=0.05):
+        return presence_odds(Core(Estimate(value=value, sd=sd), 1.0), 800.0, 200.0, missed)
+
+    assert odds(800.0, 50.0) > 50.0
+    # Absence is never surer than the aim.
+    assert odds(0.0, 50.0) == pytest.approx(math.log(0.05), abs=0.05)
+    assert abs(odds(400.0, 5000.0)) < 0.1
