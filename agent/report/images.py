@@ -43,7 +43,7 @@ def micrograph(axes: Axes, look: Look, observation: Observation) -> None:
 def picture(look: Look, observation: Observation) -> str:
     """One micrograph as an <svg> element."""
     rows, columns = np.asarray(observation.data).shape
-    made = figure(3.6, 3.6 * rows / columns, bare=True)
+    made = figure(3.6, 3.6 * rows / columns, layout=None)
     axes = made.add_axes((0.0, 0.0, 1.0, 1.0))
     micrograph(axes, look, observation)
     turn = look.record.turn
@@ -66,4 +66,4 @@ def _scale_bar(axes: Axes, pixel_nm: float, shape: tuple[int, int]) -> None:
     axes.add_patch(
         Rectangle((left, top), bar_nm / pixel_nm, thick, facecolor="white", edgecolor="black", linewidth=0.4)
     )
-    axes.text(left, top - 0.012 * rows, f"{bar_nm:g} nm", color="white", fontsize=10, va="bottom", weight="bold")
+    axes.text(left, top - 0.012 * rows, f"{bar_nm:g} nm", color="white", fontsize=10, va="bottom")

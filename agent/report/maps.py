@@ -54,25 +54,31 @@ def visits(axes: Axes, seen: list[Look], header: Header) -> ScalarMappable:
             label=f"{mode} ({counts[mode]})",
             zorder=3,
         )
-    frame(axes, header.card)
-    axes.legend(loc="upper center", ncols=4, bbox_to_anchor=(0.5, 1.1), handletextpad=0.2)
+    frame(axes, header.card, _reach_nm(seen))
+    axes.legend(loc="lower right", ncols=4, bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, handletextpad=0.2)
     return ScalarMappable(norm, colours)
 
 
 def visits_figure(seen: list[Look], header: Header) -> Figure:
     """The map of visited fields."""
-    made = figure(5.4, 4.7)
+    made = figure(5.4, 4.7, "compressed")
     axes = made.add_subplot()
     shown = visits(axes, seen, header)
     made.colorbar(shown, ax=axes, shrink=0.85, label="specimen time (s)")
     return made
 
 
-def dose_figure(fluence: Array, header: Header) -> Figure:
+def _reach_nm(seen: list[Look]) -> float:
+    """How far from the origin fields reach along x or y."""
+    fields = [k.percept for k in seen if k.percept.width_nm]
+    return max((max(abs(p.x_nm) + p.width_nm / 2, abs(p.y_nm) + p.height_nm / 2) for p in fields), default=0.0)
+
+
+def dose_figure(fluence: Array, seen: list[Look], header: Header) -> Figure:
     """The map of charged fluence, on a logarithmic scale up to the limit; white was never exposed."""
     limits = header.config.limits
     box, cap = limits.dose_map, limits.max_fluence_e_per_A2
-    made = figure(5.4, 4.7)
+    made = figure(5.4, 4.7, "compressed")
     axes = made.add_subplot()
     masked = np.ma.masked_less_equal(fluence, 0.0)
     low = min(float(masked.min()) if masked.count() else cap / 100, cap / 10)
@@ -86,7 +92,7 @@ def dose_figure(fluence: Array, header: Header) -> Figure:
     bar = made.colorbar(image, ax=axes, shrink=0.85, label="fluence (e/Å²); the top is the limit")
     bar.ax.yaxis.set_major_formatter(FuncFormatter(tick))
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
-    frame(axes, header.card)
+    frame(axes, header.card, _reach_nm(seen))
     return made
 
 
@@ -100,32 +106,42 @@ def believed(card: Card, claims: Report | None) -> list[Target]:
     return [t for t in fields if t.name in _WANTED] or fields[:2]
 
 
-def belief_figure(card: Card, values: tuple[float, ...], colours: Colormap, words: str) -> Figure:
-    """One number of a belief in every cell, at the last time that is asked for."""
-    made = figure(5.4, 4.4)
+def belief_figure(card: Card, values: tuple[float, ...], look: tuple[Colormap, float | None, str]) -> Figure:
+    """One number of a belief in every cell; ``look`` is colours, top of the scale (or None), and a label."""
+    made = figure(5.4, 4.4, "compressed")
     axes = made.add_subplot()
-    made.colorbar(cells(axes, card, values, colours), ax=axes, shrink=0.85, label=words)
+    colours, top, words = look
+    made.colorbar(cells(axes, card, values, colours, top), ax=axes, shrink=0.85, label=words)
     return made
 
 
-def cells(axes: Axes, card: Card, values: tuple[float, ...], colours: Colormap) -> ScalarMappable:
-    """One value a cell at the last time, over the specimen."""
-    last = np.reshape(values, (len(card.times_s), card.cells, card.cells))[-1]
+def cells(
+    axes: Axes, card: Card, values: tuple[float, ...], colours: Colormap, top: float | None = None
+) -> ScalarMappable:
+    """One value a cell at the last time, over the specimen, on a scale that begins at zero."""
+    last = at_end(card, values)
     edges = np.linspace(-card.extent_nm / 2, card.extent_nm / 2, card.cells + 1)
-    mesh = axes.pcolormesh(edges, edges, last, cmap=colours, edgecolors="face", linewidth=0.2)
+    mesh = axes.pcolormesh(edges, edges, last, cmap=colours, vmin=0.0, vmax=top, edgecolors="face", linewidth=0.2)
     frame(axes, card)
     return mesh
 
 
-def frame(axes: Axes, card: Card) -> None:
-    """Axes over the specimen: its outline, y downward as in an image."""
+def at_end(card: Card, values: tuple[float, ...]) -> Array:
+    """The values of a field at the last time, (cells, cells), row is y."""
+    fields: Array = np.reshape(np.asarray(values, dtype=np.float64), (len(card.times_s), card.cells, card.cells))
+    return np.asarray(fields[-1])
+
+
+def frame(axes: Axes, card: Card, reach_nm: float = 0.0) -> None:
+    """Axes over the specimen and as far as ``reach_nm``: its outline, y downward as in an image."""
     half = card.extent_nm / 2
+    edge = 1.04 * max(half, reach_nm)
     axes.add_patch(
         Rectangle((-half, -half), 2 * half, 2 * half, fill=False, edgecolor=QUIET, linewidth=0.8, linestyle=":")
     )
-    axes.set(xlim=(-1.16 * half, 1.16 * half), ylim=(1.16 * half, -1.16 * half), aspect="equal")
+    axes.set(xlim=(-edge, edge), ylim=(edge, -edge), aspect="equal")
     label(axes, "", "x (nm)", "y (nm)")
-    axes.tick_params(colors=INK)
+    axes.locator_params(nbins=5)
 
 
 def spoken(name: str) -> str:

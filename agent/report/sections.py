@@ -48,7 +48,7 @@ def places(run: Run, header: Header, seen: list[Look]) -> str:
             "outermost. Dotted: the specimen's edge. Crosses: spectra.",
         ),
         card(
-            svg(maps.dose_figure(fluence, header), "dose", "map of fluence"),
+            svg(maps.dose_figure(fluence, seen, header), "dose", "map of fluence"),
             f"Fluence charged to the specimen, an upper bound: at most {most or float(fluence.max()):.3g} e/Å² in one "
             f"cell of {limits.dose_cell_nm:g} nm, of {limits.max_fluence_e_per_A2:g} e/Å² allowed. White: not exposed.",
         ),
@@ -70,11 +70,12 @@ def belief(header: Header, claims: Report | None) -> str:
     cards = []
     for target in wanted:
         name, claimed = maps.spoken(target.name), claims.targets[target.name]
-        mean = maps.belief_figure(header.card, claimed.mean, MEAN_MAP, name)
+        mean = maps.belief_figure(header.card, claimed.mean, (MEAN_MAP, None, name))
         caption = f"{words.get(target.name, name)} at {last_s:g} s, claimed, as it would be without the beam."
         cards.append(card(svg(mean, f"mean-{target.name}", f"map of {name}"), caption))
-        sd = maps.belief_figure(header.card, claimed.sd, SD_MAP, f"{name}, sd")
-        caption = "The standard deviation of this claim: dark is sure, bright is little more than was known before."
+        before = float(maps.at_end(header.card, target.prior_sd).max())
+        sd = maps.belief_figure(header.card, claimed.sd, (SD_MAP, before, f"{name}, sd"))
+        caption = "How sure it is of this, one standard deviation: dark is sure, brightest is what was known before."
         cards.append(card(svg(sd, f"sd-{target.name}", f"map of the standard deviation of {name}"), caption))
     return section("What it believes", grid(cards, 2))
 
@@ -113,12 +114,15 @@ def growth(run: Run, header: Header, claims: Report | None) -> str:
 def stability(run: Run, seen: list[Look]) -> str:
     """Focus and drift over time."""
     found = len(gathered.estimates(run, "defocus_error_nm"))
-    told = "Red: the C10 in focus" if found else "No pair of images told the C10 in focus"
+    told = (
+        "Red: the C10 in focus, from two images of one place at different C10, ± 1 sd"
+        if found
+        else "No two images of one place told which C10 is in focus"
+    )
     cards = [
         card(
             svg(curves.focus_figure(run, seen), "focus", "focus over time"),
-            f"Focus (defocus is -C10). {told}, from two images of one place at different C10"
-            f"{', with standard deviation' if found else ''}. It changes with the place too, as the window bulges.",
+            f"Focus (defocus is -C10). {told}. It changes with the place too, where the specimen is not flat.",
         )
     ]
     if len(gathered.estimates(run, "drift_x_nm")):

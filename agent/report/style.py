@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -28,6 +28,8 @@ MODE_COLOURS = {"HAADF": BLUE, "EELS": VERMILION, "EDS": GREEN, "4DSTEM": PINK}
 TIME_MAP, MEAN_MAP, SD_MAP = (colormaps[name] for name in ("viridis", "viridis", "cividis"))
 # Without its palest part, which would look like no dose at all.
 DOSE_MAP = ListedColormap(colormaps["magma_r"](np.linspace(0.12, 1.0, 256)), "dose")
+
+Layout = Literal["constrained", "compressed"]
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -64,9 +66,9 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def figure(width_in: float, height_in: float, bare: bool = False) -> Figure:
-    """Make a figure of a size in inches that belongs to nobody else; a bare one leaves no room for labels."""
-    made = Figure(figsize=(width_in, height_in), dpi=100, layout=None if bare else "constrained")
+def figure(width_in: float, height_in: float, layout: Layout | None = "constrained") -> Figure:
+    """Make a figure of a size in inches that belongs to nobody else; without a layout, no room is left for labels."""
+    made = Figure(figsize=(width_in, height_in), dpi=100, layout=layout)
     FigureCanvasAgg(made)
     return made
 

@@ -121,7 +121,7 @@ def _turn(record: Record, start_s: float) -> tuple[str, ...]:
         str(len(percept.particles)) if percept is not None else "",
         record.decision.verdict,
         "; ".join(noticed),
-        " | ".join(f"{p.information:.4f} {p.proposer}: {p.reason}" for p in others),
+        "\n".join(f"{p.information:.4f} {p.proposer}: {p.reason}" for p in others),
     )
 
 
