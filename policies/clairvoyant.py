@@ -9,11 +9,10 @@ import numpy as np
 from scipy.special import ndtr
 
 from hardware_bridge.report import Report, Target
-from policies.bayes.fields import GLOBALS
 from policies.bayes.kernel import Array
 from policies.bayes.policy import BayesPolicy
 from policies.bayes.settings import BayesSettings
-from policies.bayes.worth import SQRT_PI, Outcome
+from policies.bayes.worth import SQRT_PI, Constant, Outcome, Prospect
 from policies.interface import Setup
 
 LEAST_SD = 1e-12
@@ -44,7 +43,6 @@ class TrueWorth:
         missing = sorted(t.name for t in targets if len(truth.get(t.name, ())) != len(t.prior_mean))
         if missing:
             raise ValueError(f"the truth needs as many values as the card for: {', '.join(missing)}")
-        self.globals = {t.name: t for t in targets if t.kind == "global" and t.name in GLOBALS}
         self.truth = {name: np.asarray(values, dtype=np.float64) for name, values in truth.items()}
         self._report = report
         self.now = report()
@@ -53,34 +51,33 @@ class TrueWorth:
         """Read the report again; it is what a decision starts from."""
         self.now = self._report()
 
-    def __call__(self, outcomes: list[Outcome]) -> Array:
+    def __call__(self, prospect: Prospect) -> Array:
         """Return the drop of the weighted, normalised CRPS of each candidate, (c,)."""
-        total = np.zeros(len(outcomes[0].cells))
-        for result in outcomes:
-            total += self._of_field(result)
-        for name, target in self.globals.items():
-            at = GLOBALS.index(name) - len(GLOBALS)
-            left = np.min([1.0 - r.reduction[:, at] / r.var[at] for r in outcomes], axis=0)
-            total += self._of_global(name, target, left)
+        total = np.zeros(1)
+        for result in prospect.outcomes:
+            total = total + self._of_field(result)
+        for constant in prospect.constants:
+            total = total + self._of_global(constant)
         return total
 
     def _of_field(self, result: Outcome) -> Array:
-        target, last = result.field.target, -len(GLOBALS)
+        target = result.field.target
         said = self.now.targets[target.name]
         mean, sd, truth = np.array(said.mean), np.array(said.sd), self.truth[target.name]
         surprise = self._at(result)[result.cells] - self._said_at(result, mean)[result.cells]
-        moved = mean + np.einsum("ck,ckm->cm", surprise, result.gain[:, :, :last])
-        left = 1.0 - result.reduction[:, :last] / np.maximum(result.var[:last], LEAST_SD**2)
+        moved = mean + np.einsum("ck,ckm->cm", surprise, result.gain)
+        left = 1.0 - result.reduction / np.maximum(result.var, LEAST_SD**2)
         narrowed = sd * np.sqrt(np.clip(left, 0.0, 1.0))
         drop = (crps(mean, sd, truth) - crps(moved, narrowed, truth)).sum(axis=1)
         return np.asarray(target.weight * drop / target.crps_scale)
 
-    def _of_global(self, name: str, target: Target, left: Array) -> Array:
-        said = self.now.targets[name]
-        mean, sd, truth = np.array(said.mean), np.array(said.sd), self.truth[name]
+    def _of_global(self, constant: Constant) -> Array:
+        target, left = constant.target, constant.after / constant.before
+        said = self.now.targets[target.name]
+        mean, sd, truth = np.array(said.mean), np.array(said.sd), self.truth[target.name]
         # The expected mean moves towards the truth by the share of the variance that goes.
-        moved = mean + (1.0 - left) * (truth - mean)
-        drop = crps(mean, sd, truth) - crps(moved, sd * np.sqrt(np.clip(left, 0.0, 1.0)), truth)
+        moved = mean + (1.0 - left**2) * (truth - mean)
+        drop = crps(mean, sd, truth) - crps(moved, sd * left, truth)
         return np.asarray(target.weight * drop / target.crps_scale)
 
     def _at(self, result: Outcome) -> Array:

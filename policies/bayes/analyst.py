@@ -91,6 +91,12 @@ def found_share(radius_nm: Array, image: Image, settings: AnalystSettings) -> Ar
     return share
 
 
+def outline_nm(radius_nm: Array, image: Image) -> Array:
+    """Sd of the radius of one particle, in nm: blur over signal-to-noise, never better than a part of a pixel."""
+    blur_nm = np.sqrt((image.pixel_nm / 2) ** 2 + image.focus_blur_nm**2)
+    return np.asarray(np.hypot(blur_nm / np.maximum(snr(radius_nm, image), 1.0), OUTLINE_PIXELS * image.pixel_nm))
+
+
 def noise(
     count: Array, radius_nm: Array, share: Array, cell_nm: float, image: Image, settings: AnalystSettings
 ) -> Noise:
@@ -106,9 +112,7 @@ def noise(
     least_nm = least_radius_nm(image, settings)
     hidden_nm = (1.0 - found) * GUESS_SHARE * least_nm
     hidden_share = GUESS_SHARE * np.pi * least_nm**2 / cell_nm**2
-    blur_nm = np.sqrt((image.pixel_nm / 2) ** 2 + image.focus_blur_nm**2)
-    outline_nm = np.hypot(blur_nm / np.maximum(snr(r, image), 1.0), OUTLINE_PIXELS * image.pixel_nm)
-    outline = np.hypot(outline_nm / r, RADIUS_FLOOR)
+    outline = np.hypot(outline_nm(r, image) / r, RADIUS_FLOOR)
     # A part of the cell stands for the whole: binomial, scaled up.
     sampled = n * (1.0 - covered) / covered
     missed = GUESS_SHARE * (1.0 - found) * n

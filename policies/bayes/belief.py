@@ -17,17 +17,41 @@ from policies.bayes.exposure import Exposure
 from policies.bayes.fields import FieldBelief, Measurement
 from policies.bayes.grid import Box, Grid
 from policies.bayes.kernel import Array
+from policies.bayes.kinetics import Kinetics, Looks, weight
 from policies.bayes.labels import Labels
 from policies.bayes.settings import BayesSettings
 from policies.book import Book
-from policies.focus import Focus
+from policies.focus import ESTIMATE, Focus
 from policies.interface import Setup, Turn
 from policies.pointing import Pointing
 
 NM_PER_MRAD_NM = 1e-3
 # How fast what images say of their own detection limit replaces what was believed of it.
 LEARNING = 0.3
+FORGETTING = 0.8
+# Two images show the same place where they are less than this share of their width apart.
+SAME_PLACE = 0.15
+# How well the radius of one particle is expected to be known at a last look, in nm.
+LAST_LOOK_SD_NM = 0.5
 FIELDS = ("covered_fraction", "count", "mean_radius_nm")
+
+
+@dataclass
+class Pairs:
+    """How often pairs of images told focus, lately."""
+
+    told: float = 0.5
+    tried: float = 1.0
+
+    @property
+    def power(self) -> float:
+        """Probability that the next pair tells."""
+        return self.told / self.tried
+
+    def count(self, told: bool) -> None:
+        """Count a pair; earlier ones matter less with every one after it."""
+        self.told = FORGETTING * self.told + told
+        self.tried = FORGETTING * self.tried + 1.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +61,7 @@ class Recent:
     point_nm: Point
     end_s: float
     fov_nm: float
+    C10_nm: float
     off_nm: float
 
 
@@ -52,13 +77,15 @@ class Belief:
         self.pointing = Pointing(setup)
         self.exposure = Exposure(self.grid, settings.beam)
         self.labels = Labels(self.grid)
+        self.kinetics = Kinetics(setup.card)
         self.fields = {
-            t.name: FieldBelief(t, setup.card, self.grid, settings.rate_share.of(t.name))
+            t.name: FieldBelief(t, setup.card, self.grid)
             for t in setup.card.targets
             if t.kind == "field" and t.name in FIELDS
         }
         self.visited_s: Array = np.full(len(self.grid.centres), -math.inf)
         self.visibility = settings.analyst.visibility
+        self.pairs = Pairs()
         self.recent: Recent | None = None
 
     def ingest(self, turn: Turn) -> None:
@@ -73,6 +100,7 @@ class Belief:
             self.labels.asked(percept.x_nm, percept.y_nm)
             self.recent = before
         elif percept.width_nm > 0.0 and percept.height_nm > 0.0:
+            self._count_pair(command, percept, before)
             self._see(command, percept)
         height_nm = command.acquire.fov_nm * command.acquire.pixels_y / command.acquire.pixels_x
         on_s = command.acquire.max_frames * frame_s(command.acquire, self.setup.capabilities)
@@ -82,6 +110,19 @@ class Belief:
     def clock(self, clock_s: float) -> float:
         """Time from the start of the run, in s."""
         return clock_s - self.setup.start_s
+
+    def last_looks(self) -> Looks:
+        """A look at every cell when the run ends, (N,), at what is believed of it and exposed as it is now."""
+        count, radius_nm = (self._at_end(name) for name in ("count", "mean_radius_nm"))
+        sd_nm = np.full(len(count), LAST_LOOK_SD_NM)
+        return Looks(np.asarray(self.kinetics.end_s), self.exposure.seconds, weight(count, radius_nm, sd_nm))
+
+    def _at_end(self, name: str) -> Array:
+        cells = len(self.grid.centres)
+        if name not in self.fields:
+            return np.zeros(cells)
+        field = self.fields[name]
+        return np.maximum(np.array(field.target.prior_mean[-cells:]) + field.process.mean[-cells:], 0.0)
 
     def blur_nm(self, focus_var_nm2: Array) -> Array:
         """Blur, nm, from a variance of C10, at the convergence semi-angle."""
@@ -111,6 +152,14 @@ class Belief:
         self.visited_s[covered] = t_s
         self._measure(percept, covered, shares, image, t_s)
 
+    def _count_pair(self, command: Command, percept: Percept, before: Recent | None) -> None:
+        """Count the image as the second of a pair where it was one, and whether the pair told focus."""
+        C10_nm = command.set.optics.C10_nm
+        if before is None or C10_nm is None or abs(C10_nm - before.C10_nm) < self.settings.refocus.offset_nm / 2:
+            return
+        if math.dist((percept.x_nm, percept.y_nm), before.point_nm) < SAME_PLACE * before.fov_nm:
+            self.pairs.count(ESTIMATE in percept.estimates)
+
     def _refocus(self, command: Command, percept: Percept) -> tuple[float, float]:
         """Learn focus from an image; returns how far off it was and the variance of the C10 in focus, nm and nm^2."""
         assert command.acquire is not None
@@ -120,7 +169,7 @@ class Belief:
         point = (percept.x_nm, percept.y_nm)
         self.focus.ingest(percept, C10_nm)
         best_nm, sd_nm = self.focus.best(point, percept.end_s)
-        self.recent = Recent(point, percept.end_s, command.acquire.fov_nm, C10_nm - best_nm)
+        self.recent = Recent(point, percept.end_s, command.acquire.fov_nm, C10_nm, C10_nm - best_nm)
         return C10_nm - best_nm, sd_nm**2
 
     def _measure(
@@ -135,6 +184,10 @@ class Belief:
             image,
             self.settings.analyst,
         )
+        seen = values["count"][covered] * shares[covered]
+        radius_nm = values["mean_radius_nm"][covered]
+        weights = weight(seen, radius_nm, analyst.outline_nm(radius_nm, image))
+        self.kinetics.look(covered, Looks(np.asarray(t_s), self.exposure.seconds[covered], weights))
         for name, field in self.fields.items():
             for i, cell in enumerate(covered):
                 measurement = Measurement(

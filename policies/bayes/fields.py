@@ -15,8 +15,7 @@ from policies.bayes.kernel import Array, SpaceTimeKernel
 # Without an entry on the card: half of the variance in common, correlated over a third of the run and over a cell.
 DEFAULT_SHARED_SHARE = 0.5
 LEAST_SD_SHARE = 1e-3
-RATE, COUPLING = 0, 1
-GLOBALS = ("growth_rate", "beam_coupling")
+COUPLING = "beam_coupling"
 
 
 @dataclass(frozen=True)
@@ -42,30 +41,24 @@ class Refit:
     learned: int
 
 
-def card_kernel(target: Target, card: Card, rate_share: float) -> tuple[SpaceTimeKernel, float]:
-    """The kernel of a field's own variation, and the correlation of the field with the growth rate.
-
-    ``shared_share`` of the card is split: ``rate_share`` of it goes with the growth rate and leaves the process.
-    """
-    shared = min(max(card.kernel.get(f"{target.name}.shared_share", DEFAULT_SHARED_SHARE), 0.0), 0.99)
-    with_rate = shared * rate_share if any(t.name == GLOBALS[RATE] for t in card.targets) else 0.0
-    kernel = SpaceTimeKernel(
-        shared_share=(shared - with_rate) / (1.0 - with_rate),
+def card_kernel(target: Target, card: Card) -> SpaceTimeKernel:
+    """The kernel of a field as the card of its world states it."""
+    return SpaceTimeKernel(
+        shared_share=min(max(card.kernel.get(f"{target.name}.shared_share", DEFAULT_SHARED_SHARE), 0.0), 1.0),
         time_s=card.kernel.get(f"{target.name}.time_s", card.duration_s / 3),
         length_nm=card.kernel.get(f"{target.name}.length_nm", card.extent_nm / card.cells),
     )
-    return kernel, float(np.sqrt(with_rate))
 
 
 class FieldBelief:
-    """What is believed of one field at all cells and asked times, and of the globals as far as this field tells them.
+    """What is believed of one field at all cells and asked times.
 
-    Watched are the target's values in the card's order (time, row, column) and after them the standardised globals:
-    growth rate and beam coupling. The beam makes an exposed cell older, coupling * exposure seconds ahead of its time:
-    a measurement of it tells the undisturbed cell at that age, as well as the coupling is known.
+    Watched are the target's values in the card's order (time, row, column). The beam makes an exposed cell older,
+    coupling * exposure seconds ahead of its time: a measurement of it tells the undisturbed cell at that age, as well
+    as the coupling is known.
     """
 
-    def __init__(self, target: Target, card: Card, grid: Grid, rate_share: float) -> None:
+    def __init__(self, target: Target, card: Card, grid: Grid) -> None:
         self.target = target
         self.grid = grid
         cells = card.cells**2
@@ -75,21 +68,12 @@ class FieldBelief:
         self._means = np.concatenate([nothing, np.reshape(target.prior_mean, (-1, cells))])
         self._sds = np.concatenate([nothing, np.reshape(target.prior_sd, (-1, cells))])
         self._least_sd = LEAST_SD_SHARE * float(np.max(self._sds)) or 1e-12
-        coupling = next((t for t in card.targets if t.name == GLOBALS[COUPLING]), None)
+        coupling = next((t for t in card.targets if t.name == COUPLING), None)
         self._coupling = (coupling.prior_mean[0], coupling.prior_sd[0]) if coupling else (0.0, 0.0)
-        self.kernel, self._with_rate = card_kernel(target, card, rate_share)
+        self.kernel = card_kernel(target, card)
         self.measurements: list[Measurement] = []
-        unexposed = np.zeros(cells)
-        at_targets = [self.points(t, unexposed) for t in card.times_s]
-        the_globals = np.zeros((len(GLOBALS), 6))
-        the_globals[RATE, 4 + RATE] = the_globals[COUPLING, 4 + COUPLING] = 1.0
-        self.watched = np.concatenate([*at_targets, the_globals])
+        self.watched = np.concatenate([self.points(t, np.zeros(cells)) for t in card.times_s])
         self.process = GaussianProcess(self.kernel, self.watched)
-
-    @property
-    def coupling_sd(self) -> float:
-        """Prior sd of the beam coupling, in its own unit."""
-        return self._coupling[1]
 
     def prior(self, t_s: Array) -> tuple[Array, Array]:
         """Prior mean and sd of every cell, (N,), each at its own time from the start, (N,)."""
@@ -106,13 +90,15 @@ class FieldBelief:
         return t_s + self._coupling[0] * exposure_s
 
     def points(self, t_s: float, exposure_s: Array) -> Array:
-        """The points of all cells at one time, (N, 6), for cells that were exposed for so long."""
+        """The points of all cells at one time, (N, 5), for cells that were exposed for so long.
+
+        The coupling is their one global: what it may differ from its prior mean makes cells older or younger.
+        """
         ages = self.ages(t_s, exposure_s)
         _, sd = self.prior(ages)
         ahead = self.pace(ages) * self._coupling[1] * exposure_s
-        own = sd * np.sqrt(1.0 - self._with_rate**2)
         x, y = self.grid.centres.T
-        return np.stack([x, y, ages, own, sd * self._with_rate, ahead], axis=1)
+        return np.stack([x, y, ages, sd, ahead], axis=1)
 
     def append(self, measurement: Measurement, least_nats: float) -> None:
         """Learn from one measurement, unless it tells less than ``least_nats`` about its own cell."""
@@ -126,7 +112,7 @@ class FieldBelief:
         process.append(point, residual, measurement.noise_var)
 
     def residual(self, measurement: Measurement) -> tuple[Array, float]:
-        """The point, (6,), of a measurement and how far it lies from what was expected without any."""
+        """The point, (5,), of a measurement and how far it lies from what was expected without any."""
         exposure = np.full(len(self.grid.centres), measurement.exposure_s)
         point = self.points(measurement.t_s, exposure)[measurement.cell]
         return point, measurement.value - float(self.expected(measurement.t_s, exposure)[measurement.cell])

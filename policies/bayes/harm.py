@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from hardware_bridge.cost import ELECTRONS_PER_PA_S, frame_s
 from hardware_bridge.messages import Command
-from policies.bayes.fields import COUPLING, GLOBALS
 from policies.bayes.grid import Box
 from policies.bayes.kernel import Array
 from policies.bayes.looks import Now
@@ -27,10 +26,10 @@ def harm(now: Now, cells: NDArray[np.intp], command: Command) -> Array:
     on_s = acquire.max_frames * frame_s(acquire, belief.setup.capabilities)
     electrons = (command.set.optics.beam_current_pA or 0.0) * on_s * ELECTRONS_PER_PA_S
     added_s = float(np.max(belief.exposure.of(Box(0.0, 0.0, acquire.fov_nm, acquire.fov_nm), electrons)))
+    coupling_sd = float(belief.kinetics.sds(belief.last_looks())[1]) if belief.kinetics.asked else 0.0
     total = np.zeros(len(cells))
     for field in belief.fields.values():
-        values = field.process.var[: -len(GLOBALS)].reshape(-1, len(belief.grid.centres))
-        coupling_sd = field.coupling_sd * float(np.sqrt(field.process.var[COUPLING - len(GLOBALS)]))
+        values = field.process.var.reshape(-1, len(belief.grid.centres))
         for var, t_s in zip(values, belief.setup.card.times_s, strict=True):
             if t_s > now.t_s:
                 error = field.pace(np.full(var.shape, t_s)) * coupling_sd * added_s

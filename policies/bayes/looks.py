@@ -16,9 +16,12 @@ from hardware_bridge.geometry import Point
 from hardware_bridge.messages import Command
 from policies.bayes import analyst
 from policies.bayes.belief import Belief
+from policies.bayes.exposure import NM2_IN_A2
 from policies.bayes.gp import Block
 from policies.bayes.kernel import Array
-from policies.bayes.worth import Outcome, Worth, outcome
+from policies.bayes.kinetics import COUPLING, RATE, Looks
+from policies.bayes.kinetics import weight as kinetic_weight
+from policies.bayes.worth import Constant, Outcome, Prospect, Worth, outcome
 from policies.book import Price, with_current
 from policies.commands import View, clipped, looking
 from policies.interface import Situation
@@ -28,6 +31,7 @@ Judge = Callable[["Now", NDArray[np.intp], Command, Array], Array]
 
 # A measurement is expected about this long after the decision; the processes hardly change in it.
 LEAD_S = 2.0
+ALMOST = 0.99
 
 
 @dataclass(frozen=True)
@@ -68,19 +72,20 @@ class Now:
             self.ages_s[name] = process.ages(self.t_s, exposure)
             self.expected[name] = np.maximum(process.expected(self.t_s, exposure) + self.blocks[name].mean, 0.0)
             self.doubt[name] = belief.labels.variances(name)
+        none = np.zeros(len(belief.grid.centres))
+        self.count, self.radius_nm = self.expected.get("count", none), self.expected.get("mean_radius_nm", none)
         _, self.focus_var_nm2 = belief.focus.over(belief.grid.places, self.situation.state.clock_s)
 
     def information(self, cells: NDArray[np.intp], image: analyst.Image, noise_factor: float = 1.0) -> Array:
         """What images of sets of cells (c, k) would tell, (c,); ``image`` describes every cell of the grid, (N,)."""
-        return self.worth(self.outcomes(cells, image, noise_factor))
+        return self.worth(Prospect(self._outcomes(cells, image, noise_factor), self._constants(cells, image)))
 
-    def outcomes(self, cells: NDArray[np.intp], image: analyst.Image, noise_factor: float = 1.0) -> list[Outcome]:
+    def _outcomes(self, cells: NDArray[np.intp], image: analyst.Image, noise_factor: float) -> list[Outcome]:
         """What images of sets of cells would do to every field."""
-        none = np.zeros(len(self.belief.grid.centres))
         noise = analyst.noise(
-            self.expected.get("count", none),
-            self.expected.get("mean_radius_nm", none),
-            none + 1.0,
+            self.count,
+            self.radius_nm,
+            np.ones(len(self.count)),
             self.belief.grid.cell_nm,
             image,
             self.belief.settings.analyst,
@@ -89,6 +94,25 @@ class Now:
             outcome(process, self.blocks[name], cells, noise_factor * noise.of(name)[cells], self.ages_s[name])
             for name, process in self.belief.fields.items()
         ]
+
+    def _constants(self, cells: NDArray[np.intp], image: analyst.Image) -> list[Constant]:
+        """What images of sets of cells would do to growth rate and beam coupling, by the end of the run."""
+        kinetics, exposure_s = self.belief.kinetics, self.belief.exposure.seconds
+        if not kinetics.asked:
+            return []
+        weight = kinetic_weight(self.count, self.radius_nm, analyst.outline_nm(self.radius_nm, image))
+        added_s = self.added_s(image)
+        last = self.belief.last_looks()
+        look = Looks(np.asarray(self.t_s), exposure_s[cells], weight[cells])
+        then = Looks(last.t_s, (exposure_s + added_s)[cells], last.weight[cells])
+        before, after = kinetics.sds(last), kinetics.sds_after(cells, look, last, then)
+        return [
+            Constant(kinetics.targets[name], float(before[i]), after[:, i]) for i, name in enumerate((RATE, COUPLING))
+        ]
+
+    def added_s(self, image: analyst.Image) -> Array:
+        """How much longer an image would expose its own cells, (N,) s at unit radical level."""
+        return self.belief.settings.beam.level_per_e_per_A2_s * image.dose_e_per_nm2 / NM2_IN_A2
 
     def image(self, command: Command) -> analyst.Image:
         """What an image command would give in every cell, with focus as it is known now."""
@@ -146,6 +170,9 @@ def _at_spend(
     if typical is None:
         return []
     image = now.image(typical)
+    step = float(np.max(now.added_s(image))) / now.belief.settings.beam.most_step_s
+    if step > 1.0:
+        return _at_spend(now, view, spend / step * ALMOST, squares, judge)
     information = judge(now, cells, typical, now.information(cells, image))
     # The noise of an image is taken to be known within a factor of two.
     sds = np.abs(now.information(cells, image) - now.information(cells, image, 2.0))

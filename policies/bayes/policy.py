@@ -42,7 +42,7 @@ class BayesPolicy:
         self.setup = setup
         self.seed = seed
         self.belief = Belief(setup, self.settings)
-        self.worth: Worth = ExpectedWorth(setup.card.targets)
+        self.worth: Worth = ExpectedWorth()
         self.chooser = GreedyChooser(setup.capabilities)
         self._fits = {}
 

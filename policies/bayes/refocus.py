@@ -51,8 +51,8 @@ class Refocus:
             tries.append((recent.point_nm, view, offset_nm, 1.0))
         proposals = []
         for place, view, offset_nm, share in tries:
-            priced = belief.priced(belief.command(place, view, offset_nm), 1.0)
-            gain = share * self._gain(later, place, typical, blurred)
+            priced = belief.priced(belief.command(place, view, offset_nm), settings.spend)
+            gain = share * belief.belief.pairs.power * self._gain(later, place, typical, blurred)
             if priced is not None and gain > 0.0:
                 proposals.append(self._proposal(belief, priced, gain, place, offset_nm))
         return proposals

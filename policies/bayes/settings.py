@@ -22,10 +22,15 @@ class AnalystSettings(Word, frozen=True, kw_only=True):
 
 
 class BeamSettings(Word, frozen=True, kw_only=True):
-    """How the beam drives the specimen: radical level per dose rate, and how far radicals reach."""
+    """How the beam drives the specimen: radical level per dose rate, and how far radicals reach.
+
+    No image may expose its field for more than ``most_step_s`` at unit level: particles that jump between two looks
+    are not recognised.
+    """
 
     level_per_e_per_A2_s: NotNegative = 20.0
     halo_nm: Positive = 120.0
+    most_step_s: Positive = 15.0
 
 
 class ImagingSettings(Word, frozen=True, kw_only=True):
@@ -34,19 +39,21 @@ class ImagingSettings(Word, frozen=True, kw_only=True):
     ``spends`` are multiples of the current at which electrons and time run out together.
     """
 
-    survey_cells: tuple[Size, ...] = (2, 3)
+    survey_cells: tuple[Size, ...] = (2,)
     tracking_cells: tuple[Size, ...] = (1,)
     pixels: Size = 256
     dwell_s: Positive = 20e-6
-    spends: tuple[Positive, ...] = (0.25, 1.0, 2.0)
+    spends: tuple[Positive, ...] = (0.25, 1.0, 2.0, 6.0)
     offered: Size = 4
 
 
 class RefocusSettings(Word, frozen=True, kw_only=True):
     """How far apart a pair is taken, how well it tells focus, and over how many images that pays.
 
-    An image is half of a pair for ``recent_s``.
+    An image is half of a pair for ``recent_s``. ``spend`` is how much faster than evenly electrons are spent on it.
     """
+
+    spend: Positive = 3.0
 
     offset_nm: Positive = 400.0
     pair_sd_nm: Positive = 50.0
@@ -72,21 +79,6 @@ class FitSettings(Word, frozen=True, kw_only=True):
     most_measurements: Size = 150
 
 
-class RateShare(Word, frozen=True, kw_only=True):
-    """How much of what all places have in common the growth rate explains, field by field.
-
-    Radii follow the rate, areas follow rate and nucleation, counts follow nucleation.
-    """
-
-    covered_fraction: Fraction = 0.5
-    count: Fraction = 0.0
-    mean_radius_nm: Fraction = 0.9
-
-    def of(self, name: str) -> float:
-        """The share of the field of this name."""
-        return float(getattr(self, name))
-
-
 class BayesSettings(Word, frozen=True, kw_only=True):
     """All settings of the Bayesian policy.
 
@@ -101,5 +93,4 @@ class BayesSettings(Word, frozen=True, kw_only=True):
     spectrum: SpectrumSettings = SpectrumSettings()
     fit: FitSettings = FitSettings()
     focus: FocusSettings = FocusSettings()
-    rate_share: RateShare = RateShare()
     least_nats: NotNegative = 0.15

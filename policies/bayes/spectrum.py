@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from hardware_bridge.report import Particle
-from policies.bayes.fields import GLOBALS
 from policies.bayes.looks import Now
 from policies.bayes.worth import SQRT_PI
 from policies.interface import Proposal
@@ -66,7 +65,7 @@ class Spectrum:
         for name, field in belief.fields.items():
             own = belief.labels.variance(name, particle)
             doubt = now.doubt[name][cell]
-            var = field.process.var[: -len(GLOBALS)].reshape(-1, len(belief.grid.centres))[:, cell]
+            var = field.process.var.reshape(-1, len(belief.grid.centres))[:, cell]
             drop = float(np.sum(np.sqrt(var + doubt) - np.sqrt(np.maximum(var + doubt - own, 0.0))))
             total += field.target.weight * drop / (SQRT_PI * field.target.crps_scale)
         return total

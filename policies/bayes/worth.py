@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware_bridge.report import Target
-from policies.bayes.fields import GLOBALS, FieldBelief
+from policies.bayes.fields import FieldBelief
 from policies.bayes.gp import Block
 from policies.bayes.kernel import Array
 
@@ -26,13 +26,12 @@ SQRT_PI = math.sqrt(math.pi)
 class Outcome:
     """What measuring sets of cells would do to the watched values of one field.
 
-    ``cells`` (c, k) are what each of c candidates measures; ``gain`` (c, k, m) is the change of the posterior mean
-    per unit of surprise in each cell; ``reduction`` (c, m) the drop of the posterior variance ``var`` (m,). ``t_s``
-    is when.
+    ``cells`` (c, k) are what each of c candidates measures; ``gain`` (c, k, m) is the change of the posterior mean per
+    unit of surprise in each cell; ``reduction`` (c, m) the drop of the posterior variance. ``ages_s`` (N,) is how old
+    every cell of the grid looks then.
     """
 
     field: FieldBelief
-    block: Block
     cells: NDArray[np.intp]
     gain: Array
     reduction: Array
@@ -44,6 +43,23 @@ class Outcome:
         return self.field.process.var
 
 
+@dataclass(frozen=True)
+class Constant:
+    """What candidates would do to a global of the world: its sd when the run ends without and with them, (c,)."""
+
+    target: Target
+    before: float
+    after: Array
+
+
+@dataclass(frozen=True)
+class Prospect:
+    """All that c candidates would do: to each field and to each global."""
+
+    outcomes: list[Outcome]
+    constants: list[Constant]
+
+
 def outcome(field: FieldBelief, block: Block, cells: NDArray[np.intp], noise_var: Array, ages_s: Array) -> Outcome:
     """Work out what measuring sets of cells (c, k) with noises (c, k), of cells that look so old (N,), would do."""
     k = cells.shape[1]
@@ -52,17 +68,17 @@ def outcome(field: FieldBelief, block: Block, cells: NDArray[np.intp], noise_var
     # Few cells and known noise: the inverse is well conditioned, and faster than a solve for so many watched values.
     gain = np.asarray(np.linalg.inv(cov) @ cross, dtype=np.float64)
     reduction = np.einsum("ckm,ckm->cm", cross, gain)
-    return Outcome(field, block, cells, gain, np.minimum(reduction, field.process.var), ages_s)
+    return Outcome(field, cells, gain, np.minimum(reduction, field.process.var), ages_s)
 
 
 class Worth(Protocol):
-    """Turns outcomes of all fields into information."""
+    """Turns what candidates would do into information."""
 
     def look(self) -> None:
         """Get ready for a decision."""
         ...
 
-    def __call__(self, outcomes: list[Outcome]) -> Array:
+    def __call__(self, prospect: Prospect) -> Array:
         """Return the information of each candidate, (c,), in units of the score."""
         ...
 
@@ -73,28 +89,19 @@ def sd_drop(var: Array, reduction: Array) -> Array:
 
 
 class ExpectedWorth:
-    """The predicted information of somebody who does not know the truth: the weighted drop of sd.
-
-    On a global the fields are not added up: the one that tells it best counts.
-    """
-
-    def __init__(self, targets: tuple[Target, ...]) -> None:
-        self.globals = {t.name: t for t in targets if t.kind == "global" and t.name in GLOBALS}
+    """The predicted information of somebody who does not know the truth: the weighted drop of sd."""
 
     def look(self) -> None:
-        """All it needs is in the outcomes."""
+        """All it needs is in the prospect."""
 
-    def __call__(self, outcomes: list[Outcome]) -> Array:
+    def __call__(self, prospect: Prospect) -> Array:
         """Return the information of each candidate, (c,)."""
-        total = np.zeros(len(outcomes[0].cells))
-        for result in outcomes:
-            target, last = result.field.target, -len(GLOBALS)
-            drop = sd_drop(result.var[:last], result.reduction[:, :last]).sum(axis=1)
-            total += target.weight * drop / (SQRT_PI * target.crps_scale)
-        for name, target in self.globals.items():
-            at = GLOBALS.index(name) - len(GLOBALS)
-            before = min(r.var[at] for r in outcomes)
-            after = np.min([r.var[at] - r.reduction[:, at] for r in outcomes], axis=0)
-            drop = target.prior_sd[0] * (math.sqrt(before) - np.sqrt(np.maximum(after, 0.0)))
-            total += target.weight * drop / (SQRT_PI * target.crps_scale)
+        total = np.zeros(1)
+        for result in prospect.outcomes:
+            target = result.field.target
+            drop = sd_drop(result.var, result.reduction).sum(axis=1)
+            total = total + target.weight * drop / (SQRT_PI * target.crps_scale)
+        for constant in prospect.constants:
+            drop = constant.before - constant.after
+            total = total + constant.target.weight * drop / (SQRT_PI * constant.target.crps_scale)
         return total
