@@ -21,8 +21,8 @@ from agent.report.style import (
     MODE_COLOURS,
     QUIET,
     VERMILION,
-    figure,
     label,
+    panel,
     raised,
 )  # fmt: skip
 from hardware_bridge.report import Card, Report, Target
@@ -44,8 +44,8 @@ def radii(axes: Axes, tracks: list[tuple[int, Array]]) -> None:
 
 def radii_figure(tracks: list[tuple[int, Array]]) -> Figure:
     """Growth of single particles."""
-    made = figure(3.9, 2.9)
-    radii(made.add_subplot(), tracks)
+    made, axes = panel(3.9, 2.9)
+    radii(axes, tracks)
     return made
 
 
@@ -56,8 +56,7 @@ def curve_targets(card: Card, claims: Report | None) -> list[Target]:
 
 def course_figure(card: Card, claims: Report, target: Target) -> Figure:
     """Claim and prior of a field averaged over the specimen's cells, at the times of the card."""
-    made = figure(3.9, 2.9)
-    axes = made.add_subplot()
+    made, axes = panel(3.9, 2.9)
     times = np.array(card.times_s)
     claimed = claims.targets[target.name]
     for mean, sd, colour, words in (
@@ -82,8 +81,7 @@ def cell_average(mean: tuple[float, ...], sd: tuple[float, ...], times: int) -> 
 
 def focus_figure(run: Run, seen: list[Look]) -> Figure:
     """C10 as set, and as measured to be in focus where a pair of images told."""
-    made = figure(5.4, 3.0)
-    axes = made.add_subplot()
+    made, axes = panel(5.4, 3.0)
     times = [look.time_s for look in seen]
     set_nm = np.array([look.record.state.optics.C10_nm or 0.0 for look in seen])
     axes.plot(times, set_nm, ".", color=QUIET, markersize=5, label="C10 as set")
@@ -101,8 +99,7 @@ def focus_figure(run: Run, seen: list[Look]) -> Figure:
 
 def drift_figure(run: Run) -> Figure:
     """How far the specimen has moved against the instrument's coordinates."""
-    made = figure(5.4, 3.0)
-    axes = made.add_subplot()
+    made, axes = panel(5.4, 3.0)
     for name, words, colour in (("drift_x_nm", "x", BLUE), ("drift_y_nm", "y", VERMILION)):
         rows = gathered.estimates(run, name)
         low, high = rows[:, 1] - rows[:, 2], rows[:, 1] + rows[:, 2]
@@ -116,8 +113,8 @@ def drift_figure(run: Run) -> Figure:
 def lanes_figure(seen: list[Look], end_s: float) -> Figure:
     """What was done when: a lane for every mode of every proposer, a bar for every turn."""
     lanes = sorted({(k.percept.mode or "no exposure", gathered.proposer(k.record)) for k in seen}, reverse=True)
-    made = figure(11.0, 0.9 + 0.34 * len(lanes))
-    axes = made.add_subplot()
+    left_in = 0.2 + 0.085 * max(len(f"{mode}, {name}") for mode, name in lanes)
+    made, axes = panel(11.0, 0.75 + 0.34 * len(lanes), left_in)
     for number, (mode, name) in enumerate(lanes):
         bars = [
             (look.time_s - (look.percept.end_s - look.percept.start_s), look.percept.end_s - look.percept.start_s)
@@ -140,8 +137,7 @@ def information_figure(seen: list[Look]) -> Figure | None:
     rows = np.array(known, dtype=np.float64).reshape(-1, 3)
     if not rows[:, 1].any():
         return None
-    made = figure(5.4, 3.0)
-    axes = made.add_subplot()
+    made, axes = panel(5.4, 3.0)
     axes.errorbar(rows[:, 0], rows[:, 1], rows[:, 2], fmt="o", color=GREEN, markersize=2.5, elinewidth=0.7)
     axes.set_ylim(bottom=min(0.0, float(rows[:, 1].min())))
     label(axes, "", TIME, "predicted gain of the score")
@@ -150,8 +146,7 @@ def information_figure(seen: list[Look]) -> Figure | None:
 
 def spending_figure(run: Run, header: Header) -> Figure:
     """Electrons charged over time, with what is allowed and what even spending would be."""
-    made = figure(5.4, 3.0)
-    axes = made.add_subplot()
+    made, axes = panel(5.4, 3.0)
     times = [0.0, *(record.end_s - header.start_s for record in run.records)]
     spent = np.cumsum([0.0, *(record.electrons_charged for record in run.records)])
     whole_s = header.end_s - header.start_s

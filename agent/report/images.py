@@ -43,7 +43,7 @@ def micrograph(axes: Axes, look: Look, observation: Observation) -> None:
 def picture(look: Look, observation: Observation) -> str:
     """One micrograph as an <svg> element."""
     rows, columns = np.asarray(observation.data).shape
-    made = figure(3.6, 3.6 * rows / columns, layout=None)
+    made = figure(3.6, 3.6 * rows / columns)
     axes = made.add_axes((0.0, 0.0, 1.0, 1.0))
     micrograph(axes, look, observation)
     turn = look.record.turn

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from agent.eventlog import Header
 from agent.report.gathered import Array, Look
-from agent.report.style import DOSE_MAP, INK, QUIET, TIME_MAP, VERMILION, figure, label, tick
+from agent.report.style import DOSE_MAP, INK, QUIET, TIME_MAP, VERMILION, label, map_panel, tick
 from hardware_bridge.report import Card, Report, Target
 
 SPECTRUM_MODES = frozenset({"EELS", "EDS"})
@@ -61,10 +61,9 @@ def visits(axes: Axes, seen: list[Look], header: Header) -> ScalarMappable:
 
 def visits_figure(seen: list[Look], header: Header) -> Figure:
     """The map of visited fields."""
-    made = figure(5.4, 4.7, "compressed")
-    axes = made.add_subplot()
+    made, axes, scale = map_panel()
     shown = visits(axes, seen, header)
-    made.colorbar(shown, ax=axes, shrink=0.85, label="specimen time (s)")
+    made.colorbar(shown, cax=scale, label="specimen time (s)")
     return made
 
 
@@ -78,8 +77,7 @@ def dose_figure(fluence: Array, seen: list[Look], header: Header) -> Figure:
     """The map of charged fluence, on a logarithmic scale up to the limit; white was never exposed."""
     limits = header.config.limits
     box, cap = limits.dose_map, limits.max_fluence_e_per_A2
-    made = figure(5.4, 4.7, "compressed")
-    axes = made.add_subplot()
+    made, axes, scale = map_panel()
     masked = np.ma.masked_less_equal(fluence, 0.0)
     low = min(float(masked.min()) if masked.count() else cap / 100, cap / 10)
     image = axes.imshow(
@@ -89,7 +87,7 @@ def dose_figure(fluence: Array, seen: list[Look], header: Header) -> Figure:
         norm=LogNorm(max(low, cap * 1e-6), cap),
         interpolation="none",
     )
-    bar = made.colorbar(image, ax=axes, shrink=0.85, label="fluence (e/Å²); the top is the limit")
+    bar = made.colorbar(image, cax=scale, label="fluence (e/Å²); the top is the limit")
     bar.ax.yaxis.set_major_formatter(FuncFormatter(tick))
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
     frame(axes, header.card, _reach_nm(seen))
@@ -108,10 +106,9 @@ def believed(card: Card, claims: Report | None) -> list[Target]:
 
 def belief_figure(card: Card, values: tuple[float, ...], look: tuple[Colormap, float | None, str]) -> Figure:
     """One number of a belief in every cell; ``look`` is colours, top of the scale (or None), and a label."""
-    made = figure(5.4, 4.4, "compressed")
-    axes = made.add_subplot()
+    made, axes, scale = map_panel()
     colours, top, words = look
-    made.colorbar(cells(axes, card, values, colours, top), ax=axes, shrink=0.85, label=words)
+    made.colorbar(cells(axes, card, values, colours, top), cax=scale, label=words)
     return made
 
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter
 from agent.reading import Run
 from agent.report import gathered
 from agent.report.gathered import Array, Look
-from agent.report.style import BLUE, QUIET, VERMILION, figure, label, tick
+from agent.report.style import BLUE, QUIET, VERMILION, label, panel, tick
 from hardware_bridge.observation import Observation
 
 EDGES_EV = (("O K", 532.0), ("Cu L3", 931.0))
@@ -48,8 +48,7 @@ def name(look: Look) -> str:
 
 def full_figure(spectra: list[tuple[Look, Observation]]) -> Figure:
     """The whole spectra on a logarithmic scale."""
-    made = figure(5.4, 3.2)
-    axes = made.add_subplot()
+    made, axes = panel(5.4, 3.2)
     for (look, observation), colour in reversed(list(zip(spectra, (BLUE, QUIET), strict=False))):
         energy, counts = summed(observation)
         axes.plot(energy, np.where(counts > 0, counts, np.nan), color=colour, linewidth=0.8, label=name(look))
@@ -63,8 +62,7 @@ def full_figure(spectra: list[tuple[Look, Observation]]) -> Figure:
 
 def core_figure(spectra: list[tuple[Look, Observation]]) -> Figure | None:
     """The core losses alone, binned, with counting errors; None where the axis ends before them."""
-    made = figure(5.4, 3.2)
-    axes = made.add_subplot()
+    made, axes = panel(5.4, 3.2)
     drawn = False
     for (look, observation), colour in reversed(list(zip(spectra, (BLUE, QUIET), strict=False))):
         energy, counts = summed(observation)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
-from typing import Any, Literal
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -28,8 +28,6 @@ MODE_COLOURS = {"HAADF": BLUE, "EELS": VERMILION, "EDS": GREEN, "4DSTEM": PINK}
 TIME_MAP, MEAN_MAP, SD_MAP = (colormaps[name] for name in ("viridis", "viridis", "cividis"))
 # Without its palest part, which would look like no dose at all.
 DOSE_MAP = ListedColormap(colormaps["magma_r"](np.linspace(0.12, 1.0, 256)), "dose")
-
-Layout = Literal["constrained", "compressed"]
 
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -66,11 +64,30 @@ def house_style() -> Iterator[None]:
         yield
 
 
-def figure(width_in: float, height_in: float, layout: Layout | None = "constrained") -> Figure:
-    """Make a figure of a size in inches that belongs to nobody else; without a layout, no room is left for labels."""
-    made = Figure(figsize=(width_in, height_in), dpi=100, layout=layout)
+def figure(width_in: float, height_in: float) -> Figure:
+    """Make a figure of a size in inches that belongs to nobody else."""
+    made = Figure(figsize=(width_in, height_in), dpi=100)
     FigureCanvasAgg(made)
     return made
+
+
+def panel(width_in: float, height_in: float, left_in: float = 0.66) -> tuple[Figure, Axes]:
+    """A figure with one panel; margins are fixed, so that panels side by side are in line."""
+    made = figure(width_in, height_in)
+    return made, _placed(made, (left_in, 0.48, width_in - left_in - 0.16, height_in - 0.66))
+
+
+def map_panel() -> tuple[Figure, Axes, Axes]:
+    """A figure with a square panel for a map, and a narrow one beside it for the scale of its colours."""
+    made = figure(5.4, 4.5)
+    return made, _placed(made, (0.72, 0.48, 3.74, 3.74)), _placed(made, (4.58, 0.48, 0.14, 3.74))
+
+
+def _placed(made: Figure, inches: tuple[float, float, float, float]) -> Axes:
+    """New axes at (left, bottom, width, height) in inches."""
+    width, height = made.get_size_inches()
+    left, bottom, wide, high = inches
+    return made.add_axes((left / width, bottom / height, wide / width, high / height))
 
 
 def svg(made: Figure, name: str, alt: str) -> str:
