@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hardware_bridge.client import Client
-
 from hardware_bridge.errors import BridgeError
 
 START_S = 60.0

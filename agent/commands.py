@@ -78,9 +78,8 @@ def run(given: argparse.Namespace) -> int:
 @told
 def serve(given: argparse.Namespace) -> int:
     """Serve the twin over the bridge until a signal, or until nobody came for a while."""
-    from hardware_bridge.server import serve as serve_microscope
-
     from agent import assemble
+    from hardware_bridge.server import serve as serve_microscope
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     config, seed = configured(given)

@@ -42,6 +42,11 @@ def palladium_map(eds: NDArray[np.uint8]) -> Array:
     return np.asarray(gaussian_filter(counts, SMOOTH_PX))
 
 
+def otsu(image: Array) -> float:
+    """Otsu's threshold of an image."""
+    return float(threshold_otsu(image))  # type: ignore[no-untyped-call]  # scikit-image has no types
+
+
 def found_mask(particles: tuple[Particle, ...], shape: tuple[int, int]) -> Mask:
     """Pixels of the micrograph that lie in a particle found, (H, W)."""
     rows, columns = np.indices(shape)
@@ -76,10 +81,10 @@ def main() -> None:
     if last.percept is None or observation is None or observation.data is None:
         raise SystemExit("nothing was seen: " + last.failure)
     haadf, palladium = data["haadf"], palladium_map(data["eds"])
-    true = palladium > threshold_otsu(palladium)
+    true = palladium > otsu(palladium)
     precision, recall, both = f1(found_mask(last.percept.particles, haadf.shape), true)
     bright = gaussian_filter(haadf.astype(np.float64), 1.0)
-    plain = f1(bright > threshold_otsu(bright), true)
+    plain = f1(bright > otsu(bright), true)
     _picture(haadf, np.asarray(observation.data), palladium, last.percept.particles)
     text = _result(len(last.percept.particles), (precision, recall, both), plain)
     (HERE / "RESULT.md").write_text(text, encoding="utf-8")
