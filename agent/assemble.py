@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from hardware_bridge.client import Client
 
 from agent.child import ServedTwin
 from agent.config import Config, ConfigErrors, Setting, load
@@ -26,6 +25,7 @@ from envs.growth import Eyes, GrowthEnv
 from envs.prior import load_card
 from envs.score import Truth, score
 from envs.workers import each
+from hardware_bridge.client import Client
 from hardware_bridge.guard import Guard
 from hardware_bridge.messages import Capabilities
 from hardware_bridge.microscope import Microscope

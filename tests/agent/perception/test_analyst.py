@@ -40,7 +40,7 @@ def run(bench, scatter, seed=1, turns=8):
 def test_a_run_is_perceived(bench, scatter) -> None:
     made = run(bench, scatter)
     analyst = Analyst(bench.capabilities)
-    for observation, centre, shown in made:
+    for observation, centre, _ in made:
         percept = validated(analyst(observation))
         sd = math.hypot(percept.estimates["drift_x_nm"].sd, percept.estimates["drift_y_nm"].sd)
         assert math.dist((percept.x_nm, percept.y_nm), centre) < 4.0 * sd
