@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
+import json
 from statistics import median
 
 import numpy as np
@@ -19,7 +19,7 @@ from hardware_bridge.words import Name, Number, Word
 
 OPENING = """import hyperspy.api as hs
 
-signals = hs.load("{folder}/arrays/*.hspy")  # one stack of images or spectra for every mode and field of view
+signals = hs.load({arrays})  # one stack of images or spectra for every mode and field of view
 print(signals)"""
 
 
@@ -157,11 +157,11 @@ def problems(run: Run) -> str:
 
 def data(run: Run) -> str:
     """How to open the data, and which files there are."""
-    files = sorted(path for path in run.folder.rglob("*") if path.is_file())
+    files = sorted(path for path in run.folder.rglob("*") if path.is_file() and path.suffix != ".html")
     rows = [(str(path.relative_to(run.folder)), f"{path.stat().st_size / 1e3:,.0f}") for path in files]
     shown = details(f"{len(rows)} files in this run", table(("file", "kB"), rows, frozenset({1})))
     return (
         said("The arrays are HDF5 in HyperSpy's layout, with calibrated axes; the event log has one line a turn.")
-        + code(OPENING.format(folder=shlex.quote(run.folder.name).strip("'")))
+        + code(OPENING.format(arrays=json.dumps(f"{run.folder.name}/arrays/*.hspy")))
         + shown
     )
