@@ -10,7 +10,7 @@ from hardware_bridge.cost import ELECTRONS_PER_PA_S, predict
 from hardware_bridge.dose import Charge, DoseLedger, predict_charge
 from hardware_bridge.errors import Rejected
 from hardware_bridge.geometry import merged
-from hardware_bridge.messages import Command, Go, Holder, InstrumentState, Interlocks, Optics
+from hardware_bridge.messages import Command, Go, Holder, InstrumentState, Interlocks, Mode, Optics
 from hardware_bridge.safety import check
 from policies.commands import clipped
 from policies.interface import Setup, Situation, Turn
@@ -68,39 +68,43 @@ class Book:
             return None
         return Price(electrons=charge.electrons, time_s=time_s)
 
-    def most_current_pA(self, command: Command, situation: Situation) -> float:
-        """The largest beam current that range, detector, dose rate, fluence of a cell and electrons left allow."""
+    def even_current_pA(self, command: Command, situation: Situation, spend: float = 1.0) -> float:
+        """The beam current at which electrons and time run out together; ``spend`` times that, within all walls.
+
+        Zero where safety would let no current pass, or none of the allowed range.
+        """
         limits, capabilities = self.setup.limits, self.setup.capabilities
-        acquire = command.acquire
         allowed = limits.ranges.get("beam_current_pA")
-        if acquire is None or allowed is None:
+        if command.acquire is None or allowed is None or situation.time_left_s <= 0.0:
             return 0.0
-        unit = predict_charge(with_current(command, 1.0), limits, situation.state, capabilities)
+        unit = with_current(command, 1.0)
+        charge = predict_charge(unit, limits, situation.state, capabilities)
+        time_s = predict(unit, situation.state, capabilities).time_s
+        even = spend * situation.electrons_left / situation.time_left_s * time_s / charge.electrons
+        current = min(clipped(even, allowed), self._most_current_pA(command.acquire.mode, charge, situation))
+        return current if current >= allowed.low else 0.0
+
+    def _most_current_pA(self, mode: Mode, unit: Charge, situation: Situation) -> float:
+        """The largest current that detector, dose rate, fluence of a cell and electrons left allow.
+
+        ``unit`` is the charge of the command at 1 pA.
+        """
+        limits = self.setup.limits
         try:
             exposed = float(self.ledger.window(unit).max())
         except Rejected:
             return 0.0
-        detector = limits.max_detector_e_per_s.get(acquire.mode, 0.0)
-        per_pA = limits.current_bound * ELECTRONS_PER_PA_S * capabilities.detector_fraction.get(acquire.mode, 1.0)
-        most = min(
-            detector / per_pA if per_pA else allowed.high,
+        share = self.setup.capabilities.detector_fraction.get(mode, 1.0)
+        per_pA = limits.current_bound * ELECTRONS_PER_PA_S * share
+        walls = [
             limits.max_dose_rate_e_per_A2_s / unit.dose_rate_e_per_A2_s,
             (limits.max_fluence_e_per_A2 - exposed) / unit.fluence_e_per_A2,
             (limits.max_electrons - situation.state.electrons_charged) / unit.electrons,
             situation.electrons_left / unit.electrons,
-        )
-        return min(most * (1.0 - MARGIN), allowed.high)
-
-    def even_current_pA(self, command: Command, situation: Situation, spend: float = 1.0) -> float:
-        """The beam current at which electrons and time run out together; ``spend`` times that, within the walls."""
-        most = self.most_current_pA(command, situation)
-        if most <= 0.0 or situation.time_left_s <= 0.0:
-            return 0.0
-        unit = with_current(command, 1.0)
-        charge = predict_charge(unit, self.setup.limits, situation.state, self.setup.capabilities)
-        time_s = predict(unit, situation.state, self.setup.capabilities).time_s
-        even = spend * situation.electrons_left / situation.time_left_s * time_s / charge.electrons
-        return min(clipped(even, self.setup.limits.ranges.get("beam_current_pA")), most)
+        ]
+        if per_pA:
+            walls.append(limits.max_detector_e_per_s.get(mode, 0.0) / per_pA)
+        return min(walls) * (1.0 - MARGIN)
 
     def _inside(self, charge: Charge) -> Charge:
         box, cell = self.setup.limits.dose_map, self.setup.limits.dose_cell_nm

@@ -42,6 +42,13 @@ class Image:
     visibility: float
 
 
+def together(images: list[Image]) -> Image:
+    """Several descriptions of cells, (c, k) each, as one, (sum of c, k), with pixel and visibility of the first."""
+    dose = np.concatenate([image.dose_e_per_nm2 for image in images])
+    blur = np.concatenate([image.focus_blur_nm for image in images])
+    return Image(dose, images[0].pixel_nm, blur, images[0].visibility)
+
+
 @dataclass(frozen=True)
 class Noise:
     """Variances of what one image says of each cell."""

@@ -57,6 +57,13 @@ class Grid:
             self._squares[k] = self._all_squares(k)
         return self._squares[k]
 
+    def tiles(self, k: int) -> NDArray[np.intp]:
+        """Squares of k x k cells that do not overlap, (M, k*k); what is left over at the edge is left out."""
+        numbers = np.arange(self.cells**2).reshape(self.cells, self.cells)
+        n = self.cells // k
+        cut = numbers[: n * k, : n * k].reshape(n, k, n, k).swapaxes(1, 2)
+        return np.asarray(cut.reshape(n * n, k * k), dtype=np.intp)
+
     def _all_squares(self, k: int) -> tuple[NDArray[np.intp], list[Point]]:
         numbers = np.arange(self.cells**2).reshape(self.cells, self.cells)
         members, centres = [], []

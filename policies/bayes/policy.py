@@ -11,7 +11,7 @@ from policies.bayes.belief import Belief
 from policies.bayes.chooser import GreedyChooser
 from policies.bayes.fields import Refit
 from policies.bayes.fit import refit
-from policies.bayes.looks import Now
+from policies.bayes.now import Now
 from policies.bayes.refocus import Refocus
 from policies.bayes.settings import BayesSettings
 from policies.bayes.spectrum import Spectrum

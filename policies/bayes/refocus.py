@@ -11,8 +11,10 @@ from msgspec.structs import replace
 from hardware_bridge.cost import predict
 from hardware_bridge.geometry import Point
 from hardware_bridge.messages import Command
+from policies.bayes import analyst
 from policies.bayes.kernel import Array
-from policies.bayes.looks import Now, typical_command
+from policies.bayes.looks import typical_command
+from policies.bayes.now import Now
 from policies.book import Price
 from policies.commands import View
 from policies.interface import Proposal
@@ -31,48 +33,50 @@ class Refocus:
 
     def propose(self, belief: Now) -> Sequence[Proposal]:
         """Return images off focus with what they gain for the images that follow."""
-        # Before the first asked time there is little to see yet; focus is found for what will be there then.
-        first_s = belief.belief.setup.card.times_s[0]
-        later = belief if belief.t_s >= first_s else Now(belief.belief, belief.situation, belief.worth, first_s)
-        typical = typical_command(belief, _view(belief), 1.0)
-        if typical is None:
-            return []
-        blurred = self._information(later, typical, belief.focus_var_nm2)
-        ideal = self._information(later, typical, np.zeros_like(belief.focus_var_nm2))
-        if float(np.max(ideal - blurred)) < LEAST_SHARE * float(np.max(ideal)):
-            return []
-        settings = belief.belief.settings.refocus
+        settings, view = belief.belief.settings.refocus, _view(belief)
+        typical = typical_command(belief, view)
         recent = belief.belief.recent
-        tries = [(place, _view(belief), settings.offset_nm, 0.5) for place in _doubtful(belief, settings.places)]
+        tries = [(place, view, settings.offset_nm, 0.5) for place in _doubtful(belief, settings.places)]
         if recent is not None and belief.situation.state.clock_s - recent.end_s < settings.recent_s:
-            view = replace(_view(belief), fov_nm=recent.fov_nm)
             # On the other side of focus than the image there is; the pair is complete with it.
             offset_nm = -math.copysign(settings.offset_nm, recent.off_nm)
-            tries.append((recent.point_nm, view, offset_nm, 1.0))
+            tries.append((recent.point_nm, replace(view, fov_nm=recent.fov_nm), offset_nm, 1.0))
+        if typical is None:
+            return []
+        gains = self._gains(belief, [place for place, *_ in tries], typical)
         proposals = []
-        for place, view, offset_nm, share in tries:
-            priced = belief.priced(belief.command(place, view, offset_nm), settings.spend)
-            gain = share * belief.belief.pairs.power * self._gain(later, place, typical, blurred)
-            if priced is not None and gain > 0.0:
-                proposals.append(self._proposal(belief, priced, gain, place, offset_nm))
+        for (place, look, offset_nm, share), gain in zip(tries, gains, strict=True):
+            worth = share * belief.belief.pairs.power * float(gain)
+            priced = belief.priced(belief.command(place, look, offset_nm), settings.spend) if worth > 0.0 else None
+            if priced is not None:
+                proposals.append(self._proposal(belief, priced, worth, place, offset_nm))
         return proposals
 
-    def _information(self, now: Now, typical: Command, focus_var_nm2: Array) -> Array:
-        """What images all over the specimen tell, (c,), where focus is known so well."""
-        cells, _ = now.belief.grid.squares(min(2, now.belief.grid.cells))
-        return now.information(cells, now.belief.image(typical, focus_var_nm2))
+    def _gains(self, now: Now, places: list[Point], typical: Command) -> Array:
+        """What the next images together gain, (n,), if focus were measured at each of n places, in units of the score.
 
-    def _gain(self, now: Now, place: Point, typical: Command, blurred: Array) -> float:
-        """What the next images together gain if focus were measured at a place, in units of the score."""
+        Zero everywhere where even perfect focus would not add ``LEAST_SHARE`` to what images tell.
+        """
         belief, settings = now.belief, now.belief.settings.refocus
+        # Before the first asked time there is little to see yet; focus is found for what will be there then.
+        first_s = belief.setup.card.times_s[0]
+        then = now if now.t_s >= first_s else Now(belief, now.situation, now.worth, first_s)
+        cells = belief.grid.tiles(min(2, belief.grid.cells))
         clock_s = now.situation.state.clock_s
-        after = belief.focus.after(place, belief.grid.places, clock_s, settings.pair_sd_nm)
-        sharp = self._information(now, typical, after)
+        known = [
+            now.focus_var_nm2,
+            np.zeros_like(now.focus_var_nm2),
+            *(belief.focus.after(p, belief.grid.places, clock_s, settings.pair_sd_nm) for p in places),
+        ]
+        image = analyst.together([then.image(typical, cells, var) for var in known])
+        told = then.information(np.concatenate([cells] * len(known)), image).reshape(len(known), -1)
+        if float(np.max(told[1] - told[0])) < LEAST_SHARE * float(np.max(told[1])):
+            return np.zeros(len(places))
         time_s = predict(typical, now.situation.state, belief.setup.capabilities).time_s
-        horizon = min(settings.horizon_images, now.situation.time_left_s / time_s)
+        horizon = max(1, round(min(settings.horizon_images, now.situation.time_left_s / time_s)))
         # The images that follow go where most is to be learned.
-        best = np.argsort(-sharp, kind="stable")[: max(1, round(horizon))]
-        return float(np.sum((sharp - blurred)[best]))
+        best = np.sort(told[2:] - told[0], axis=1)[:, ::-1][:, :horizon]
+        return np.asarray(best.sum(axis=1))
 
     def _proposal(
         self, now: Now, priced: tuple[Command, Price], worth: float, place: Point, offset_nm: float

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hardware_bridge.report import Particle
-from policies.bayes.looks import Now
+from policies.bayes.now import Now
 from policies.bayes.worth import SQRT_PI
 from policies.interface import Proposal
 
