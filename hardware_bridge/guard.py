@@ -81,8 +81,12 @@ class Guard:
         return self._capabilities
 
     def state(self) -> InstrumentState:
-        """Read back the instrument, with the dose charged so far filled in."""
-        return self._with_dose(self._inner.state())
+        """Read back the instrument, with the dose charged so far filled in.
+
+        Raises:
+            Malformed: the driver gave something that is no state, such as a position that is not a number.
+        """
+        return self._with_dose(validated(self._inner.state()))
 
     def submit(self, command: Command) -> None:
         """Let a command through if it is safe; a repeated id runs nothing and returns its stored result.
@@ -141,6 +145,8 @@ class Guard:
         while True:
             try:
                 part = next(run.parts)
+                if isinstance(part, End):
+                    part = validated(part)
             except Exception as error:
                 self._lose(run)
                 if isinstance(error, StopIteration):

@@ -93,8 +93,7 @@ class Server:
         self._closing.callback(journal.close)
         _restore(microscope, journal.past)
         self.beam = folder / BEAM
-        blanker = Blanker(self.beam)
-        self._closing.callback(blanker.close)
+        blanker = Blanker(self.beam)  # left open: a driver that hangs may still hold the line when this ends
         blanker.blank()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._closing.callback(context.destroy, linger=0)

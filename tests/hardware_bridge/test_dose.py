@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from bench import CAPABILITIES, LIMITS, ORIGIN, STATE, Bench, scan
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -45,6 +45,8 @@ def test_a_probe_parked_in_a_pixel_smaller_than_itself_is_charged_over_its_own_a
     sd_nm=st.floats(0, 50),
     off=st.tuples(st.floats(-1, 1), st.floats(-1, 1)),
 )
+@example(rotation_deg=0.0, row=0, column=0, sd_nm=50.0, off=(-1.0, -1.0))
+@example(rotation_deg=0.0, row=31, column=31, sd_nm=50.0, off=(1.0, 1.0))
 def test_the_charged_box_holds_every_pixel_wherever_the_specimen_may_be(
     rotation_deg: float, row: int, column: int, sd_nm: float, off: tuple[float, float]
 ) -> None:

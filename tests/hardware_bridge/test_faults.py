@@ -88,7 +88,7 @@ def test_no_server_is_told_within_two_seconds() -> None:
 
 @pytest.mark.parametrize("method", ["watch", "submit", "state"])
 def test_blank_works_while_the_instrument_hangs(tmp_path: Path, method: str) -> None:
-    with served(tmp_path, hangs=method) as server, Client(server.endpoint) as client:
+    with served(tmp_path, hangs=method) as server, Client(server.endpoint, timeout_s=0.6) as client:
         if method == "watch":
             client.submit(scan("a"))
             wait_until(lambda: not server.beam.is_blanked)
