@@ -55,7 +55,9 @@ def visits(axes: Axes, seen: list[Look], header: Header) -> ScalarMappable:
             zorder=3,
         )
     frame(axes, header.card, _reach_nm(seen))
-    axes.legend(loc="lower right", ncols=4, bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, handletextpad=0.2)
+    axes.legend(
+        loc="lower right", ncols=4, bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, handletextpad=0.1, columnspacing=0.8
+    )
     return ScalarMappable(norm, colours)
 
 

@@ -44,7 +44,8 @@ def _draw(run: Run, header: Header, claims: Report, out: Path) -> None:
     panels = made.subplot_mosaic("IIVB;IIGG", width_ratios=(1.0, 1.0, 1.15, 1.15), height_ratios=(1.25, 1.0))
     images.micrograph(panels["I"], look, observation)
     debris = len(look.percept.particles) - len(look.real)
-    panels["I"].set_title(f"HAADF at {look.time_s:.0f} s: {len(look.real)} particles, {debris} debris (dashed)")
+    beside = f", {debris} debris (dashed)" if debris else ""
+    panels["I"].set_title(f"HAADF at {look.time_s:.0f} s: {len(look.real)} particles{beside}")
     shown = maps.visits(panels["V"], seen, header)
     made.colorbar(shown, ax=panels["V"], shrink=0.85, label="specimen time (s)")
     panels["V"].set_title("Where it looked")
