@@ -151,7 +151,10 @@ def spectrum(run: Run) -> str:
         f"EELS, the spectrum with most electrons (turn {look.record.turn}, {look.time_s:.0f} s), summed over "
         f"{look.percept.width_nm:g} nm: {scientific(look.record.electrons, 1)} incident electrons. " + ", ".join(words)
     )
-    cards = [card(svg(spectra.full_figure(found), "eels", "EELS spectrum"), caption.rstrip(" ,") + ".")]
+    caption = caption.rstrip(" ,") + "."
+    if len(found) > 1:
+        caption += f" Grey, beside it: {spectra.name(found[1][0])}."
+    cards = [card(svg(spectra.full_figure(found), "eels", "EELS spectrum"), caption)]
     core = spectra.core_figure(found)
     if core is not None:
         caption = "The core losses of the same. A step at Cu L3 tells a particle from debris; O K is water and oxides."

@@ -14,7 +14,7 @@ from agent.eventlog import LOG_NAME, Header, RecordError
 from agent.record import Record
 from agent.report import Scores, write_report
 from hardware_bridge.observation import Observation
-from hardware_bridge.report import Report
+from hardware_bridge.report import Estimate, Report
 from policies.interface import Proposal
 
 Look = Callable[..., tuple[Record, Observation]]
@@ -137,6 +137,14 @@ def test_a_run_without_spectra_claims_and_score_says_so(write_run: WriteRun, loo
     assert "No spectrum was taken." in page.text
     assert "nothing was claimed" in page.text
     assert "This run has no score" in page.text
+
+
+def test_a_second_spectrum_of_the_other_kind_is_named(write_run: WriteRun, look: Look) -> None:
+    copper, none = ({"copper_probability": Estimate(value=value, sd=0.1)} for value in (0.9, 0.1))
+    turns = [look(0, mode="EELS", estimates=copper), look(1, mode="EELS", estimates=none)]
+    page = write(write_run(turns))
+    assert "the spectrum with most electrons (turn 1, " in page.text
+    assert "Grey, beside it: turn 0, copper." in page.text
 
 
 def test_a_world_without_targets_has_images_but_no_belief(write_run: WriteRun, header: Header, look: Look) -> None:
