@@ -45,7 +45,7 @@ def test_a_run_is_perceived(bench, scatter) -> None:
         sd = math.hypot(percept.estimates["drift_x_nm"].sd, percept.estimates["drift_y_nm"].sd)
         assert math.dist((percept.x_nm, percept.y_nm), centre) < 4.0 * sd
         assert percept.quality["drift_in_frame_nm"] >= 0.0
-    inside = (np.abs(shown[:, :2] - centre) < 248.0).all(axis=1)
+    inside = (np.abs(made[-1][2][:, :2] - centre) < 248.0).all(axis=1)
     assert len(percept.particles) >= 0.9 * inside.sum()
     assert np.mean([p.real > 0.5 for p in percept.particles]) > 0.9
     drift = percept.estimates["drift_x_nm"]
