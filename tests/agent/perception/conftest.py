@@ -23,7 +23,7 @@ from hardware_bridge.messages import (
 )
 from hardware_bridge.observation import Observation
 
-FINE = 4
+FINE = 3
 
 
 @dataclass
