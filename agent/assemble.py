@@ -191,13 +191,15 @@ def make_env(config: Path | None = None) -> GrowthEnv:
     """Build `adaptem/Growth-v0` over an in-process twin, with the limits of a config (default: the shipped one)."""
     chosen = load(config if config is not None else DEFAULT_CONFIG)
     card = card_of(chosen)
+    # What an episode may spend is a wall like the others: a last command cannot pass it.
+    limits = msgspec.structs.replace(chosen.limits, max_electrons=card.budget_electrons)
 
     def eyes(microscope: Microscope) -> Eyes:
         made = perception(microscope.describe(), card, chosen)
         return Eyes(perceive=made.perceive, report=made.report)
 
     return GrowthEnv(
-        make_microscope=lambda seed: Guard(twin(chosen, seed), chosen.limits),
+        make_microscope=lambda seed: Guard(twin(chosen, seed), limits),
         make_eyes=eyes,
         truth_of=lambda seed: truth_of(card, seed),
         card=card,

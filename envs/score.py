@@ -1,6 +1,7 @@
 """How good a report is: S = 1 for the exact truth, 0 for no better than the prior, below 0 for misled; never clipped.
 
-S = sum_q w_q [1 - sum CRPS(report_q, truth_q) / crps_scale_q], the scale being the expected CRPS of the prior.
+S = sum_q w_q [1 - sum CRPS(report_q, truth_q) / crps_scale_q], the scale being the expected CRPS of the prior. A target
+whose unit is ``probability`` is scored by Brier's rule in place of the CRPS, its standard deviations left aside.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from hardware_bridge.report import Card, Report
 Array = NDArray[np.float64]
 Truth = Mapping[str, Sequence[float]]
 
+PROBABILITY = "probability"
+
 
 def crps_gaussian(mean: ArrayLike, sd: ArrayLike, value: ArrayLike) -> Array:
     """Continuous ranked probability score of Gaussian forecasts; in the unit of the value, 0 is exact.
@@ -32,6 +35,16 @@ def crps_gaussian(mean: ArrayLike, sd: ArrayLike, value: ArrayLike) -> Array:
     return np.asarray(np.where(sd > 0, spread, error))
 
 
+def losses(unit: str, mean: ArrayLike, sd: ArrayLike, value: ArrayLike) -> Array:
+    """What each claim about a target in this unit loses, elementwise: Gaussian CRPS, or Brier's score of a probability.
+
+    (probability - outcome)^2: Brier, Mon. Weather Rev. 78 (1950) 1.
+    """
+    if unit == PROBABILITY:
+        return np.asarray((np.asarray(mean, dtype=np.float64) - np.asarray(value, dtype=np.float64)) ** 2)
+    return crps_gaussian(mean, sd, value)
+
+
 def score(report: Report, truth: Truth, card: Card) -> tuple[float, dict[str, float]]:
     """Score a report against the truth of its world: (S, the score of each target), the latter unweighted.
 
@@ -45,7 +58,7 @@ def score(report: Report, truth: Truth, card: Card) -> tuple[float, dict[str, fl
         wanted = len(target.prior_mean)
         if claimed is None or true is None or not len(claimed.mean) == len(claimed.sd) == len(true) == wanted:
             raise ValueError(f"target {target.name}: report and truth must each hold {wanted} values")
-        loss = float(crps_gaussian(claimed.mean, claimed.sd, true).sum())
+        loss = float(losses(target.unit, claimed.mean, claimed.sd, true).sum())
         parts[target.name] = 1.0 - loss / target.crps_scale
         total += target.weight * parts[target.name]
     return total, parts

@@ -8,7 +8,7 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from envs.prior import load_card
-from envs.score import crps_gaussian, score
+from envs.score import crps_gaussian, losses, score
 from hardware_bridge.report import Card, Report, TargetReport, prior_report
 
 
@@ -52,21 +52,28 @@ def test_the_expected_crps_of_a_calibrated_forecast_is_sd_over_root_pi() -> None
     assert crps_gaussian(3.0, 2.0, values).mean() == pytest.approx(2.0 / math.sqrt(math.pi), rel=0.01)
 
 
+def test_a_probability_is_scored_by_its_squared_error() -> None:
+    assert losses("probability", [0.2, 0.2], [9.0, 9.0], [0.0, 1.0]).tolist() == pytest.approx([0.04, 0.64])
+
+
+def test_saying_the_true_probability_loses_least() -> None:
+    outcomes = (np.arange(1000) < 300).astype(float)
+    lost = [losses("probability", said, 0.0, outcomes).mean() for said in (0.1, 0.25, 0.3, 0.35, 0.9)]
+    assert min(lost) == lost[2] == pytest.approx(0.3 * 0.7)
+
+
 def test_the_truth_scores_one(card: Card) -> None:
     truth = drawn(card, 0)
     assert score(exactly(truth, card), truth, card)[0] == pytest.approx(1.0)
 
 
-def test_the_prior_scores_zero_on_average_over_other_seeds(card: Card) -> None:
-    from digital_twin.truth import truths
-
-    seeds = range(200_000, 200_012)
-    values = truths(seeds)
+def test_the_prior_scores_zero_on_average_over_other_seeds(card: Card, other_truths: dict[str, np.ndarray]) -> None:
+    seeds = len(other_truths["count"])
     scores = [
-        score(prior_report(card), {name: v[n].tolist() for name, v in values.items()}, card)[0]
-        for n in range(len(seeds))
+        score(prior_report(card), {name: v[n].tolist() for name, v in other_truths.items()}, card)[0]
+        for n in range(seeds)
     ]
-    assert abs(np.mean(scores)) < 3 * np.std(scores) / math.sqrt(len(scores)) + 0.02
+    assert abs(np.mean(scores)) < 3 * np.std(scores) / math.sqrt(seeds) + 0.02
 
 
 def test_invented_and_overconfident_content_lowers_the_score(card: Card) -> None:
