@@ -105,10 +105,9 @@ class Composition:
         return float(2.0 * np.sqrt(np.maximum(radius**2 - x[None, :] ** 2 - y[:, None] ** 2, 0.0)).mean())
 
     def _missed(self, track: Track, placed: Placed, size_nm: Point) -> float:
-        """Chance that the beam went beside a feature, from how well its place and the field's are known."""
-        var = max(placed.offset_x_nm.sd, placed.offset_y_nm.sd) ** 2 + track.position_var
+        """Chance that the beam went beside a feature: how well the field's place is known against the last image's."""
         reach = track.radii_nm[-1] + 0.5 * min(size_nm)
-        return min(LEAST_MISSED + math.exp(-0.5 * reach**2 / max(var, 1e-9)), 0.9)
+        return min(LEAST_MISSED + math.exp(-0.5 * (reach / max(placed.beside_sd_nm, 1e-6)) ** 2), 0.9)
 
 
 def _estimates(fit: SpectrumFit) -> dict[str, Estimate]:

@@ -114,13 +114,15 @@ class _Axis:
 class Placed:
     """Where a field is: its registered centre with standard deviations, the drift speed, and against what it was set.
 
-    ``matched`` counts anchors that agreed, ``refused`` those that did not.
+    ``beside_sd_nm`` is how well the place is known against that of the last image, where the absolute place does not
+    count. ``matched`` counts anchors that agreed, ``refused`` those that did not.
     """
 
     centre_nm: Point
     offset_x_nm: Estimate
     offset_y_nm: Estimate
     speed_nm_per_s: float
+    beside_sd_nm: float
     matched: int
     refused: int
 
@@ -160,9 +162,14 @@ class Drift:
             offset_x_nm=Estimate(value=x, sd=math.sqrt(max(x_var, 0.0))),
             offset_y_nm=Estimate(value=y, sd=math.sqrt(max(y_var, 0.0))),
             speed_nm_per_s=math.hypot(*(float(axis.mean[SPEED]) for axis in self._axes)),
+            beside_sd_nm=math.sqrt(max(max(self._beside(axis) for axis in self._axes), 0.0)),
             matched=matched,
             refused=refused,
         )
+
+    def _beside(self, axis: _Axis) -> float:
+        """Variance of the present offset less that of the last image, or of the offset itself before the first one."""
+        return axis.expected(len(self._anchors) - 1)[1] if self._anchors else axis.offset()[1]
 
     def register(self, scan: Scan) -> Placed:
         """Place an image by the earlier ones that overlap it, and keep it as an anchor for later ones."""

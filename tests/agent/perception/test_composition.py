@@ -44,7 +44,8 @@ def spectrum(bench, rng, copper_nm, at, *, electrons=3e7, start_s=10.0):
 
 def seen_first(bench, rng, radius=12.0):
     analyst = Analyst(bench.capabilities)
-    analyst(bench.observe(np.array([[40.0, 20.0, radius], [-80.0, 0.0, 10.0]]), rng, incident=300.0))
+    spheres = np.array([[40.0, 20.0, radius], [-80.0, 0.0, 10.0]])
+    analyst(bench.observe(spheres, rng, at=(40.0, 20.0), incident=300.0))
     return analyst
 
 
@@ -64,7 +65,7 @@ def test_a_spectrum_tells_what_a_feature_is(bench, copper_nm, is_copper) -> None
     )
     assert percept.estimates["thickness_t_over_lambda"].value == pytest.approx(0.9, abs=0.01)
     # Later images remember it.
-    after = analyst(bench.observe(np.array([[40.0, 20.0, 12.0]]), rng, incident=300.0, start_s=20.0))
+    after = analyst(bench.observe(np.array([[40.0, 20.0, 12.0]]), rng, at=(40.0, 20.0), incident=300.0, start_s=20.0))
     assert after.particles[0].track == judged.track
     assert (after.particles[0].real > 0.9) == is_copper
     second = analyst(spectrum(bench, rng, copper_nm, (40.0, 20.0), start_s=22.0))

@@ -48,7 +48,7 @@ def test_one_place_is_followed_closely(bench, scatter) -> None:
     z, placed = walk(bench, scatter, 0, [(0.0, 0.0)])
     assert placed.matched == 1
     # What stays unknown is where the first image was.
-    assert placed.offset_x_nm.sd == pytest.approx(5.5, abs=0.8)
+    assert placed.offset_x_nm.sd == pytest.approx(5.8, abs=0.9)
     assert np.ptp(z[:, 0]) < 1.0
 
 

@@ -67,5 +67,5 @@ def test_novelty_is_large_for_what_is_new(bench, scatter) -> None:
     usual = [novelty.of(*looked_at(bench, spheres, seed)[1:]) for seed in range(5)]
     strange = novelty.of(*looked_at(replace(bench, background=0.3), spheres, 9, disc_nm=8.0)[1:])
     assert usual[0] == usual[1] == 0.0
-    assert max(usual) < 2.0
-    assert strange > 2.0 * max(1.0, *usual)
+    assert max(usual) < 3.0
+    assert strange > 1.5 * max(1.0, *usual)
