@@ -65,8 +65,8 @@ def test_mergers_do_not_count_as_growth() -> None:
     merged = []
     for i, h in enumerate(plain):
         radius = h.radius_nm.copy()
-        if i % 3 == 0 and radius.size > 4:
-            radius[radius.size // 2 :] = (radius[radius.size // 2 :] ** 3 + 10.0**3) ** (1 / 3)
+        if i % 2 == 0 and radius.size > 4:
+            radius[radius.size // 2 :] = (radius[radius.size // 2 :] ** 3 + 20.0**3) ** (1 / 3)
         merged.append(History(h.driver_s, h.radical_s, radius, h.sd_nm, h.image))
     assert grow(merged, RATE, COUPLING).rate[0] == pytest.approx(1.5, abs=0.12)
 
