@@ -108,7 +108,7 @@ def test_an_endpoint_that_does_not_answer_is_told_in_two_seconds(tmp_path: Path)
     begun = time.monotonic()
     silent = ("--set", "instrument.endpoint=tcp://127.0.0.1:9", *OVER_THE_WIRE)
     status, _, err = finished("run", CONFIG, "--out", tmp_path / "none", "--turns", "2", *silent)
-    imports_s = 8.0
+    imports_s = 20.0
     assert status == 3
     assert "127.0.0.1:9" in err
     assert time.monotonic() - begun < 2.0 + imports_s
