@@ -137,16 +137,30 @@ def information_figure(seen: list[Look]) -> Figure | None:
     rows = np.array(known, dtype=np.float64).reshape(-1, 3)
     if not rows[:, 1].any():
         return None
-    made, axes = panel(5.4, 3.0)
+    made, axes = panel(3.9, 2.9)
     axes.errorbar(rows[:, 0], rows[:, 1], rows[:, 2], fmt="o", color=GREEN, markersize=2.5, elinewidth=0.7)
     axes.set_ylim(bottom=min(0.0, float(rows[:, 1].min())))
     label(axes, "", TIME, "predicted gain of the score")
     return made
 
 
+def running_figure(seen: list[Look], came: list[tuple[str, float]]) -> Figure:
+    """Predicted information summed as the run went on, and what came in the end: (words, value) in the same unit."""
+    known = [(k.time_s, t.information) for k in seen if (t := gathered.taken(k.record)) is not None]
+    rows = np.array(known, dtype=np.float64).reshape(-1, 2)
+    made, axes = panel(3.9, 2.9)
+    axes.plot(rows[:, 0], np.cumsum(rows[:, 1]), color=GREEN, linewidth=1.4, label="predicted, summed")
+    for (words, value), colour in zip(came, (BLUE, VERMILION), strict=False):
+        axes.axhline(value, color=colour, linewidth=1.0, linestyle="--", label=words)
+    axes.set_ylim(bottom=0.0)
+    axes.legend(loc="center right")
+    label(axes, "", TIME, "gain of the score")
+    return made
+
+
 def spending_figure(run: Run, header: Header) -> Figure:
     """Electrons charged over time, with what is allowed and what even spending would be."""
-    made, axes = panel(5.4, 3.0)
+    made, axes = panel(3.9, 2.9)
     times = [0.0, *(record.end_s - header.start_s for record in run.records)]
     spent = np.cumsum([0.0, *(record.electrons_charged for record in run.records)])
     whole_s = header.end_s - header.start_s

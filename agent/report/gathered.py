@@ -16,12 +16,13 @@ from agent.record import Record
 from hardware_bridge.dose import DoseLedger, predict_charge
 from hardware_bridge.errors import Rejected
 from hardware_bridge.observation import Observation
-from hardware_bridge.report import Particle, Percept
+from hardware_bridge.report import Card, Particle, Percept, Report
 from policies.interface import Proposal
 
 Array = NDArray[np.float64]
 REAL = 0.5
 SAME_PLACE = 0.35  # of the width of the field
+NOT_OVERHEAD = frozenset({"execute", "suggest"})
 
 
 @dataclass(frozen=True)
@@ -153,9 +154,23 @@ def proposer(record: Record) -> str:
     return proposal.proposer if proposal is not None else record.decision.by
 
 
+def gained(card: Card, claims: Report) -> float:
+    """How far the claims' sd fell below the prior's: the score to expect of them, in the unit of predicted information.
+
+    Weights times the sums of sd over sqrt(pi) times the scale: the expected CRPS of a Gaussian is its sd / sqrt(pi).
+    """
+    return sum(
+        target.weight * (sum(target.prior_sd) - sum(claims.targets[target.name].sd))
+        / (math.sqrt(math.pi) * target.crps_scale)
+        for target in card.targets
+        if target.name in claims.targets
+    )  # fmt: skip
+
+
 def overhead_s(record: Record) -> float:
-    """The loop's own wall time in a turn: everything but execution and the policy's decision."""
-    return sum(seconds for step, seconds in record.wall_s.items() if step not in {"execute", "suggest"})
+    """The loop's own wall time in a turn: everything but execution, the policy's decision and a person's."""
+    own = sum(seconds for step, seconds in record.wall_s.items() if step not in NOT_OVERHEAD)
+    return max(0.0, own - record.decision.waited_s)
 
 
 def wrong(run: Run) -> list[str]:

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from agent.eventlog import Header
 from agent.report.gathered import Array, Look
-from agent.report.style import DOSE_MAP, INK, QUIET, TIME_MAP, VERMILION, label, map_panel, tick
+from agent.report.style import DOSE_MAP, FAINT, INK, QUIET, TIME_MAP, VERMILION, label, map_panel, tick
 from hardware_bridge.report import Card, Report, Target
 
 SPECTRUM_MODES = frozenset({"EELS", "EDS"})
@@ -55,6 +55,9 @@ def visits(axes: Axes, seen: list[Look], header: Header) -> ScalarMappable:
             zorder=3,
         )
     frame(axes, header.card, _reach_nm(seen))
+    half = header.card.extent_nm / 2
+    for edge in np.linspace(-half, half, header.card.cells + 1):
+        axes.plot([edge, edge, np.nan, -half, half], [-half, half, np.nan, edge, edge], color=FAINT, lw=0.6, zorder=0)
     axes.legend(
         loc="lower right", ncols=4, bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, handletextpad=0.1, columnspacing=0.8
     )

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from agent.eventlog import Header
 from agent.reading import Run, open_run
 from agent.report import gathered, sections, tables
 from agent.report.markup import escape, said, section
@@ -45,9 +46,16 @@ def _sections(run: Run, claims: Report | None, scores: Scores | None) -> list[st
         sections.growth(run, header, claims),
         sections.stability(run, seen),
         sections.spectrum(run),
-        sections.decisions(run, header, seen),
+        sections.decisions(run, header, seen, _came(header, claims, scores)),
         *ends,
     ]
+
+
+def _came(header: Header, claims: Report | None, scores: Scores | None) -> list[tuple[str, float]]:
+    """What came of all predicted information: the score that the claims expect of themselves, and the score."""
+    came = [("expected by the claims", gathered.gained(header.card, claims))] if claims is not None else []
+    scored = scores.by_policy.get(scores.policy) if scores is not None else None
+    return came + ([("scored", scored)] if scored is not None else [])
 
 
 def _ends(run: Run) -> list[str]:

@@ -45,7 +45,7 @@ def places(run: Run, header: Header, seen: list[Look]) -> str:
         card(
             svg(maps.visits_figure(seen, header), "visits", "map of visited fields"),
             "Fields looked at, dark early and bright late; looks at one place are drawn inside each other, the first "
-            "outermost. Dotted: the specimen's edge. Crosses: spectra.",
+            "outermost. Grid: the cells asked about. Crosses: spectra.",
         ),
         card(
             svg(maps.dose_figure(fluence, seen, header), "dose", "map of fluence"),
@@ -166,8 +166,8 @@ def _unit(target: Target) -> str:
     return f" {target.unit.replace('^2', '²')}" if target.unit else ""
 
 
-def decisions(run: Run, header: Header, seen: list[Look]) -> str:
-    """What was done when, what was expected of it, and what it cost."""
+def decisions(run: Run, header: Header, seen: list[Look], came: list[tuple[str, float]]) -> str:
+    """What was done when, what was expected of it and what came in the end, (words, value), and what it cost."""
     lanes = svg(curves.lanes_figure(seen, header.end_s - header.start_s), "lanes", "timeline of decisions")
     parts = [card(lanes, "What was done when: a bar for every turn, a lane for every mode and whoever proposed it.")]
     cards = []
@@ -175,8 +175,14 @@ def decisions(run: Run, header: Header, seen: list[Look]) -> str:
     if information is not None:
         caption = "What each turn was predicted to add to the score, ± 1 sd."
         cards.append(card(svg(information, "information", "predicted information"), caption))
+        figures = "".join(f" {words.capitalize()}: {value:+.3f}." for words, value in came)
+        caption = (
+            "The same, summed over the turns, against what came of it. Turns that would tell the same are each "
+            f"predicted its whole gain, so the sum may pass what came.{figures}"
+        )
+        cards.append(card(svg(curves.running_figure(seen, came), "running", "predicted information summed"), caption))
     else:
         parts.append(said(f"The policy {header.config.policy.name} predicts no information."))
     caption = "Electrons charged against the time that has passed."
     cards.append(card(svg(curves.spending_figure(run, header), "spending", "electrons over time"), caption))
-    return section("What it decided", *parts, grid(cards, 2))
+    return section("What it decided", *parts, grid(cards, 3 if information is not None else 2))

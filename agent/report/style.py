@@ -21,7 +21,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
-INK, QUIET = "#24292f", "#8a9099"
+INK, QUIET, FAINT = "#24292f", "#8a9099", "#dfe2e6"
 BLUE, VERMILION, GREEN, ORANGE, PINK, SKY = "#0072b2", "#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9"
 CYCLE = (BLUE, VERMILION, GREEN, PINK, ORANGE, SKY, INK, QUIET)
 MODE_COLOURS = {"HAADF": BLUE, "EELS": VERMILION, "EDS": GREEN, "4DSTEM": PINK}

@@ -136,10 +136,12 @@ def speed(run: Run) -> str:
             steps.setdefault(step, []).append(1e3 * seconds)
     overhead = [1e3 * gathered.overhead_s(record) for record in timed]
     total_s = sum(sum(record.wall_s.values()) for record in timed)
+    own = [step for step in steps if step not in gathered.NOT_OVERHEAD]
     decided = f"{median(steps['suggest']):.1f} ms" if "suggest" in steps else "not recorded"
     words = (
-        f"A decision took {decided} at the median. The loop's own overhead, all but decision and exposure, was "
-        f"{median(overhead):.1f} ms a turn at the median. All turns took {total_s:.1f} s on the wall clock."
+        f"A decision took {decided} at the median. The loop's own overhead, all but decision and exposure "
+        f"({', '.join(own) or 'nothing else was timed'}), was {median(overhead):.1f} ms a turn at the median. "
+        f"All turns took {total_s:.1f} s on the wall clock."
     )
     rows = [
         (step, f"{median(ms):.1f}", f"{np.percentile(ms, 95):.1f}", f"{sum(ms) / 1e3:.2f}")

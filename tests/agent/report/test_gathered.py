@@ -11,8 +11,9 @@ from agent.eventlog import Header
 from agent.reading import open_run
 from agent.record import Record
 from agent.report import gathered
+from envs.score import score
 from hardware_bridge.observation import Observation
-from hardware_bridge.report import Estimate, Particle
+from hardware_bridge.report import Card, Estimate, Particle, Report, prior_report
 
 Look = Callable[..., tuple[Record, Observation]]
 WriteRun = Callable[..., Path]
@@ -95,6 +96,17 @@ def test_overhead_is_all_but_exposure_and_decision(look: Look) -> None:
     record, _ = look(0)
     timed = replace(record, wall_s={"suggest": 1.0, "review": 0.25, "execute": 2.0, "perceive": 0.5})
     assert gathered.overhead_s(timed) == 0.75
+    asked = replace(timed, decision=replace(timed.decision, waited_s=0.125))
+    assert gathered.overhead_s(asked) == 0.625
+
+
+def test_honest_claims_are_expected_to_score_what_they_gained(card: Card, claims: Report) -> None:
+    (count,) = card.targets
+    calm = replace(card, targets=(replace(count, weight=0.5, crps_scale=sum(count.prior_sd) / np.sqrt(np.pi)),))
+    claimed, rng = claims.targets["count"], np.random.default_rng(5)
+    scores = [score(claims, {"count": rng.normal(claimed.mean, claimed.sd).tolist()}, calm)[0] for _ in range(4000)]
+    assert gathered.gained(calm, claims) == pytest.approx(np.mean(scores), abs=4 * np.std(scores) / np.sqrt(4000))
+    assert gathered.gained(card, prior_report(card)) == 0.0
 
 
 def test_all_that_went_wrong_is_said_once(write_run: WriteRun, look: Look) -> None:

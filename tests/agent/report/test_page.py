@@ -1,11 +1,13 @@
 """The page as a whole: structure, nothing from outside, nothing unescaped, and every kind of run."""
 
 import re
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from shutil import which
 
 import pytest
 from msgspec.structs import replace
@@ -24,6 +26,16 @@ SECTIONS = [
     "Score", "What it saw", "Where it looked, and the dose it gave", "What it believes", "How it grew",
     "Focus and drift", "Spectra", "What it decided", "All turns", "Speed", "What went wrong", "The data",
 ]  # fmt: skip
+# Asks the browser what it fetched, whether the page is wider than a phone, and how many pictures have a size.
+PROBE = """<script>
+document.querySelectorAll("details").forEach(each => { each.open = true; });
+const root = document.documentElement;
+const sized = [...document.querySelectorAll("svg")].filter(each => each.getBoundingClientRect().height > 50);
+const told = document.createElement("pre");
+told.textContent = `fetched ${performance.getEntriesByType("resource").length}, ` +
+  `wider by ${root.scrollWidth - root.clientWidth}, pictures ${sized.length}`;
+document.body.append(told);
+</script>"""
 VOID = {"meta", "br", "img", "link", "hr", "input"}
 
 
@@ -78,8 +90,8 @@ def test_a_whole_run_has_every_section_in_order_and_is_quick(whole_run: Path, cl
     assert time.process_time() - begun < 8.0
     assert page.headings == SECTIONS
     # Six images, visits, dose, mean and sd of the count, radii, count over time, focus, drift, spectrum, lanes,
-    # information, spending; of the second place there is one image.
-    assert page.tags["figure"] == page.tags["svg"] == 4 + 2 + 2 + 2 + 2 + 2 + 3
+    # information, its sum, spending; of the second place there is one image.
+    assert page.tags["figure"] == page.tags["svg"] == 4 + 2 + 2 + 2 + 2 + 2 + 4
     assert len(page.source) < 5e6
     assert "How fast do the particles grow?" in page.text
 
@@ -199,3 +211,28 @@ def test_the_score_stands_beside_the_others_best_first(whole_run: Path) -> None:
     assert "S = +0.375" in page.text
     assert page.text.index("bayes (this run)+0.375") < page.text.index("raster+0.125")
     assert "Count-0.062" in page.text
+
+
+def test_predicted_information_stands_beside_what_came(whole_run: Path, claims: Report) -> None:
+    page = write(whole_run, claims, Scores(policy="bayes", by_policy={"bayes": 0.375}, by_target={}))
+    # Four cells from sd 0.5 to 0.2 at scale 2: (4 * 0.5 - 4 * 0.2) / (2 sqrt(pi)).
+    assert "Expected by the claims: +0.339. Scored: +0.375." in page.text
+
+
+@pytest.mark.slow
+def test_a_browser_shows_it_without_asking_for_anything(whole_run: Path, claims: Report, tmp_path: Path) -> None:
+    chromium = which("chromium")
+    if chromium is None:
+        pytest.skip("there is no chromium to open the page with")
+    source = write(whole_run, claims).source
+    probe = tmp_path / "probe.html"
+    probe.write_text(source.replace("</body>", PROBE + "</body>"), encoding="utf-8")
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --window-size=500,900 --dump-dom"
+    )
+    command = [chromium, *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", probe.as_uri()]
+    shown = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+    found = re.search(r"fetched (\d+), wider by (-?\d+), pictures (\d+)</pre>", shown)
+    assert found is not None
+    assert [int(number) for number in found.groups()] == [0, 0, source.count("<svg")]
