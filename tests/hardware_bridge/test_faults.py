@@ -203,6 +203,7 @@ def test_a_reader_too_slow_for_the_stream_gets_all_of_it(tmp_path: Path, monkeyp
         for _ in range(6):
             client.beat()
             time.sleep(0.05)
+        assert 0 < client._link._parts.qsize() <= 128  # chunks of 8 KiB
         seen = client.gather(5.0)
         assert (seen.gaps, seen.dropped, client.lost_parts) == (0, 0, 0)
         assert seen.row_seen.all()

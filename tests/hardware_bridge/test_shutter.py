@@ -43,6 +43,7 @@ def test_a_blank_before_the_start_keeps_it_shut(beam: Blanker) -> None:
     assert beam.changed_ns == 0
     assert any(isinstance(part, Start) for part in shutter.watch(1.0))
     assert beam.is_blanked
+    assert beam.changed_ns == 0
 
 
 def test_the_line_is_shut_before_the_driver_is_asked(beam: Blanker) -> None:

@@ -257,5 +257,7 @@ def test_the_same_request_twice_is_carried_out_once_and_answered_twice(server: S
         assert asked(socket, submit) == asked(socket, submit)
         late = wire.Submit(session=SESSION, sequence=203, token=lease.token, command=scan("late"), deadline_ns=1)
         assert isinstance(asked(socket, late), wire.Expired)
-        asked(socket, wire.DropLease(session=SESSION, sequence=204, token=lease.token))
+        drop = wire.DropLease(session=SESSION, sequence=204, token=lease.token)
+        assert isinstance(asked(socket, drop), wire.Noted)
+        assert isinstance(asked(socket, drop), wire.Noted)
     assert [command.id for command in bench.seen[seen:]] == ["twice"]
