@@ -29,7 +29,7 @@ class ExpertSettings(Word, frozen=True, kw_only=True):
     is.
     """
 
-    view: View = View(fov_nm=512.0, pixels=256, dwell_s=20e-6)
+    view: View = View(fov_nm=512.0, pixels=256, dwell_s=5e-6)
     spectrum: View = View(mode="EELS", fov_nm=16.0, pixels=8, dwell_s=5e-3)
     tiles: Size = 4
     overview_every: Count = 4

@@ -17,7 +17,7 @@ class StaringSettings(Word, frozen=True, kw_only=True):
 
     x_nm: Number = 0.0
     y_nm: Number = 0.0
-    view: View = View(fov_nm=512.0, pixels=256, dwell_s=20e-6)
+    view: View = View(fov_nm=512.0, pixels=256, dwell_s=5e-6)
     refocus_every: Count = 20
     refocus_offset_nm: Positive = 400.0
     focus: FocusSettings = FocusSettings()

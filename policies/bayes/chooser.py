@@ -10,15 +10,22 @@ from hardware_bridge.messages import Capabilities
 from policies.interface import Proposal, Situation
 
 
+def share_of_rest(time_s: float, electrons: float, situation: Situation, electron_weight: float) -> float:
+    """What a command uses up of what is left: the share of the time plus the weighted share of the electrons."""
+    of_time = time_s / max(situation.time_left_s, 1e-9)
+    return of_time + electron_weight * electrons / max(situation.electrons_left, 1.0)
+
+
 class GreedyChooser:
-    """Ranks by information per share of the rest that a command uses up: time and electrons, added.
+    """Ranks by information per share of the rest that a command uses up.
 
     After the best come distinct ones: by another proposer, or with a field whose centre lies outside the middle half of
     every field before.
     """
 
-    def __init__(self, capabilities: Capabilities) -> None:
+    def __init__(self, capabilities: Capabilities, electron_weight: float) -> None:
         self.capabilities = capabilities
+        self.electron_weight = electron_weight
 
     def rank(self, proposals: Sequence[Proposal], situation: Situation) -> Sequence[Proposal]:
         """Return the distinct proposals, best first; equal ones in the order given."""
@@ -31,8 +38,7 @@ class GreedyChooser:
 
     def score(self, proposal: Proposal, situation: Situation) -> float:
         """Information per share of what is left of time and electrons."""
-        share = proposal.time_s / max(situation.time_left_s, 1e-9)
-        share += proposal.electrons / max(situation.electrons_left, 1.0)
+        share = share_of_rest(proposal.time_s, proposal.electrons, situation, self.electron_weight)
         return proposal.information / max(share, 1e-12)
 
     def _distinct(self, a: Proposal, b: Proposal, situation: Situation) -> bool:

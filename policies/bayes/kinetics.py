@@ -21,7 +21,7 @@ from policies.bayes.kernel import Array
 RATE, COUPLING = "growth_rate", "beam_coupling"
 # Errors of radii as shares of the radius: what all particles of an image share (focus, current, background), and what
 # each has for itself (no ball, merged, mistaken for another).
-IMAGE_SHARE, PARTICLE_SHARE = 0.03, 0.06
+IMAGE_SHARE, PARTICLE_SHARE = 0.04, 0.12
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hardware_bridge.geometry import Point
 from hardware_bridge.messages import Command
 from policies.bayes import analyst
+from policies.bayes.chooser import share_of_rest
 from policies.bayes.harm import harm
 from policies.bayes.now import Cells, Now
 from policies.book import Price
@@ -90,10 +91,8 @@ def _at_best_rate(now: Now, cells: Cells, centres: list[Point], shots: list[_Sho
     information = now.information(every, image)
     sds = np.abs(information - now.information(every, image, NOISE_FACTOR)).reshape(len(shots), -1)
     net = (information - harm(now, every, now.added_s(image))).reshape(len(shots), -1)
-    situation = now.situation
-    shares = [
-        shot.price.time_s / situation.time_left_s + shot.price.electrons / situation.electrons_left for shot in shots
-    ]
+    situation, weight = now.situation, now.belief.settings.electron_weight
+    shares = [share_of_rest(shot.price.time_s, shot.price.electrons, situation, weight) for shot in shots]
     choice = np.argmax(net / np.array(shares)[:, None], axis=0)
     found = []
     for i, centre in enumerate(centres):
@@ -111,17 +110,21 @@ def _at_best_rate(now: Now, cells: Cells, centres: list[Point], shots: list[_Sho
 
 
 def _shot(now: Now, view: View, spend: float) -> _Shot | None:
-    """A typical image at a rate of spending, or at the lower one at which no particle jumps between two looks."""
+    """A typical image at a rate of spending, or at the lower one at which no particle jumps between two looks.
+
+    The lowest current that is allowed may still make them jump; that is better than not looking.
+    """
     for point in ((0.0, 0.0), (view.fov_nm, view.fov_nm), (-view.fov_nm, -view.fov_nm)):
-        priced = now.priced(now.command(point, view), spend)
+        command = now.command(point, view)
+        priced = now.priced(command, spend)
         if priced is None:
             continue
         added_s = float(np.max(now.added_s(now.image(priced[0], np.zeros((1, 1), dtype=np.intp)))))
         most_s = now.belief.settings.beam.most_step_s
         if added_s > most_s:
-            lower = ALMOST * spend * most_s / added_s
-            return None if lower >= spend * ALMOST else _shot(now, view, lower)
-        return _Shot(spend, *priced)
+            spend *= ALMOST * most_s / added_s
+            priced = now.priced(command, spend)
+        return None if priced is None else _Shot(spend, *priced)
     return None
 
 

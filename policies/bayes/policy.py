@@ -43,7 +43,7 @@ class BayesPolicy:
         self.seed = seed
         self.belief = Belief(setup, self.settings)
         self.worth: Worth = ExpectedWorth()
-        self.chooser = GreedyChooser(setup.capabilities)
+        self.chooser = GreedyChooser(setup.capabilities, self.settings.electron_weight)
         self._fits = {}
 
     def suggest(self, situation: Situation, n: int) -> Sequence[Proposal]:

@@ -42,7 +42,7 @@ class ImagingSettings(Word, frozen=True, kw_only=True):
     survey_cells: tuple[Size, ...] = (2,)
     tracking_cells: tuple[Size, ...] = (1,)
     pixels: Size = 256
-    dwell_s: Positive = 20e-6
+    dwell_s: Positive = 5e-6
     spends: tuple[Positive, ...] = (0.25, 1.0, 2.0, 6.0)
     offered: Size = 4
 
@@ -82,7 +82,8 @@ class FitSettings(Word, frozen=True, kw_only=True):
 class BayesSettings(Word, frozen=True, kw_only=True):
     """All settings of the Bayesian policy.
 
-    A measurement that tells less than ``least_nats`` about its own cell is not kept, which bounds the cost of a long
+    ``electron_weight`` is what a share of the electrons left is worth against the same share of the time left. A
+    measurement that tells less than ``least_nats`` about its own cell is not kept, which bounds the cost of a long
     run.
     """
 
@@ -93,4 +94,5 @@ class BayesSettings(Word, frozen=True, kw_only=True):
     spectrum: SpectrumSettings = SpectrumSettings()
     fit: FitSettings = FitSettings()
     focus: FocusSettings = FocusSettings()
+    electron_weight: NotNegative = 0.3
     least_nats: NotNegative = 0.15
