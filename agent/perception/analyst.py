@@ -12,8 +12,10 @@ deviation) that it may give:
   oxygen_per_nm2, copper_per_nm2   atoms under the beam (spectra)
   copper_probability       that the spectrum shows copper; its sd is that of a Bernoulli variable (spectra)
 
-Quality figures: see ``quality``; ``drift_in_frame_nm`` is drift speed times frame time, ``detection_limit_nm`` the
-radius that is found half of the time, ``registered`` how many earlier images agreed on the place.
+Quality figures of images: see ``quality``, and ``incident_electrons`` (sent in all), ``drift_in_frame_nm`` (drift speed
+times frame time), ``detection_limit_nm`` (radius that is found half of the time), ``registered`` (how many earlier
+images agreed on the place). Of spectra: ``electrons`` detected, ``incident_electrons``, ``edge_misfit`` (reduced
+chi-square of the copper fit), ``rows_missing_share``, ``gaps``. ``usable`` is 0 where nothing could be read.
 """
 
 from __future__ import annotations

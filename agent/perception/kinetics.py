@@ -30,7 +30,7 @@ IMAGE_SD = 0.015
 # Brightness that is wrong from the start makes all squared radii wrong by this share, and the rate with them.
 SCALE_SD = 0.03
 # Residuals of radii are heavier-tailed than Gaussian and shared within images.
-TAILS = 1.3
+TAILS = 1.5
 GRID = 80
 DEFAULT_RATE = (1.65, 0.65)
 DEFAULT_COUPLING = (1.2, 0.62)

@@ -15,7 +15,13 @@ NOVELTY_FLOOR = 0.05
 
 
 def image_quality(observation: Observation, scan: Scan, found: Found) -> dict[str, float]:
-    """Figures of one image; what they mean and their units stand in ``docs`` of the analyst."""
+    """Figures of one image.
+
+    ``electrons_per_pixel`` detected and ``incident_per_pixel`` sent; ``background_per_incident``, electrons that would
+    be detected beside particles, saturation taken out, as a share of those sent; ``background_share`` of the image that
+    is beside particles; ``snr``, median significance of particles; ``sharpness`` (see there); ``saturated_share`` of
+    pixels at the top of their type; ``rows_missing_share``; ``gaps``, chunks that did not arrive.
+    """
     blobs = found.blobs
     signal = float(np.median(found.significance)) if blobs.count else 0.0
     return {
