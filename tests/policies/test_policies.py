@@ -81,12 +81,12 @@ def test_another_seed_draws_other_places(make_bench: Callable[..., Any]) -> None
 
 @pytest.mark.parametrize("name", catalogue.NAMES)
 def test_electrons_and_time_run_out_together(name: str, make_bench: Callable[..., Any]) -> None:
-    bench = make_bench(duration_s=120.0)
+    bench = make_bench(duration_s=60.0)
     policy = make(name, bench.setup)
     policy.begin(bench.setup, 0)
     bench.run(policy, 1000)
     left = bench.situation(len(bench.turns))
-    assert left.time_left_s < 0.05 * 120.0
+    assert left.time_left_s < 0.06 * 60.0
     assert left.electrons_left >= 0.0
     # The Bayesian policy may find that it does not need them all.
     assert left.electrons_left < (0.3 if name == "bayes" else 0.05) * bench.setup.max_electrons
