@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
-
-import msgspec
 
 from hardware_bridge.words import Word
 from policies.bayes.policy import BayesPolicy
@@ -50,20 +48,3 @@ def make(name: str, settings: Word | None = None) -> Policy:
     if not isinstance(chosen, wanted):
         raise ValueError(f"settings of {name} must be {wanted.__name__}, not {type(chosen).__name__}")
     return _MAKERS[name][1](chosen)
-
-
-def from_mapping(name: str, mapping: Mapping[str, object]) -> Policy:
-    """A new policy from plain settings as they stand in a configuration file; ``view.fov_nm`` reaches into ``view``.
-
-    Raises:
-        ValueError: there is no policy of that name.
-        msgspec.ValidationError: a setting is unknown, of the wrong type or out of bounds; its path is named.
-    """
-    tree: dict[str, Any] = {}
-    for path, value in mapping.items():
-        *branches, leaf = path.split(".")
-        node = tree
-        for branch in branches:
-            node = node.setdefault(branch, {})
-        node[leaf] = value
-    return make(name, msgspec.convert(tree, settings_type(name)))

@@ -10,7 +10,8 @@ import gpytorch
 import numpy as np
 import torch
 from botorch.models.gpytorch import GPyTorchModel
-from botorch.optim.fit import fit_gpytorch_mll_scipy
+from botorch.optim.closures import get_loss_closure_with_grads
+from botorch.optim.core import OptimizationStatus, scipy_minimize
 from gpytorch.kernels import ConstantKernel, MaternKernel, ScaleKernel
 from gpytorch.priors import LogNormalPrior
 
@@ -68,12 +69,22 @@ def refit(field: FieldBelief, measurements: Sequence[Measurement], most: int) ->
 
 
 def fitted_kernel(start: SpaceTimeKernel, x: Array, y: Array, noise_var: Array) -> SpaceTimeKernel:
-    """The kernel of maximum posterior for residuals y (n,) at points x (n, 3), in units of the prior's sd."""
+    """The kernel of maximum posterior for residuals y (n,) at points x (n, 3), in units of the prior's sd.
+
+    Raises:
+        ArithmeticError: the optimiser failed.
+    """
     points, values, noise = (torch.from_numpy(np.ascontiguousarray(a)) for a in (x, y, noise_var))
     model = _Model(points, values, noise, start).double()
     mll = gpytorch.mlls.ExactMarginalLogLikelihood(model.likelihood, model)
     mll.train()
-    fit_gpytorch_mll_scipy(mll, options={"maxiter": MOST_ITERATIONS})
+    # BoTorch's fit_gpytorch_mll_scipy says that it failed by a warning, which is no way to speak from a thread.
+    parameters = {name: p for name, p in mll.named_parameters() if p.requires_grad}
+    result = scipy_minimize(
+        get_loss_closure_with_grads(mll, parameters), parameters, options={"maxiter": MOST_ITERATIONS}
+    )
+    if result.status not in (OptimizationStatus.SUCCESS, OptimizationStatus.STOPPED):
+        raise ArithmeticError(f"fitting the process failed: {result.message}")
     shared, local = model.shared.constant.item(), model.local.outputscale.item()
     return SpaceTimeKernel(
         shared_share=shared / (shared + local),
