@@ -32,7 +32,8 @@ FLOOR_NM, FLOOR_SHARE = 2.0, 0.02
 MOST_SD_NM = 300.0
 # What windows, growth and shear leave of the object when the combination is formed, as a share of its amplitude.
 MODEL_SHARE = 0.1
-BLUR_SHARE = 0.25
+BLUR_SHARE, BLUR_TAILS = 0.2, 8.0
+MOST_LN_BLUR_SD = 0.6
 LEAST_RING, LEAST_RINGS, MOST_FREQUENCY = 3, 8, 0.45
 CLEAR = 2.5
 # A few dim particles tell nothing that can be relied on: their common power over its noise must exceed this.
@@ -81,9 +82,9 @@ class Shot:
         """Minus the ln likelihood of each focus, (n,), by the blur alone; it does not know on which side it is."""
         pixel = self.scan.pixel_nm * 12.0**-0.5
         blur = np.hypot(pixel, [lens.blur_nm(self.scan.C10_nm - f) for f in focus_nm])
-        # Logistic tails: particles that touch or are no balls mislead now and then.
+        # Heavy tails: particles that touch or are no balls mislead now and then.
         apart = (self.ln_blur - np.log(blur)) / math.hypot(self.ln_blur_sd, BLUR_SHARE)
-        return np.asarray(2.5 * np.log1p(apart**2 / 4.0))
+        return np.asarray(0.5 * (BLUR_TAILS + 1.0) * np.log1p(apart**2 / BLUR_TAILS))
 
 
 def in_focus(first: Shot, second: Shot, shift: Point, lens: Lens) -> Estimate | None:
@@ -115,6 +116,23 @@ def in_focus(first: Shot, second: Shot, shift: Point, lens: Lens) -> Estimate | 
     if not sd < MOST_SD_NM:
         return None
     return Estimate(value=value + lens.sharpest_C10_nm, sd=sd)
+
+
+def in_focus_by_blur(first: Shot, second: Shot, lens: Lens) -> Estimate | None:
+    """Estimate the same from nothing but the blur that the particles of each image show, as moments of its posterior.
+
+    For images of few particles at low dose, whose common spectrum tells nothing. None where the pair does not tell.
+    """
+    C10_nm = first.scan.C10_nm, second.scan.C10_nm
+    if abs(C10_nm[0] - C10_nm[1]) < LEAST_CHANGE_NM or max(first.ln_blur_sd, second.ln_blur_sd) > MOST_LN_BLUR_SD:
+        return None
+    grid = 0.5 * sum(C10_nm) + np.arange(-REACH_NM, REACH_NM + STEP_NM / 2, STEP_NM)
+    curve = first.misfit(grid, lens) + second.misfit(grid, lens)
+    share = np.exp(curve.min() - curve)
+    share /= share.sum()
+    value = float(share @ grid)
+    sd = math.hypot(math.sqrt(float(share @ (grid - value) ** 2)), FLOOR_NM + FLOOR_SHARE * abs(C10_nm[0] - C10_nm[1]))
+    return Estimate(value=value + lens.sharpest_C10_nm, sd=sd) if sd < MOST_SD_NM else None
 
 
 def _width(grid: Array, curve: Array, best: int) -> float:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from agent.perception.focus import LEAST_CHANGE_NM, Lens, Shot, in_focus
+from agent.perception.focus import LEAST_CHANGE_NM, Lens, Shot, in_focus, in_focus_by_blur
 from agent.perception.registration import shift_between
 from agent.perception.scan import Scan, to_image
 from hardware_bridge.geometry import Point
@@ -80,6 +80,6 @@ class FocusMemory:
         corner = [(b.counts.shape[k] - a.counts.shape[k]) / 2 for k in (0, 1)]
         # The pair must fit to a fraction of a pixel, better than places are known.
         shift = shift_between(a.counts, b.counts, (rows + corner[0], columns + corner[1]), PAIR_REACH_PX)
-        if shift is None:
-            return None
-        return in_focus(replace(earlier.shot, scan=a), replace(new.shot, scan=b), (shift.rows, shift.columns), lens)
+        first, second = replace(earlier.shot, scan=a), replace(new.shot, scan=b)
+        found = in_focus(first, second, (shift.rows, shift.columns), lens) if shift is not None else None
+        return found or in_focus_by_blur(first, second, lens)

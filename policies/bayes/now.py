@@ -91,7 +91,8 @@ class Now:
         if not kinetics.asked:
             return []
         radius_nm = self.radius_nm[cells]
-        seen = weight(self.count[cells], radius_nm, analyst.outline_nm(radius_nm, image))
+        found = analyst.found_share(radius_nm, image, self.belief.settings.analyst)
+        seen = weight(found * self.count[cells], radius_nm, analyst.outline_nm(radius_nm, image))
         look = Looks(np.asarray(self.t_s), exposure_s, seen)
         then = Looks(self.last.t_s, exposure_s + self.added_s(image), self.last.weight[cells])
         after = kinetics.sds_after(cells, look, self.last, then)
