@@ -30,6 +30,7 @@ def capabilities(column: Column, time: str = "stepped") -> Capabilities:
         stage_to_specimen=(1.0, 0.0, 0.0, 1.0),
         beam_shift_to_specimen=(1.0, 0.0, 0.0, 1.0),
         stage_speed_nm_per_s=1000.0,
+        decision_s=0.0 if time == "real" else DECISION_S,
         settle_s=2.0,
         flyback_s=50e-6,
         frame_overhead_s=0.05,

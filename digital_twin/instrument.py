@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec.structs import replace
 
-from digital_twin.column import DECISION_S, capabilities
+from digital_twin.column import capabilities
 from digital_twin.detectors import Column, Spectrometer
 from digital_twin.drift import Drift, Stage
 from digital_twin.exposure import DoseMap, Scan
@@ -168,7 +168,7 @@ class Twin:
         if run is None:
             raise Rejected("idle", "watch", "no command", "a command must be submitted first")
         try:
-            self._pass(DECISION_S)
+            self._pass(self._capabilities.decision_s)
             self._move(run.command)
             if run.command.acquire is not None:
                 yield from self._acquire(run, run.command.acquire)

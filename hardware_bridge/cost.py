@@ -41,8 +41,8 @@ def frame_s(acquire: Acquire, capabilities: Capabilities) -> float:
 
 
 def predict(command: Command, state: InstrumentState, capabilities: Capabilities) -> Cost:
-    """Predict time and electrons of a command from the present state (current x beam-on time / e)."""
-    time_s = move_s(command, state, capabilities)
+    """Predict time, that for deciding included, and electrons of a command from the present state."""
+    time_s = capabilities.decision_s + move_s(command, state, capabilities)
     if command.acquire is None:
         return Cost(time_s=time_s, beam_on_s=0.0, electrons=0.0)
     on_s = command.acquire.max_frames * frame_s(command.acquire, capabilities)

@@ -24,7 +24,7 @@ LEAST_SHARE = 0.02
 
 
 class Refocus:
-    """Offers the second image of a pair where the last image was, and the first of a pair where focus is least known.
+    """Offers the second image of a pair where the last image was, and the first of a pair where most can be focused on.
 
     Of the first image half of what the pair gains is its own.
     """
@@ -36,7 +36,7 @@ class Refocus:
         settings, view = belief.belief.settings.refocus, _view(belief)
         typical = typical_command(belief, view)
         recent = belief.belief.recent
-        tries = [(place, view, settings.offset_nm, 0.5) for place in _doubtful(belief, settings.places)]
+        tries = [(place, view, settings.offset_nm, 0.5) for place in _telling(belief, settings.places)]
         if recent is not None and belief.situation.state.clock_s - recent.end_s < settings.recent_s:
             # On the other side of focus than the image there is; the pair is complete with it.
             offset_nm = -math.copysign(settings.offset_nm, recent.off_nm)
@@ -73,10 +73,9 @@ class Refocus:
         if float(np.max(told[1] - told[0])) < LEAST_SHARE * float(np.max(told[1])):
             return np.zeros(len(places))
         time_s = predict(typical, now.situation.state, belief.setup.capabilities).time_s
-        horizon = max(1, round(min(settings.horizon_images, now.situation.time_left_s / time_s)))
-        # The images that follow go where most is to be learned.
-        best = np.sort(told[2:] - told[0], axis=1)[:, ::-1][:, :horizon]
-        return np.asarray(best.sum(axis=1))
+        # The images that follow are spread over the specimen, and most of them follow when less is left to be learned.
+        horizon = max(1.0, min(settings.horizon_images, now.situation.time_left_s / time_s))
+        return np.asarray(horizon * (told[2:] - told[0]).mean(axis=1))
 
     def _proposal(
         self, now: Now, priced: tuple[Command, Price], worth: float, place: Point, offset_nm: float
@@ -100,14 +99,19 @@ def _view(now: Now) -> View:
     return View(fov_nm=k * now.belief.grid.cell_nm, pixels=imaging.pixels, dwell_s=imaging.dwell_s)
 
 
-def _doubtful(now: Now, n: int) -> list[Point]:
-    """The n cells where focus is known least, apart from each other."""
-    order = np.argsort(-now.focus_var_nm2, kind="stable")
+def _telling(now: Now, n: int) -> list[Point]:
+    """The centres of n fields, apart from each other, that hold most to focus on: features seen lately, by area."""
+    grid = now.belief.grid
+    squares, centres = grid.squares(min(2, grid.cells))
+    area = np.zeros(len(grid.centres))
+    for feature in now.belief.labels.features.values():
+        cell = grid.cell_of((feature.x_nm, feature.y_nm))
+        if cell is not None:
+            area[cell] += feature.radius_nm**2
     places: list[Point] = []
-    for i in order:
-        place = now.belief.grid.places[int(i)]
-        if all(math.dist(place, other) > 2 * now.belief.grid.cell_nm for other in places):
-            places.append(place)
+    for i in np.argsort(-area[squares].sum(axis=1), kind="stable"):
+        if area[squares[i]].sum() > 0.0 and all(math.dist(centres[i], p) > 2 * grid.cell_nm for p in places):
+            places.append(centres[i])
         if len(places) == n:
             break
     return places

@@ -53,13 +53,12 @@ class RefocusSettings(Word, frozen=True, kw_only=True):
     An image is half of a pair for ``recent_s``. ``spend`` is how much faster than evenly electrons are spent on it.
     """
 
-    spend: Positive = 3.0
-
+    spend: Positive = 4.0
     offset_nm: Positive = 400.0
     pair_sd_nm: Positive = 50.0
     recent_s: Positive = 20.0
-    horizon_images: Positive = 10.0
-    places: Size = 3
+    horizon_images: Positive = 30.0
+    places: Size = 4
 
 
 class SpectrumSettings(Word, frozen=True, kw_only=True):

@@ -71,8 +71,8 @@ def capabilities() -> Capabilities:
         collection_semi_angle_mrad=20.0, haadf_inner_mrad=60.0, haadf_outer_mrad=150.0, modes=("HAADF", "EELS"),
         holder_channels=("flow_nl_per_s",), probe_diameter_nm=0.2, energy_offset_eV=400.0, energy_step_eV=2.0,
         energy_channels=512, detector_fraction={"HAADF": 0.1, "EELS": 0.5}, stage_to_specimen=(1.0, 0.0, 0.0, 1.0),
-        beam_shift_to_specimen=(1.0, 0.0, 0.0, 1.0), stage_speed_nm_per_s=2000.0, settle_s=0.3, flyback_s=1e-5,
-        frame_overhead_s=0.05, blank_latency_s=0.001,
+        beam_shift_to_specimen=(1.0, 0.0, 0.0, 1.0), stage_speed_nm_per_s=2000.0, decision_s=0.0, settle_s=0.3,
+        flyback_s=1e-5, frame_overhead_s=0.05, blank_latency_s=0.001,
     )  # fmt: skip
 
 

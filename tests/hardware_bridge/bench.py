@@ -53,6 +53,7 @@ CAPABILITIES = Capabilities(
     stage_to_specimen=(1.0, 0.0, 0.0, 1.0),
     beam_shift_to_specimen=(1.0, 0.0, 0.0, 1.0),
     stage_speed_nm_per_s=1000.0,
+    decision_s=0.0,
     settle_s=0.1,
     flyback_s=1e-4,
     frame_overhead_s=0.01,

@@ -52,6 +52,7 @@ def capabilities() -> Capabilities:
         stage_to_specimen=(0.0, -1.0, 1.0, 0.0),
         beam_shift_to_specimen=(1.0, 0.0, 0.0, 1.0),
         stage_speed_nm_per_s=2000.0,
+        decision_s=0.0,
         settle_s=0.5,
         flyback_s=1e-4,
         frame_overhead_s=0.3,

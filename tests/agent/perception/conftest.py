@@ -55,6 +55,7 @@ class Bench:
             stage_to_specimen=(1.0, 0.0, 0.0, 1.0),
             beam_shift_to_specimen=(1.0, 0.0, 0.0, 1.0),
             stage_speed_nm_per_s=1000.0,
+            decision_s=0.0,
             settle_s=0.5,
             flyback_s=0.0,
             frame_overhead_s=0.0,
