@@ -124,9 +124,9 @@ class Capabilities(Word, frozen=True, kw_only=True):
 
     ``stage_to_specimen`` and ``beam_shift_to_specimen`` are row-major 2x2 matrices: the specimen-frame point on the
     axis moves by matrix @ (dx, dy). ``detector_fraction`` is, per mode, the largest share of the incident electrons
-    that one detector element can receive. ``decision_s`` is what the instrument lets pass before it begins a command, for
-    the decision (stepped time; 0 in real time, where decisions take what they take). ``probe_diameter_nm`` is a lower bound on the illuminated disc. ``energy_*``
-    describe the spectrum axis.
+    that one detector element can receive. ``decision_s`` is what the instrument lets pass before it begins a command,
+    for the decision (stepped time; 0 in real time, where decisions take what they take). ``probe_diameter_nm`` is a
+    lower bound on the illuminated disc. ``energy_*`` describe the spectrum axis.
     """
 
     name: Name
