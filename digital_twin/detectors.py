@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from digital_twin import optics
 from digital_twin.elastic import FACTORS, annular_nm2
@@ -73,20 +75,22 @@ def elastic_per_nm(column: Column, inner_mrad: float, outer_mrad: float) -> Arra
     )
 
 
-def haadf_fraction(layers: Layers, column: Column) -> Array:
-    """Share of the incident electrons that reaches the annulus, (H, W): 1 - exp(-sum n sigma t)."""
-    copper, debris, water, nitride = elastic_per_nm(column, column.haadf_inner_mrad, column.haadf_outer_mrad)
+def haadf_fraction(layers: Layers, column: Column) -> Tensor:
+    """Share of the incident electrons that reaches the annulus, (B, H, W): 1 - exp(-sum n sigma t)."""
+    copper, debris, water, nitride = elastic_per_nm(column, column.haadf_inner_mrad, column.haadf_outer_mrad).tolist()
     exponent = (
         copper * layers.copper_nm + debris * layers.debris_nm + water * layers.water_nm + nitride * layers.nitride_nm
     )
-    result: Array = -np.expm1(-exponent)
-    return result
+    return -torch.expm1(-exponent)
 
 
 class Spectrometer:
-    """Expected spectra of mixtures of copper, debris, water and nitride; cross-sections are computed once."""
+    """Expected spectra of mixtures of copper, debris, water and nitride; cross-sections are computed once.
 
-    def __init__(self, column: Column) -> None:
+    ``spectra.SpectrumModel`` in torch on a device, less what the collection aperture misses.
+    """
+
+    def __init__(self, column: Column, device: torch.device | str = "cpu") -> None:
         self.axis_eV = column.energy_axis_eV()
         energy, collection = column.beam_energy_keV, column.collection_mrad
         self.free_path_nm: Array = np.array(
@@ -94,17 +98,33 @@ class Spectrometer:
         )
         single = np.array([drude(self.axis_eV, *plasmon) for plasmon in PLASMONS_eV])
         edges = np.array([edge_nm2_per_eV(edge, self.axis_eV, energy, collection) for edge in (CU_L3, O_K, N_K, SI_L3)])
-        self._missed_per_nm = elastic_per_nm(column, collection, WIDEST_mrad)
-        self._model = SpectrumModel(self.axis_eV, column.energy_fwhm_eV, single, edges)
+        model = SpectrumModel(self.axis_eV, column.energy_fwhm_eV, single, edges)
+        self._size = model.size
+        # Atoms of Cu, O, N and Si per nm^3 of each layer, in the order of the edges.
+        atoms_per_nm3 = np.zeros((4, 4))
+        atoms_per_nm3[0, 0], atoms_per_nm3[1, 1], atoms_per_nm3[2, 1] = (
+            COPPER_PER_NM3,
+            2 * ZIRCONIA_PER_NM3,
+            WATER_PER_NM3,
+        )
+        atoms_per_nm3[3, 2], atoms_per_nm3[3, 3] = 4 * NITRIDE_PER_NM3, 3 * NITRIDE_PER_NM3
+        rates = np.stack([elastic_per_nm(column, collection, WIDEST_mrad), 1 / self.free_path_nm], axis=-1)
+        tables = (rates, atoms_per_nm3, np.concatenate([model.single, model.edges]).view(np.float64), model.peak)
+        self._rates, self._atoms_per_nm3, self._losses, self._peak = (torch.from_numpy(t).to(device) for t in tables)
 
-    def probabilities(self, thickness_nm: Array) -> Array:
+    def probabilities(self, thickness_nm: Tensor) -> Tensor:
         """Chance of an incident electron to land in each channel, (..., E), for thicknesses (..., 4) of ``Layers``.
 
         What is scattered elastically beyond the collection angle is lost, to the HAADF detector or altogether.
         """
-        copper, debris, water, nitride = np.moveaxis(thickness_nm, -1, 0)
-        oxygen = WATER_PER_NM3 * water + 2 * ZIRCONIA_PER_NM3 * debris
-        nitrogen, silicon = 4 * NITRIDE_PER_NM3 * nitride, 3 * NITRIDE_PER_NM3 * nitride
-        atoms = np.stack([COPPER_PER_NM3 * copper, oxygen, nitrogen, silicon], axis=-1)
-        passed = np.exp(-thickness_nm @ self._missed_per_nm)[..., np.newaxis]
-        return np.asarray(passed * self._model.probabilities(thickness_nm / self.free_path_nm, atoms))
+        missed, total = (thickness_nm @ self._rates).unbind(-1)
+        atoms = thickness_nm @ self._atoms_per_nm3
+        core = atoms @ self._losses[4:, 0]
+        plasmon = (1 - core / total.clamp(min=1e-12)).clamp(min=0.0)
+        # Two real tables, interleaved, cost less than a complex one.
+        weights = torch.cat([(plasmon[..., None] * thickness_nm) * self._rates[:, 1], atoms], dim=-1)
+        exponent = (weights @ self._losses).view(*weights.shape[:-1], -1, 2)
+        damping = torch.exp(exponent[..., 0] - (total + missed)[..., None])
+        spectrum = torch.polar(damping, exponent[..., 1]) * self._peak
+        shares: Tensor = torch.fft.irfft(spectrum, self._size)[..., : self.axis_eV.size]
+        return shares.clamp(min=0.0)

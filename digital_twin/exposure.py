@@ -33,10 +33,6 @@ class Scan:
         origin = centre_nm + rows[:, None] * down + first * across - moved_nm
         return cls(Grid(origin_nm=origin, across_nm=across, down_nm=down, columns=acquire.pixels_x))
 
-    def middle_nm(self) -> Array:
-        """The point of the specimen in the middle of the scan, (2,) nm."""
-        return np.asarray(self.grid.corners().mean(axis=0))
-
     def box_nm(self, top: int, rows: int) -> Box:
         """The box of the specimen frame that some rows cover."""
         part = Grid(

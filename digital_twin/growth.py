@@ -88,32 +88,34 @@ class GrowthWorld:
     """A batch of worlds on one clock.
 
     ``radius_nm`` (B, N) is zero where nothing is; ``position_nm`` (B, N, 2); ``radicals`` (B, G, G) in units of the
-    reference dose rate. ``expose`` adds electrons to the tick that is running; ``advance_to`` runs whole ticks.
+    reference dose rate. All are on ``device``, in float64, from numbers drawn on the host. ``expose`` adds electrons to
+    the tick that is running; ``advance_to`` runs whole ticks.
     """
 
-    def __init__(self, seeds: Sequence[int]) -> None:
+    def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
         draws = [draw(seed) for seed in seeds]
         placed = [sites(seed, d) for seed, d in zip(seeds, draws, strict=True)]
         self.seeds = tuple(seeds)
         self.draws = draws
         self.clock_s = 0.0
-        self.position_nm = torch.tensor(np.stack([p[0] for p in placed]))
-        self._activity = torch.tensor(np.stack([p[1] for p in placed]))
-        self._threshold = torch.tensor(np.stack([p[2] for p in placed]))
+        self.position_nm, self._activity, self._threshold = (
+            torch.from_numpy(np.stack(part)).to(self.device) for part in zip(*placed, strict=True)
+        )
         self._hazard = torch.zeros_like(self._threshold)
         self.radius_nm = torch.zeros_like(self._threshold)
         self.absorbed = torch.zeros_like(self._threshold, dtype=torch.bool)
-        self._rate = torch.tensor([d.growth_rate_nm2_per_s for d in draws])[:, None]
-        self._coupling = torch.tensor([d.beam_coupling for d in draws])[:, None]
-        self._births = torch.tensor([d.births_per_site for d in draws])[:, None] / 600.0
-        self.driver = torch.zeros(len(seeds), dtype=torch.float64)
-        self.set_point = torch.ones(len(seeds), dtype=torch.float64)
+        self._rate = self._column([d.growth_rate_nm2_per_s for d in draws])
+        self._coupling = self._column([d.beam_coupling for d in draws])
+        self._births = self._column([d.births_per_site for d in draws]) / 600.0
+        self.driver = torch.zeros(len(seeds), dtype=torch.float64, device=self.device)
+        self.set_point = torch.ones(len(seeds), dtype=torch.float64, device=self.device)
         cells = round((EXTENT_NM + 4 * MARGIN_NM) / RADICAL_CELL_NM)
         self._origin_nm = -(EXTENT_NM / 2 + 2 * MARGIN_NM)
-        self.radicals = torch.zeros(len(seeds), cells, cells, dtype=torch.float64)
+        self.radicals = torch.zeros(len(seeds), cells, cells, dtype=torch.float64, device=self.device)
         self._deposit = torch.zeros_like(self.radicals)
         # Eigenvalues of the five-point Laplacian: unlike those of the continuum it keeps every level positive.
-        turn = 2 * math.pi * torch.arange(cells, dtype=torch.float64) / cells
+        turn = 2 * math.pi * torch.arange(cells, dtype=torch.float64, device=self.device) / cells
         k2 = (2 - 2 * torch.cos(turn)) / RADICAL_CELL_NM**2
         rate = (1 + RADICAL_LENGTH_NM**2 * (k2[:, None] + k2[None, :])) / RADICAL_LIFE_S
         self._decay = torch.exp(-rate * TICK_S)
@@ -121,6 +123,9 @@ class GrowthWorld:
         self._apart_nm, self._pairs = _neighbours(self.position_nm)
         self._flat = self._pairs[0] * SITES + self._pairs[1:]
         self._moved_nm = torch.zeros_like(self._threshold)
+
+    def _column(self, values: list[float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float64, device=self.device)[:, None]
 
     def set_holder(self, flow_nl_per_s: float, temperature_K: float) -> None:
         """Set the driver's set point of all worlds: proportional to the flow, Arrhenius in the temperature."""
@@ -132,7 +137,7 @@ class GrowthWorld:
         """Spread electrons evenly over a box (x0, x1, y0, y1) of one world during the running tick."""
         x0, x1, y0, y1 = box_nm
         cells = self.radicals.shape[-1]
-        edges = self._origin_nm + RADICAL_CELL_NM * torch.arange(cells + 1, dtype=torch.float64)
+        edges = self._origin_nm + RADICAL_CELL_NM * torch.arange(cells + 1, dtype=torch.float64, device=self.device)
         wx = (torch.clamp(edges[1:], max=x1) - torch.clamp(edges[:-1], min=x0)).clamp(min=0)
         wy = (torch.clamp(edges[1:], max=y1) - torch.clamp(edges[:-1], min=y0)).clamp(min=0)
         area = max((x1 - x0) * (y1 - y0), 1e-12)
@@ -195,7 +200,7 @@ class GrowthWorld:
     def _radicals_at(self, position_nm: Tensor) -> Tensor:
         cells = self.radicals.shape[-1]
         index = ((position_nm - self._origin_nm) / RADICAL_CELL_NM).long().clamp(0, cells - 1)
-        worlds = torch.arange(len(self.seeds))[:, None]
+        worlds = torch.arange(len(self.seeds), device=self.device)[:, None]
         return self.radicals[worlds, index[..., 1], index[..., 0]]
 
 
@@ -205,7 +210,7 @@ def _neighbours(position_nm: Tensor) -> tuple[Tensor, Tensor]:
     for world, points in enumerate(position_nm):
         apart = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
         near = (apart < REACH_NM).triu(1).nonzero()
-        found.append(torch.cat([torch.full((len(near), 1), world), near], dim=1))
+        found.append(torch.cat([torch.full((len(near), 1), world, device=near.device), near], dim=1))
         distances.append(apart[near[:, 0], near[:, 1]])
     ascending, order = torch.cat(distances).sort(stable=True)
     return ascending, torch.cat(found)[order].T.contiguous()

@@ -1,16 +1,29 @@
-"""From the specimen under a scan to electrons in a detector: expected HAADF images and spectrum images."""
+"""From the specimen under a scan to electrons in a detector: expected HAADF images and spectrum images.
+
+A batch holds one scan of each world, all of as many pixels; where and how large they are, and the probe, may differ.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
 import numpy as np
-from scipy.signal import fftconvolve
+import scipy.fft
+import torch
+from torch import Tensor
 
 from digital_twin.detectors import Column, Spectrometer, haadf_fraction
-from digital_twin.optics import Aberrations, Array, probe_kernel
-from digital_twin.specimen import Grid, Specimen
+from digital_twin.optics import Aberrations, depth_of_focus_nm
+from digital_twin.probe import probe_kernels
+from digital_twin.specimen import Grid, Specimen, on_device
 
 SUBPIXELS = 8
 """How finely the probe is scanned within one pixel of a spectrum image, along each direction."""
+
+LATTICE = 9
+"""Points along each side of a scan at which the height of the specimen is asked for; it is smooth between them."""
 
 
 def widened(grid: Grid, margin: int) -> Grid:
@@ -21,31 +34,98 @@ def widened(grid: Grid, margin: int) -> Grid:
     return Grid(origin_nm=origin, across_nm=grid.across_nm, down_nm=grid.down_nm, columns=grid.columns + 2 * margin)
 
 
-def expected_haadf(specimen: Specimen, grid: Grid, column: Column, aberrations: Aberrations) -> Array:
-    """Share of the incident electrons that the HAADF detector counts at each pixel, (H, W).
+@dataclass(frozen=True)
+class Planes:
+    """Heights at which probes are computed: of each scan as many as its own range needs, evenly spaced.
 
-    The projected specimen is convolved with the probe's intensity (incoherent imaging); ``aberrations`` hold the
-    total C10 at the specimen's height.
+    ``heights_nm`` holds those of each scan; ``place`` (B, LATTICE, LATTICE) tells where between them, counted from the
+    lowest, the specimen lies.
     """
-    kernel = probe_kernel(grid.pixel_nm, aberrations, column.probe())
-    margin = len(kernel) // 2
-    share = haadf_fraction(specimen.project(widened(grid, margin)), column)
-    return np.clip(fftconvolve(share, kernel, mode="valid"), 0.0, 1.0)
+
+    heights_nm: tuple[np.ndarray, ...]
+    place: Tensor
 
 
-def expected_spectra(specimen: Specimen, grid: Grid, spectrometer: Spectrometer) -> Array:
-    """Chance of an incident electron to land in each channel at each pixel, (H, W, E).
+def planes(specimen: Specimen, grids: Sequence[Grid], column: Column) -> Planes:
+    """Cut what lies under each scan into planes.
+
+    A window that bulges by a micrometre changes its height by some hundred nm over a field of 512 nm, more than the
+    depth of focus (44 nm at 200 kV and 10 mrad), and the probe's radius by alpha times that: by pixels. Between two
+    planes probes are blended, which widens them by up to alpha / 4 of the planes' distance (rms): that is kept below
+    an eighth of a pixel, or of the blur that the depth of focus stands for.
+    """
+    rows = np.linspace(0, len(grids[0].origin_nm) - 1, LATTICE).round().astype(int)
+    columns = np.linspace(0, grids[0].columns - 1, LATTICE)[:, None]
+    points = on_device([g.origin_nm[rows][:, None] + columns * g.across_nm for g in grids], specimen.device)
+    heights = specimen.height_nm(points[..., 0], points[..., 1])
+    low, high = (extreme(heights, dim=(1, 2)) for extreme in (torch.amin, torch.amax))
+    alpha = 1e-3 * column.convergence_mrad
+    depth_nm = depth_of_focus_nm(column.beam_energy_keV, column.convergence_mrad)
+    found = []
+    for grid, bottom, top in zip(grids, low.tolist(), high.tolist(), strict=True):
+        apart_nm = max(depth_nm, grid.pixel_nm / alpha) / 2
+        found.append(np.linspace(bottom, top, 1 + math.ceil(round((top - bottom) / apart_nm, 3))))
+    steps = torch.tensor([len(each) - 1.0 for each in found], dtype=torch.float64, device=specimen.device)
+    share = (heights - low[:, None, None]) / (high - low).clamp(min=1e-9)[:, None, None]
+    return Planes(tuple(found), share * steps[:, None, None])
+
+
+def expected_haadf(
+    specimen: Specimen, grids: Sequence[Grid], column: Column, aberrations: Sequence[Aberrations]
+) -> Tensor:
+    """Share of the incident electrons that the HAADF detector counts at each pixel of each scan, (B, H, W).
+
+    What is projected is convolved with the probe's intensity at its height (incoherent imaging); ``aberrations``, one
+    a scan, hold the C10 of the column, to which the specimen adds its height. A scan in a batch equals the scan alone
+    but for rounding: the margin and the transform are as wide as the most blurred scan of the batch needs.
+    """
+    cut = planes(specimen, grids, column)
+    probes = [
+        probe_kernels(grid.pixel_nm, replace(each, C10_nm=each.C10_nm + heights), column.probe(), specimen.device)
+        for grid, each, heights in zip(grids, aberrations, cut.heights_nm, strict=True)
+    ]
+    margin = max(kernel.shape[-1] for kernel in probes) // 2
+    share = haadf_fraction(specimen.project([widened(grid, margin) for grid in grids]), column)
+    height, width = len(grids[0].origin_nm), grids[0].columns
+    place = torch.nn.functional.interpolate(cut.place[:, None], (height, width), mode="bilinear", align_corners=True)
+    place = torch.nn.functional.pad(place, (margin, margin, margin, margin), mode="replicate")[:, 0]
+    images = [_blurred(*each, margin) for each in zip(share, place, probes, strict=True)]
+    return torch.stack(images).clamp(0.0, 1.0)
+
+
+def _blurred(share: Tensor, place: Tensor, kernels: Tensor, margin: int) -> Tensor:
+    """One scan, (H, W): matter (h, w) in planes, each convolved with its own kernel (J, K, K).
+
+    One after the other also in a batch: the transforms of one scan fit into the cache of a processor.
+    """
+    size = tuple(scipy.fft.next_fast_len(length, real=True) for length in share.shape)
+    if len(kernels) > 1:
+        level = torch.arange(len(kernels), dtype=torch.float64, device=share.device)[:, None, None]
+        share = share * (1 - (place - level).abs()).clamp(min=0.0)
+    spectrum = torch.fft.rfft2(share, s=size) * torch.fft.rfft2(kernels, s=size)
+    first = margin + kernels.shape[-1] // 2
+    image: Tensor = torch.fft.irfft2(spectrum.sum(dim=0), s=size)
+    return image[first : first + share.shape[-2] - 2 * margin, first : first + share.shape[-1] - 2 * margin]
+
+
+def expected_spectra(specimen: Specimen, grids: Sequence[Grid], spectrometer: Spectrometer) -> Tensor:
+    """Chance of an incident electron to land in each channel at each pixel of each scan, (B, H, W, E).
 
     Each pixel is scanned evenly; the thicknesses under it are averaged before scattering is computed, which is good
     to the second order in t/lambda of the particles.
     """
-    height, width = len(grid.origin_nm), grid.columns
+    layers = specimen.project([_refined(grid) for grid in grids])
+    height, width = len(grids[0].origin_nm), grids[0].columns
+    means = [
+        layer.reshape(len(grids), height, SUBPIXELS, width, SUBPIXELS).mean(dim=(2, 4))
+        for layer in (layers.copper_nm, layers.debris_nm, layers.water_nm, layers.nitride_nm)
+    ]
+    return spectrometer.probabilities(torch.stack(means, dim=-1))
+
+
+def _refined(grid: Grid) -> Grid:
+    """The scan with every pixel divided into SUBPIXELS x SUBPIXELS."""
     across, down = grid.across_nm / SUBPIXELS, grid.down_nm / SUBPIXELS
     steps = np.arange(SUBPIXELS)[None, :, None] - (SUBPIXELS - 1) / 2
     origin = (grid.origin_nm[:, None, :] + steps * down).reshape(-1, 2) - (SUBPIXELS - 1) / 2 * across
-    layers = specimen.project(Grid(origin_nm=origin, across_nm=across, down_nm=down, columns=width * SUBPIXELS))
-    means = [
-        layer.reshape(height, SUBPIXELS, width, SUBPIXELS).mean(axis=(1, 3))
-        for layer in (layers.copper_nm, layers.debris_nm, layers.water_nm, layers.nitride_nm)
-    ]
-    return spectrometer.probabilities(np.stack(means, axis=-1))
+    return Grid(origin_nm=origin, across_nm=across, down_nm=down, columns=grid.columns * SUBPIXELS)

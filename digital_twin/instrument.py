@@ -89,6 +89,7 @@ class _Running:
 class Twin:
     """A scanning transmission electron microscope with a specimen in it. Implements ``hardware_bridge.Microscope``.
 
+    The specimen is a batch of one world. What is expected of it is computed on its device, noise is drawn on the host.
     ``on_beam`` is called with True and False as the beam goes on and off, from the thread that watches. ``speed`` None
     is stepped time.
     """
@@ -106,7 +107,7 @@ class Twin:
         self._seed = seed
         self._speed = speed
         self._on_beam = on_beam or (lambda on: None)
-        self._spectrometer = Spectrometer(self.column)
+        self._spectrometer = Spectrometer(self.column, specimen.device)
         self._capabilities = capabilities(self.column, "stepped" if speed is None else "real")
         self._drift = Drift(seed)
         self._stage = Stage()
@@ -254,7 +255,7 @@ class Twin:
             electrons = current_pA * rows * row_s * ELECTRONS_PER_PA_S
             box = scan.box_nm(top, rows)
             self.dose.add(box, electrons)
-            self.specimen.expose(box, electrons)
+            self.specimen.expose(0, box, electrons)
             self._pass(rows * row_s)
             counts = random.poisson(incident * share[top : top + rows])
             self._beam(False)
@@ -282,12 +283,10 @@ class Twin:
 
     def _expected(self, acquire: Acquire, scan: Scan) -> Array:
         if acquire.mode == "EELS":
-            return expected_spectra(self.specimen, scan.grid, self._spectrometer)
-        x, y = scan.middle_nm()
-        height = self.specimen.height_nm(float(x), float(y)) + (self._go.stage_z_nm or 0.0)
-        C10_nm = (self._optics.C10_nm or 0.0) + height + self._drift.C10_nm(self._clock_s)
+            return np.asarray(expected_spectra(self.specimen, [scan.grid], self._spectrometer)[0].cpu())
+        C10_nm = (self._optics.C10_nm or 0.0) + (self._go.stage_z_nm or 0.0) + self._drift.C10_nm(self._clock_s)
         aberrations = aberrations_of(replace(self._optics, C10_nm=C10_nm))
-        return expected_haadf(self.specimen, scan.grid, self.column, aberrations)
+        return np.asarray(expected_haadf(self.specimen, [scan.grid], self.column, [aberrations])[0].cpu())
 
     def _start(self, command: Command, acquire: Acquire) -> Start:
         pixel = acquire.fov_nm / acquire.pixels_x

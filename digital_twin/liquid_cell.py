@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from digital_twin.growth import EXTENT_NM, GrowthWorld
-from digital_twin.optics import Array
-from digital_twin.specimen import Box, Grid, Layers, add_spheres
+from digital_twin.specimen import Box, Grid, Layers, draw_spheres
 
 WATER_NM = 150.0
 NITRIDE_NM = 60.0
@@ -23,21 +24,21 @@ DEBRIS_SPREAD = 0.5
 
 
 class LiquidCell:
-    """One world of nanoparticle growth, seen by the beam. Everything random in it is keyed by the seed."""
+    """Worlds of nanoparticle growth, seen by the beam: a batch, of one where one seed is given.
+
+    Everything random in a world is keyed by its seed, and drawn on the host whatever the device.
+    """
 
     extent_nm = EXTENT_NM
 
-    def __init__(self, seed: int) -> None:
-        self.world = GrowthWorld([seed])
-        random = np.random.default_rng([seed, 3])
-        half = EXTENT_NM / 2 + 200.0
-        mean = DEBRIS_PER_UM2 * math.exp(DEBRIS_SPREAD * random.standard_normal() - DEBRIS_SPREAD**2 / 2)
-        count = random.poisson(mean * (2 * half / 1000) ** 2)
-        self.debris_position_nm: Array = random.uniform(-half, half, (count, 2))
-        self.debris_radius_nm: Array = random.uniform(6.0, 22.0, count)
-        self._middle_nm: Array = random.uniform(-300.0, 300.0, 2)
-        self._bulge_nm = BULGE_NM * math.exp(0.3 * random.standard_normal())
-        self._tilt: Array = random.normal(0.0, 0.15, 2)
+    def __init__(self, *seeds: int, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.world = GrowthWorld(seeds, self.device)
+        debris, windows = zip(*(_drawn(seed) for seed in seeds), strict=True)
+        self._debris_world = torch.repeat_interleave(torch.tensor([len(each) for each in debris])).to(self.device)
+        beads = torch.from_numpy(np.concatenate(debris)).to(self.device)
+        self.debris_position_nm, self.debris_radius_nm = beads[:, :2], beads[:, 2]
+        self._window = torch.tensor(windows, dtype=torch.float64, device=self.device).T
 
     def set_holder(self, flow_nl_per_s: float, temperature_K: float) -> None:
         """Take the holder's set points."""
@@ -47,23 +48,42 @@ class LiquidCell:
         """Let the particles nucleate, grow and merge."""
         self.world.advance_to(clock_s)
 
-    def expose(self, box_nm: Box, electrons: float) -> None:
+    def expose(self, world: int, box_nm: Box, electrons: float) -> None:
         """Turn electrons into radicals where they fell."""
-        self.world.expose(0, box_nm, electrons)
+        self.world.expose(world, box_nm, electrons)
 
-    def height_nm(self, x_nm: float, y_nm: float) -> float:
+    def height_nm(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
         """A paraboloid that bulges towards the gun, on a slightly tilted chip."""
-        dx, dy = x_nm - self._middle_nm[0], y_nm - self._middle_nm[1]
-        fall = (dx**2 + dy**2) / (EXTENT_NM / 2) ** 2
-        return float(self._bulge_nm * (0.5 - fall) + self._tilt[0] * x_nm + self._tilt[1] * y_nm)
+        one_a_world = (-1, *(1 for _ in x_nm.shape[1:]))
+        middle_x, middle_y, bulge, tilt_x, tilt_y = (each.view(one_a_world) for each in self._window)
+        fall = ((x_nm - middle_x) ** 2 + (y_nm - middle_y) ** 2) / (EXTENT_NM / 2) ** 2
+        height: Tensor = bulge * (0.5 - fall) + tilt_x * x_nm + tilt_y * y_nm
+        return height
 
-    def project(self, grid: Grid) -> Layers:
+    def project(self, grids: Sequence[Grid]) -> Layers:
         """Projected copper, debris, water and nitride; solids displace water."""
-        shape = (len(grid.origin_nm), grid.columns)
-        copper, debris = np.zeros(shape), np.zeros(shape)
-        radius = self.world.radius_nm[0]
-        alive = torch.nonzero(radius > 0)[:, 0]
-        add_spheres(copper, grid, self.world.position_nm[0, alive].numpy(), radius[alive].numpy())
-        add_spheres(debris, grid, self.debris_position_nm, self.debris_radius_nm)
-        water = np.maximum(WATER_NM - copper - debris, 0.0)
-        return Layers(copper_nm=copper, debris_nm=debris, water_nm=water, nitride_nm=np.full(shape, NITRIDE_NM))
+        world, site = torch.nonzero(self.world.radius_nm > 0).unbind(-1)
+        # Debris goes on maps of its own, behind those of the copper, so that one call draws both.
+        drawn = draw_spheres(
+            [*grids, *grids],
+            torch.cat([world, len(grids) + self._debris_world]),
+            torch.cat([self.world.position_nm[world, site], self.debris_position_nm]),
+            torch.cat([self.world.radius_nm[world, site], self.debris_radius_nm]),
+        )
+        copper, debris = drawn.chunk(2)
+        water = (WATER_NM - copper - debris).clamp(min=0.0)
+        nitride = torch.full((), NITRIDE_NM, dtype=torch.float64, device=self.device).expand_as(copper)
+        return Layers(copper_nm=copper, debris_nm=debris, water_nm=water, nitride_nm=nitride)
+
+
+def _drawn(seed: int) -> tuple[np.ndarray, tuple[float, ...]]:
+    """Debris (D, 3) as x, y and radius in nm, and the window: middle (x, y) nm, bulge nm, tilt (x, y)."""
+    random = np.random.default_rng([seed, 3])
+    half = EXTENT_NM / 2 + 200.0
+    mean = DEBRIS_PER_UM2 * math.exp(DEBRIS_SPREAD * random.standard_normal() - DEBRIS_SPREAD**2 / 2)
+    count = random.poisson(mean * (2 * half / 1000) ** 2)
+    place, radius = random.uniform(-half, half, (count, 2)), random.uniform(6.0, 22.0, count)
+    middle = random.uniform(-300.0, 300.0, 2)
+    bulge = BULGE_NM * math.exp(0.3 * random.standard_normal())
+    tilt = random.normal(0.0, 0.15, 2)
+    return np.column_stack([place, radius]), (*middle.tolist(), bulge, *tilt.tolist())

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import map_coordinates
+import torch
+from torch import Tensor
 
 from digital_twin.optics import Array
-from digital_twin.specimen import Box, Grid, Layers
+from digital_twin.specimen import Box, Grid, Layers, on_device
 from hardware_bridge.report import Card
 
 THICKEST_NM = 20.0
@@ -45,14 +47,15 @@ class MeasuredSpecimen:
     Spectra of it tell thickness and copper only. Beyond the micrograph's edge there is film.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
         """Read the micrograph.
 
         Raises:
             ValueError: the file has no calibrated image.
         """
         image, self._pixel_nm = read_micrograph(path)
-        self._copper_nm = THICKEST_NM * image
+        self.device = torch.device(device)
+        self._copper_nm = THICKEST_NM * torch.from_numpy(image).to(self.device)
         self.extent_nm = self._pixel_nm * max(image.shape)
 
     def set_holder(self, flow_nl_per_s: float, temperature_K: float) -> None:
@@ -61,23 +64,24 @@ class MeasuredSpecimen:
     def advance_to(self, clock_s: float) -> None:
         """Nothing changes with time."""
 
-    def expose(self, box_nm: Box, electrons: float) -> None:
+    def expose(self, world: int, box_nm: Box, electrons: float) -> None:
         """Nothing changes with dose."""
 
-    def height_nm(self, x_nm: float, y_nm: float) -> float:
+    def height_nm(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
         """The film is flat."""
-        return 0.0
+        return torch.zeros_like(x_nm)
 
-    def project(self, grid: Grid) -> Layers:
+    def project(self, grids: Sequence[Grid]) -> Layers:
         """Copper interpolated linearly from the micrograph, whose middle is the origin of the specimen frame."""
-        height, width = self._copper_nm.shape
-        columns = np.arange(grid.columns)
-        x = grid.origin_nm[:, :1] + columns * grid.across_nm[0]
-        y = grid.origin_nm[:, 1:] + columns * grid.across_nm[1]
-        place = [y / self._pixel_nm + (height - 1) / 2, x / self._pixel_nm + (width - 1) / 2]
-        copper = map_coordinates(self._copper_nm, place, order=1, mode="constant")
-        none = np.zeros_like(copper)
-        return Layers(copper_nm=copper, debris_nm=none, water_nm=none, nitride_nm=np.full_like(copper, 20.0))
+        columns = np.arange(grids[0].columns)[:, None]
+        points = on_device([g.origin_nm[:, None] + columns * g.across_nm for g in grids], self.device)
+        # Places as torch counts them: -1 and 1 are the middles of the first and the last pixel.
+        edge = torch.tensor(self._copper_nm.shape[::-1], dtype=torch.float64, device=self.device) - 1
+        copper = torch.nn.functional.grid_sample(
+            self._copper_nm.expand(len(grids), 1, -1, -1), 2 * points / self._pixel_nm / edge, align_corners=True
+        )[:, 0]
+        none = torch.zeros_like(copper)
+        return Layers(copper_nm=copper, debris_nm=none, water_nm=none, nitride_nm=torch.full_like(copper, 20.0))
 
 
 def measured_card(path: Path, duration_s: float, budget_electrons: float) -> Card:

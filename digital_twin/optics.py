@@ -75,29 +75,46 @@ def interaction_rad_per_V_A(beam_energy_keV: float) -> float:
     return 1e-10 * 2.0 * math.pi * mass_kg * ELEMENTARY_CHARGE_C * wavelength_m / PLANCK_J_S**2
 
 
+def chi_coefficients_nm(aberrations: Aberrations) -> Array:
+    """Weights in nm of ``chi_polynomials``: (8,), or (B, 8) if a coefficient is given per probe."""
+
+    def pair(size: Scalars, angle: Scalars, m: int) -> tuple[Array, Array]:
+        return np.asarray(size * np.cos(m * np.asarray(angle))), np.asarray(size * np.sin(m * np.asarray(angle)))
+
+    weights = (
+        np.asarray(aberrations.C10_nm, dtype=np.float64),
+        *pair(aberrations.C12_nm, aberrations.phi12_rad, 2),
+        *pair(aberrations.C21_nm, aberrations.phi21_rad, 1),
+        *pair(aberrations.C23_nm, aberrations.phi23_rad, 3),
+        1e3 * np.asarray(aberrations.C30_um, dtype=np.float64),
+    )
+    return np.stack(np.broadcast_arrays(*weights), axis=-1)
+
+
+def chi_polynomials(x_rad: Array, y_rad: Array) -> Array:
+    """What C10, C12, C21, C23 (two directions each) and C30 multiply in the path length: (8, ...) at angles (...)."""
+    x2, y2 = x_rad**2, y_rad**2
+    r2 = x2 + y2
+    return np.stack(
+        [
+            r2 / 2,
+            (x2 - y2) / 2,
+            x_rad * y_rad,
+            x_rad * r2 / 3,
+            y_rad * r2 / 3,
+            x_rad * (x2 - 3 * y2) / 3,
+            y_rad * (3 * x2 - y2) / 3,
+            r2**2 / 4,
+        ]
+    )
+
+
 def chi_rad(x_rad: Array, y_rad: Array, aberrations: Aberrations, beam_energy_keV: float) -> Array:
     """Aberration phase in rad at angles of any shape (...); shape (B, ...) if a coefficient is given per probe."""
     extra = (np.newaxis,) * np.ndim(x_rad)
-
-    def pair(size: Scalars, angle: Scalars, m: int) -> tuple[Array, Array]:
-        size, angle = np.asarray(size), np.asarray(angle)
-        return (size * np.cos(m * angle))[(..., *extra)], (size * np.sin(m * angle))[(..., *extra)]
-
-    def single(size: Scalars) -> Array:
-        return np.asarray(size, dtype=np.float64)[(..., *extra)]
-
-    x2, y2 = x_rad**2, y_rad**2
-    r2 = x2 + y2
-    C12a, C12b = pair(aberrations.C12_nm, aberrations.phi12_rad, 2)
-    C21a, C21b = pair(aberrations.C21_nm, aberrations.phi21_rad, 1)
-    C23a, C23b = pair(aberrations.C23_nm, aberrations.phi23_rad, 3)
-    path_nm = (
-        single(aberrations.C10_nm) * r2 / 2
-        + (C12a * (x2 - y2) / 2 + C12b * x_rad * y_rad)
-        + (C21a * x_rad + C21b * y_rad) * r2 / 3
-        + (C23a * x_rad * (x2 - 3 * y2) + C23b * y_rad * (3 * x2 - y2)) / 3
-        + 1e3 * single(aberrations.C30_um) * r2**2 / 4
-    )
+    weights = np.moveaxis(chi_coefficients_nm(aberrations), -1, 0)[(..., *extra)]
+    # Term by term, not as a matrix product, so that a probe does not depend on what else is in the batch.
+    path_nm = sum(weight * term for weight, term in zip(weights, chi_polynomials(x_rad, y_rad), strict=True))
     return np.asarray(2.0 * math.pi / wavelength_nm(beam_energy_keV) * path_nm)
 
 
@@ -163,27 +180,46 @@ def finest_pixel_nm(column: Column) -> float:
     return wavelength_nm(column.beam_energy_keV) / (4e-3 * column.semi_angle_mrad)
 
 
+def aperture(size: int, pixel_nm: float, column: Column) -> tuple[tuple[NDArray[np.intp], ...], Array, Array]:
+    """Where the aperture is open on the FFT grid of (size, size) pixels: indices (row, column), and x and y in rad."""
+    angle = wavelength_nm(column.beam_energy_keV) * np.fft.fftfreq(size, pixel_nm)
+    x, y = np.meshgrid(angle, angle)
+    inside = np.nonzero(x**2 + y**2 <= (1e-3 * column.semi_angle_mrad) ** 2)
+    return inside, x[inside], y[inside]
+
+
+def source_envelope(size: int, pixel_nm: float, column: Column) -> Array:
+    """Fourier transform of the Gaussian source along one direction, (size,) in the order of an FFT; 1 at zero."""
+    sigma = column.source_fwhm_nm / math.sqrt(8 * math.log(2))
+    return np.asarray(np.exp(-2 * (math.pi * sigma * np.fft.fftfreq(size, pixel_nm)) ** 2))
+
+
 def probe_intensity(size: int, pixel_nm: float, aberrations: Aberrations, column: Column) -> Array:
     """Probe intensity |F^-1 A exp(-i chi)|^2 convolved with the Gaussian source, (size, size) or (B, size, size).
 
     The sum is 1 and the axis of the column is at [0, 0] (the order of an FFT). The grid must be at least as fine as
     ``finest_pixel_nm`` and as wide as ``blur_extent_nm``, or the probe is cut or wraps around.
     """
-    wavelength = wavelength_nm(column.beam_energy_keV)
-    frequency = np.fft.fftfreq(size, pixel_nm)
-    x, y = np.meshgrid(wavelength * frequency, wavelength * frequency)
-    inside = np.nonzero(x**2 + y**2 <= (1e-3 * column.semi_angle_mrad) ** 2)
+    inside, x, y = aperture(size, pixel_nm, column)
     # Only a fifth of the grid lies in the aperture: the phase is worth computing there alone.
-    phase = chi_rad(x[inside], y[inside], aberrations, column.beam_energy_keV)
+    phase = chi_rad(x, y, aberrations, column.beam_energy_keV)
     pupil = np.zeros((*phase.shape[:-1], size, size), dtype=np.complex128)
     pupil[..., inside[0], inside[1]] = np.exp(-1j * phase)
     intensity = np.abs(scipy.fft.ifft2(pupil)) ** 2
     if column.source_fwhm_nm > 0.0:
-        sigma = column.source_fwhm_nm / math.sqrt(8 * math.log(2))
-        damping = np.exp(-2 * (math.pi * sigma * frequency) ** 2)
+        damping = source_envelope(size, pixel_nm, column)
         half = damping[: size // 2 + 1]
         intensity = scipy.fft.irfft2(scipy.fft.rfft2(intensity) * damping[:, None] * half, s=(size, size))
     return np.asarray(intensity / intensity.sum(axis=(-2, -1), keepdims=True))
+
+
+def kernel_pixels(pixel_nm: float, aberrations: Aberrations, column: Column) -> tuple[int, int]:
+    """How many image pixels wide (odd) a kernel must be, and into how many finer ones each is divided to form it."""
+    fine = scipy.fft.next_fast_len(max(1, math.ceil(pixel_nm / finest_pixel_nm(column))))
+    pixels = math.ceil(blur_extent_nm(aberrations, column) / pixel_nm) | 1
+    while scipy.fft.next_fast_len(pixels) != pixels:
+        pixels += 2
+    return pixels, fine
 
 
 def probe_kernel(pixel_nm: float, aberrations: Aberrations, column: Column) -> Array:
@@ -192,10 +228,7 @@ def probe_kernel(pixel_nm: float, aberrations: Aberrations, column: Column) -> A
     The probe is formed on a grid fine enough for its aperture and then limited to the band of the image, so that a
     convolution with it is exact however coarse the pixels are; a probe much smaller than a pixel gives a delta.
     """
-    fine = scipy.fft.next_fast_len(max(1, math.ceil(pixel_nm / finest_pixel_nm(column))))
-    pixels = math.ceil(blur_extent_nm(aberrations, column) / pixel_nm) | 1
-    while scipy.fft.next_fast_len(pixels) != pixels:
-        pixels += 2
+    pixels, fine = kernel_pixels(pixel_nm, aberrations, column)
     size = pixels * fine
     intensity = probe_intensity(size, pixel_nm / fine, aberrations, column)
     spectrum = scipy.fft.fftshift(scipy.fft.fft2(intensity), axes=(-2, -1))

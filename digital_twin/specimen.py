@@ -1,12 +1,18 @@
-"""What every specimen offers the instrument: matter under each pixel, and a clock that it changes by."""
+"""What every specimen offers the instrument: matter under each pixel, and a clock that it changes by.
+
+A specimen is a batch of worlds on one clock and one device; a scan is laid over each. Scans are short tables on the
+host, matter is float64 in torch with a leading axis B of worlds.
+"""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from digital_twin.optics import Array
 
@@ -45,18 +51,19 @@ class Grid:
 
 @dataclass(frozen=True)
 class Layers:
-    """Projected matter at each pixel, (H, W) nm each: copper, debris, water, silicon nitride."""
+    """Projected matter at each pixel, (B, H, W) nm each: copper, debris, water, silicon nitride."""
 
-    copper_nm: Array
-    debris_nm: Array
-    water_nm: Array
-    nitride_nm: Array
+    copper_nm: Tensor
+    debris_nm: Tensor
+    water_nm: Tensor
+    nitride_nm: Tensor
 
 
 class Specimen(Protocol):
-    """Something to look at, on the instrument's clock."""
+    """A batch of worlds to look at, on the instrument's clock; a served instrument looks at a batch of one."""
 
     extent_nm: float
+    device: torch.device
 
     def set_holder(self, flow_nl_per_s: float, temperature_K: float) -> None:
         """Take the holder's set points; the specimen lags behind them."""
@@ -66,46 +73,101 @@ class Specimen(Protocol):
         """Let time pass up to a time on the instrument's clock."""
         ...
 
-    def expose(self, box_nm: Box, electrons: float) -> None:
-        """Take electrons spread evenly over a box."""
+    def expose(self, world: int, box_nm: Box, electrons: float) -> None:
+        """Take electrons spread evenly over a box of one world."""
         ...
 
-    def project(self, grid: Grid) -> Layers:
-        """Projected matter under a scan, as it is now."""
+    def project(self, grids: Sequence[Grid]) -> Layers:
+        """Projected matter under one scan of each world, all of one size, as it is now."""
         ...
 
-    def height_nm(self, x_nm: float, y_nm: float) -> float:
-        """Height of the specimen above the eucentric plane at a point; adds to C10."""
+    def height_nm(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
+        """Height of each world above the eucentric plane at points (B, ...) of it; adds to C10."""
         ...
 
 
-def add_spheres(thickness_nm: Array, grid: Grid, centres_nm: Array, radii_nm: Array) -> None:
-    """Add the projected thickness 2 sqrt(r^2 - d^2) of spheres, (N, 2) nm and (N,) nm, to a map (H, W).
+def on_device(arrays: Sequence[Array], device: torch.device) -> Tensor:
+    """Arrays of one shape as one tensor with a leading axis."""
+    return torch.from_numpy(np.stack(arrays)).to(device)
+
+
+def draw_spheres(grids: Sequence[Grid], scan: Tensor, centres_nm: Tensor, radii_nm: Tensor) -> Tensor:
+    """Projected thickness 2 sqrt(r^2 - d^2) of spheres (N, 2) nm and (N,) nm on the scans (N,) they lie in, (B, H, W).
 
     Every row is displaced by its own origin, so drift within the scan shears and jitters what is drawn. Pixels hold
     means over their area, since the probe is scanned evenly within one: small spheres are sampled more finely, rims
     are softened over a sample, and the volume stays that of the sphere.
+
+    Spheres are cut into lines of samples and all samples summed in one go. On the CPU the sum runs in the order of the
+    spheres, so it is the same to the last bit each time; on a GPU the order, and with it the last bit, may differ.
     """
-    height, width = thickness_nm.shape
-    pixel = grid.pixel_nm
-    across = grid.across_nm / pixel**2
-    down = grid.down_nm / pixel**2
-    mid = grid.origin_nm[height // 2] - height // 2 * grid.down_nm
-    reach = float(np.abs(grid.origin_nm - mid - np.arange(height)[:, None] * grid.down_nm).max()) / pixel + 1.5
-    columns, rows = (centres_nm - mid) @ across, (centres_nm - mid) @ down
-    size = radii_nm / pixel + reach
-    seen = (columns > -size) & (columns < width + size) & (rows > -size) & (rows < height + size)
-    for n in np.flatnonzero(seen):
-        top, bottom = max(0, int(rows[n] - size[n])), min(height, int(rows[n] + size[n]) + 2)
-        left, right = max(0, int(columns[n] - size[n])), min(width, int(columns[n] + size[n]) + 2)
-        if top >= bottom or left >= right:
-            continue
-        offset = centres_nm[n] - grid.origin_nm[top:bottom]
-        samples = min(MOST_SAMPLES, math.ceil(SAMPLES_PER_RADIUS * pixel / radii_nm[n]))
-        within = (np.arange(samples) + 0.5) / samples - 0.5
-        dx = ((offset @ across)[:, None] - np.arange(left, right)[None, :])[:, None, :, None] - within
-        dy = (offset @ down)[:, None, None, None] - within[:, None, None]
-        rim = (pixel / samples) ** 2 / 4
-        inside = radii_nm[n] ** 2 - pixel**2 * (dx**2 + dy**2)
-        ball = 2 * np.sqrt(np.clip(inside, -rim, None) + rim).mean(axis=(1, 3))
-        thickness_nm[top:bottom, left:right] += (1 + rim / radii_nm[n] ** 2) ** -1.5 * ball
+    height, width, device = len(grids[0].origin_nm), grids[0].columns, centres_nm.device
+    origin = on_device([grid.origin_nm for grid in grids], device)
+    pixel = torch.tensor([grid.pixel_nm for grid in grids], dtype=torch.float64, device=device)
+    across = on_device([grid.across_nm / grid.pixel_nm**2 for grid in grids], device)
+    down = on_device([grid.down_nm / grid.pixel_nm**2 for grid in grids], device)
+
+    seen, top, bottom = _rows_reached(grids, scan, centres_nm, radii_nm)
+    scan, centres_nm, radii_nm = scan[seen], centres_nm[seen], radii_nm[seen]
+    samples = torch.ceil(SAMPLES_PER_RADIUS * pixel[scan] / radii_nm).clamp(1, MOST_SAMPLES)
+    rim = (1 / samples) ** 2 / 4
+    radius2 = (radii_nm / pixel[scan]) ** 2
+    weight = 2 * pixel[scan] * (1 + rim / radius2) ** -1.5 / samples**2
+
+    sphere, line = _ragged((bottom - top) * samples.long())
+    per_line = torch.stack([samples, radius2 + rim, weight])[:, sphere]
+    each, room, weight = per_line
+    row = top[sphere] + torch.div(line, each, rounding_mode="floor").long()
+    on = scan[sphere]
+    offset = centres_nm[sphere] - origin[on, row]
+    middle = _along(offset, across[on])
+    # In pixels: a sample at (x, y) from the centre counts where x^2 + y^2 <= r^2 + rim, which leaves a room for x^2.
+    room = room - (_along(offset, down[on]) - (torch.remainder(line, each) + 0.5) / each + 0.5) ** 2
+    half = room.clamp(min=0.0).sqrt()
+    first = torch.floor(each * (middle - half + 0.5) - 0.5).clamp(min=0.0)
+    last = torch.ceil(each * (middle + half + 0.5) - 0.5).minimum(each * width - 1)
+    count = torch.where(room > 0, last - first + 1, 0.0).clamp(min=0.0).long()
+    base = ((on * height + row) * width).to(torch.float64)
+
+    at, place = _ragged(count)
+    middle, first, each, room, weight, base = torch.stack([middle, first, each, room, weight, base])[:, at]
+    column = (place + first + 0.5) / each
+    ball = weight * (room - (middle - column + 0.5) ** 2).clamp(min=0.0).sqrt()
+    drawn = torch.zeros(len(grids) * height * width, dtype=torch.float64, device=device)
+    drawn.index_add_(0, (base + column.floor()).long(), ball)
+    return drawn.view(len(grids), height, width)
+
+
+def _rows_reached(
+    grids: Sequence[Grid], scan: Tensor, centres_nm: Tensor, radii_nm: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Which spheres may be seen (S,), and the first row (S,) each reaches and the one after its last (S,)."""
+    height, width = len(grids[0].origin_nm), grids[0].columns
+    tables = []
+    for grid in grids:
+        mid = grid.origin_nm[height // 2] - height // 2 * grid.down_nm
+        strayed = np.abs(grid.origin_nm - mid - np.arange(height)[:, None] * grid.down_nm).max()
+        pixel = grid.pixel_nm
+        tables.append(
+            np.array([*mid, *grid.across_nm / pixel**2, *grid.down_nm / pixel**2, pixel, strayed / pixel + 1.5])
+        )
+    table = on_device(tables, centres_nm.device)[scan]
+    offset = centres_nm - table[:, :2]
+    x, y = _along(offset, table[:, 2:4]), _along(offset, table[:, 4:6])
+    size = radii_nm / table[:, 6] + table[:, 7]
+    seen = ((x > -size) & (x < width + size) & (y > -size) & (y < height + size)).nonzero()[:, 0]
+    y, size = y[seen], size[seen]
+    top = (y - size).long().clamp(0, height)
+    return seen, top, ((y + size).long() + 2).clamp(max=height).maximum(top)
+
+
+def _along(offset: Tensor, direction: Tensor) -> Tensor:
+    """Scalar products (N,) of vectors (N, 2), each by itself: a matrix product may round otherwise in a batch."""
+    return offset[:, 0] * direction[:, 0] + offset[:, 1] * direction[:, 1]
+
+
+def _ragged(counts: Tensor) -> tuple[Tensor, Tensor]:
+    """For lists of these lengths laid end to end: which list each item is in, and its place in it."""
+    which = torch.repeat_interleave(counts)
+    ends = counts.cumsum(0)
+    return which, torch.arange(len(which), device=counts.device) - (ends - counts)[which]

@@ -171,24 +171,27 @@ class SpectrumModel:
     cross-sections per eV. Plural scattering is exact for any thickness (Fourier-log, Egerton 4.2); edges are broadened
     by all of the low loss. What an edge takes is part of the thickness, so that ln(total / zero loss) is the sum of
     ``t_over_lambda`` and the shares sum to 1 (less what is lost beyond the end of the axis).
+
+    ``peak`` (F,), ``single`` (M, F) and ``edges`` (K, F) are the Fourier transforms, of ``size`` channels, of the zero
+    loss, of the materials' single scattering and of the edges per atom and nm^2.
     """
 
     def __init__(self, energy_loss_eV: Array, fwhm_eV: float, single: Array, edges: Array) -> None:
         self.energy_loss_eV = energy_loss_eV
         self.step_eV = float(energy_loss_eV[1] - energy_loss_eV[0])
-        self._origin = round(-float(energy_loss_eV[0]) / self.step_eV)
-        self._size = scipy.fft.next_fast_len(2 * energy_loss_eV.size, real=True)
+        origin = round(-float(energy_loss_eV[0]) / self.step_eV)
+        self.size = scipy.fft.next_fast_len(2 * energy_loss_eV.size, real=True)
         peak = zero_loss(energy_loss_eV, fwhm_eV)
-        self._peak = scipy.fft.rfft(peak / peak.sum(), self._size)
+        self.peak = scipy.fft.rfft(peak / peak.sum(), self.size)
         # Losses are counted from the channel of zero loss, so that convolving with them moves nothing.
-        self._single = scipy.fft.rfft(np.atleast_2d(single)[:, self._origin :], self._size, axis=-1)
-        self._edges = scipy.fft.rfft(self.step_eV * np.atleast_2d(edges)[:, self._origin :], self._size, axis=-1)
+        self.single = scipy.fft.rfft(np.atleast_2d(single)[:, origin:], self.size, axis=-1)
+        self.edges = scipy.fft.rfft(self.step_eV * np.atleast_2d(edges)[:, origin:], self.size, axis=-1)
 
     def probabilities(self, t_over_lambda: Array, atoms_per_nm2: Array) -> Array:
         """Shares per channel, (..., E), of thicknesses (..., M) in mean free paths and areal densities (..., K)."""
         total = t_over_lambda.sum(axis=-1, keepdims=True)
-        core = atoms_per_nm2 @ self._edges
+        core = atoms_per_nm2 @ self.edges
         plasmon = 1.0 - core[..., :1].real / np.maximum(total, 1e-12)
-        spectrum = self._peak * np.exp(np.maximum(plasmon, 0.0) * (t_over_lambda @ self._single) + core - total)
-        shares = scipy.fft.irfft(spectrum, self._size, axis=-1)[..., : self.energy_loss_eV.size]
+        spectrum = self.peak * np.exp(np.maximum(plasmon, 0.0) * (t_over_lambda @ self.single) + core - total)
+        shares = scipy.fft.irfft(spectrum, self.size, axis=-1)[..., : self.energy_loss_eV.size]
         return np.asarray(np.maximum(shares, 0.0))

@@ -1,12 +1,13 @@
 """Reference arrays, scan grids and commands that tests of the twin share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from digital_twin.specimen import Box, Grid, Layers, add_spheres
+from digital_twin.specimen import Box, Grid, Layers, draw_spheres
 from hardware_bridge.messages import Acquire, Command, Go, Mode, Optics, Settings
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -67,26 +68,28 @@ def command() -> Commands:
 
 
 class Balls:
-    """Copper spheres in 100 nm of water; nothing changes."""
+    """Copper spheres in 100 nm of water, one world; nothing changes."""
 
     extent_nm = 400.0
+    device = torch.device("cpu")
 
-    def __init__(self, centres_nm: list[tuple[float, float]], radius_nm: float) -> None:
-        self.centres_nm, self.radii_nm = np.array(centres_nm), np.full(len(centres_nm), radius_nm)
+    def __init__(self, centres_nm: list[tuple[float, float]], radius_nm: float, slope: float = 0.0) -> None:
+        self.centres_nm = torch.tensor(centres_nm, dtype=torch.float64)
+        self.radii_nm = torch.full((len(centres_nm),), radius_nm, dtype=torch.float64)
+        self.slope = slope
 
     def set_holder(self, flow_nl_per_s: float, temperature_K: float) -> None: ...
 
     def advance_to(self, clock_s: float) -> None: ...
 
-    def expose(self, box_nm: Box, electrons: float) -> None: ...
+    def expose(self, world: int, box_nm: Box, electrons: float) -> None: ...
 
-    def height_nm(self, x_nm: float, y_nm: float) -> float:
-        return 0.0
+    def height_nm(self, x_nm: torch.Tensor, y_nm: torch.Tensor) -> torch.Tensor:
+        return self.slope * x_nm
 
-    def project(self, grid: Grid) -> Layers:
-        copper = np.zeros((len(grid.origin_nm), grid.columns))
-        add_spheres(copper, grid, self.centres_nm, self.radii_nm)
-        none = np.zeros_like(copper)
+    def project(self, grids: Sequence[Grid]) -> Layers:
+        copper = draw_spheres(grids, torch.zeros(len(self.radii_nm), dtype=torch.long), self.centres_nm, self.radii_nm)
+        none = torch.zeros_like(copper)
         return Layers(copper, none, 100.0 - copper, none)
 
 

@@ -5,12 +5,13 @@ import time
 
 import numpy as np
 import pytest
+import torch
 
 from digital_twin.detectors import haadf_fraction
 from digital_twin.instrument import Twin
 from digital_twin.liquid_cell import NITRIDE_NM, WATER_NM, LiquidCell
 from digital_twin.specimen import Layers
-from hardware_bridge.cost import ELECTRONS_PER_PA_S, frame_s, predict
+from hardware_bridge.cost import ELECTRONS_PER_PA_S, predict
 from hardware_bridge.errors import Rejected
 from hardware_bridge.messages import End, Go, Optics, Start
 from hardware_bridge.microscope import Microscope, execute
@@ -30,7 +31,8 @@ def run(instrument: Twin, command) -> Observation:
 
 
 def in_focus(instrument: Twin, x_nm: float = 0.0, y_nm: float = 0.0) -> float:
-    return -instrument.specimen.height_nm(x_nm, y_nm) - instrument._drift.C10_nm(instrument._clock_s)
+    x, y = torch.tensor([[[x_nm]], [[y_nm]]], dtype=torch.float64)
+    return -instrument.specimen.height_nm(x, y).item() - instrument._drift.C10_nm(instrument._clock_s)
 
 
 def test_it_is_a_microscope():
@@ -78,7 +80,7 @@ def test_counts_are_poisson_at_the_true_number_of_electrons(command):
     assert seen.data is not None
     counts = seen.data.astype(float)
     assert counts.var() / counts.mean() == pytest.approx(1.0, abs=0.02)
-    flat = Layers(np.zeros((1, 1)), np.zeros((1, 1)), np.full((1, 1), WATER_NM), np.full((1, 1), NITRIDE_NM))
+    flat = Layers(*torch.tensor([0.0, 0.0, WATER_NM, NITRIDE_NM], dtype=torch.float64).view(4, 1, 1, 1))
     expected = 50.0 * 4e-6 * ELECTRONS_PER_PA_S * haadf_fraction(flat, instrument.column).item()
     assert counts.mean() == pytest.approx(expected, rel=0.01)
 
