@@ -1,8 +1,10 @@
 """What one energy-loss spectrum says: zero loss, thickness, and atoms under the beam from core edges.
 
-Edges are fitted on a local power law by maximum likelihood for Poisson counts (Fisher scoring), with cross-sections of
+All edges are fitted together, by maximum likelihood for Poisson counts (Fisher scoring): nitrogen of silicon nitride
+windows lies below oxygen and oxygen below copper, so that none has a background of its own. Cross-sections are those of
 the hydrogenic model broadened by the measured low loss (plural scattering); see Egerton, Electron Energy-Loss
-Spectroscopy in the Electron Microscope, chapters 4.4 and 4.5. Thickness is ln(total / zero loss) in mean free paths.
+Spectroscopy in the Electron Microscope, chapters 4.4 and 4.5. Below them lies a power law that may bend, as tails of
+silicon L and of plural scattering do. Thickness is ln(total / zero loss) in mean free paths.
 """
 
 from __future__ import annotations
@@ -12,26 +14,35 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft
+from scipy.special import ndtr
 
 from agent.perception.scan import Array
-from digital_twin.spectra import CU_L3, O_K, Edge, edge_nm2_per_eV
+from digital_twin.spectra import CU_L3, N_K, O_K, edge_nm2_per_eV
 from hardware_bridge.messages import Capabilities
 from hardware_bridge.report import Estimate
 
 STEPS = 8
-# Windows before and after the onset, in eV.
-BEFORE_eV = {"O_K": (440.0, 525.0), "Cu_L3": (760.0, 920.0)}
-AFTER_eV = {"O_K": (532.0, 700.0), "Cu_L3": (931.0, 1150.0)}
-# What the model of the tail below the zero loss leaves in t/lambda.
-THICKNESS_FLOOR = 0.0005
-# By how much a power law may miss the true background, as a share of it.
-BACKGROUND_FLOOR = 0.002
+EDGES = (N_K, O_K, CU_L3)
+# Energies that are fitted, eV: from below the first edge, its threshold blurred, to beyond the last.
+FITTED_eV = (360.0, 1150.0)
+MIDDLE_eV = 600.0
+# Below this energy losses are taken to broaden edges: all that no fitted edge adds to.
+LOW_LOSS_eV = 390.0
+# Prior sd of the second and third power of ln energy in ln background.
+BEND_SD = 1.0
+LEAST_BEYOND, LEAST_COUNTS = 20, 100.0
+# What the model of the tail below the zero loss leaves in t/lambda, and in the position in eV.
+THICKNESS_FLOOR, POSITION_FLOOR_eV = 0.0003, 0.0006
+# About the plasmon energy of water, nitride and oxides, which bends that tail.
+PLASMON_eV = 22.0
+# By how much a bent power law may miss the true background, as a share of it.
+BACKGROUND_FLOOR = 0.001
 LEAST_ELECTRONS = 500.0
 
 
 @dataclass(frozen=True)
 class Core:
-    """Atoms per nm^2 of one edge, and the reduced chi-square of the fit."""
+    """Atoms per nm^2 of one edge, and the reduced chi-square of the fit of all edges."""
 
     per_nm2: Estimate
     misfit: float
@@ -55,9 +66,13 @@ class SpectrumReader:
         self.axis_eV = axis_eV
         self.step_eV = float(axis_eV[1] - axis_eV[0])
         energy, collection = capabilities.beam_energy_keV, capabilities.collection_semi_angle_mrad
-        self._edges = [
-            (edge, self.step_eV * edge_nm2_per_eV(edge, axis_eV, energy, collection)) for edge in (O_K, CU_L3)
-        ]
+        end = float(axis_eV[-1])
+        self._edges = [e for e in EDGES if e.onset_eV + LEAST_BEYOND * self.step_eV < end]
+        sigmas = [edge_nm2_per_eV(e, axis_eV, energy, collection) for e in self._edges]
+        # Where zero loss lies on the axis: losses are counted from there, so that convolving with them moves nothing.
+        self._origin = int(np.argmin(np.abs(axis_eV)))
+        self._size = fft.next_fast_len(2 * axis_eV.size, real=True)
+        self._sigmas = fft.rfft(self.step_eV * np.reshape(sigmas, (len(sigmas), axis_eV.size)), self._size)
 
     def read(self, counts: Array) -> SpectrumFit:
         """Fit one spectrum, (E,) in electrons per channel."""
@@ -68,13 +83,14 @@ class SpectrumReader:
         area, area_var, position = peak
         ratio_var = max(area_var / area**2 - 1.0 / total, 0.0)
         thickness = Estimate(value=math.log(total / area), sd=math.hypot(math.sqrt(ratio_var), THICKNESS_FLOOR))
-        cores = [self._core(counts, edge, sigma, position.value) for edge, sigma in self._edges]
-        return SpectrumFit(total, position, thickness, cores[0], cores[1])
+        cores = self._cores(counts, position.value)
+        return SpectrumFit(total, position, thickness, cores.get(O_K.name), cores.get(CU_L3.name))
 
     def _zero_loss(self, counts: Array) -> tuple[float, float, Estimate] | None:
         """Area of the zero-loss peak with its variance, and its position.
 
-        A Gaussian on a tail that rises linearly from the peak's position, as plasmon losses begin; Poisson likelihood.
+        A Gaussian on a tail that rises from the peak's position as plasmon losses begin, E + 2 E^3 / Ep^2 (Drude), and
+        is as blurred as the peak; Poisson likelihood.
         """
         window = np.flatnonzero((self.axis_eV > -30.0) & (self.axis_eV < 30.0))
         if window.size < 8:
@@ -103,10 +119,11 @@ class SpectrumReader:
         area = math.exp(at[0])
         if not (np.isfinite(at).all() and 0.0 < area < 2.0 * float(counts.sum())):
             return None
-        return area, area**2 * float(cov[0, 0]), Estimate(value=float(at[1]), sd=math.sqrt(float(cov[1, 1])))
+        sd = math.hypot(math.sqrt(float(cov[1, 1])), POSITION_FLOOR_eV)
+        return area, area**2 * float(cov[0, 0]), Estimate(value=float(at[1]), sd=sd)
 
     def _peak(self, energy: Array, at: Array) -> tuple[Array, Array]:
-        """Expected counts of a Gaussian peak, averaged over channels, and a linear tail, with slopes (4, n)."""
+        """Expected counts of a Gaussian peak, averaged over channels, and its tail, with slopes (4, n)."""
         area, width = math.exp(at[0]), math.exp(at[2])
         nodes, weights = np.polynomial.legendre.leggauss(5)
         fine = (energy[:, None] + 0.5 * self.step_eV * nodes - at[1]) / width
@@ -114,49 +131,51 @@ class SpectrumReader:
         gauss = area * shape.sum(axis=1)
         to_position = area * (shape * fine).sum(axis=1) / width
         to_width = area * (shape * (fine**2 - 1.0)).sum(axis=1)
-        rise = np.maximum(energy - at[1], 0.0)
+        apart = (energy - at[1]) / width
+        bell, above = np.exp(-0.5 * apart**2) / math.sqrt(2.0 * math.pi), ndtr(apart)
+        linear, cubic = apart * above + bell, (apart**3 + 3.0 * apart) * above + (apart**2 + 2.0) * bell
+        rise = width * (linear + 2.0 * (width / PLASMON_eV) ** 2 * cubic)
         return gauss + at[3] * rise, np.stack([gauss, to_position, to_width, rise])
 
-    def _core(self, counts: Array, edge: Edge, sigma: Array, zero_eV: float) -> Core | None:
-        """Fit ln amplitude, exponent and atoms per nm^2 around one edge."""
+    def _cores(self, counts: Array, zero_eV: float) -> dict[str, Core]:
+        """Fit the background, as ln amplitude and powers of ln energy, and atoms per nm^2 of every edge, by name."""
         energy = self.axis_eV - zero_eV
-        low, high = BEFORE_eV[edge.name], AFTER_eV[edge.name]
-        use = ((energy > low[0]) & (energy < low[1])) | ((energy > high[0]) & (energy < high[1]))
-        before = (energy > low[0]) & (energy < low[1])
-        if before.sum() < 10 or use.sum() < before.sum() + 10 or counts[before].sum() < 50.0:
-            return None
-        shape = self._broadened(counts, sigma)[use]
-        seen, ln_energy = counts[use], np.log(energy[use] / low[1])
-        at = np.array([math.log(max(float(counts[before].mean()), 1e-3)), 3.0, 0.0])
-        cov: Array = np.eye(3)
+        use = (energy > FITTED_eV[0]) & (energy < FITTED_eV[1])
+        if not self._edges or counts[use].sum() < LEAST_COUNTS:
+            return {}
+        seen, shapes = counts[use], self._broadened(counts)[:, use]
+        powers = np.log(energy[use] / MIDDLE_eV) ** np.arange(4)[:, None]
+        held = np.concatenate([[0.0, 0.0, BEND_SD**-2, BEND_SD**-2], np.zeros(len(shapes))])
+        at = np.concatenate([[math.log(float(seen.mean())), -3.0], np.zeros(2 + len(shapes))])
+        most = np.concatenate([np.ones(4), np.full(len(shapes), math.inf)])
+        cov: Array = np.eye(at.size)
         for _ in range(STEPS):
-            background = np.exp(np.clip(at[0] - at[1] * ln_energy, -50.0, 50.0))
-            model = background + at[2] * shape
-            slopes = np.stack([background, -background * ln_energy, shape])
+            background = np.exp(np.clip(at[:4] @ powers, -50.0, 50.0))
+            model = background + at[4:] @ shapes
+            slopes = np.concatenate([background * powers, shapes])
             weight = 1.0 / np.maximum(model, 0.2 * background)
             try:
-                cov = np.asarray(np.linalg.inv((slopes * weight) @ slopes.T))
+                cov = np.asarray(np.linalg.inv((slopes * weight) @ slopes.T + np.diag(held)))
             except np.linalg.LinAlgError:
-                return None
-            step = cov @ ((slopes * weight) @ (seen - model))
-            at = at + np.clip(step, [-1.0, -1.0, -math.inf], [1.0, 1.0, math.inf])
-        background = np.exp(at[0] - at[1] * ln_energy)
-        model = np.maximum(background + at[2] * shape, 1e-9)
-        misfit = float(((seen - model) ** 2 / model).sum()) / (seen.size - 3)
-        floor = BACKGROUND_FLOOR * float(background.sum()) / max(float(shape.sum()), 1e-300)
-        sd = math.hypot(math.sqrt(max(float(cov[2, 2]), 0.0) * max(misfit, 1.0)), floor)
-        if not (math.isfinite(at[2]) and math.isfinite(sd) and sd > 0.0):
-            return None
-        return Core(per_nm2=Estimate(value=float(at[2]), sd=sd), misfit=misfit)
+                return {}
+            at = at + np.clip(cov @ ((slopes * weight) @ (seen - model) - held * at), -most, most)
+        background = np.exp(np.clip(at[:4] @ powers, -50.0, 50.0))
+        model = np.maximum(background + at[4:] @ shapes, 1e-9)
+        misfit = float(((seen - model) ** 2 / model).sum()) / max(seen.size - at.size, 1)
+        cores = {}
+        for edge, value, var, shape in zip(self._edges, at[4:], np.diag(cov)[4:], shapes, strict=True):
+            above = shape > 0.0
+            floor = BACKGROUND_FLOOR * float(background[above].sum()) / max(float(shape.sum()), 1e-300)
+            sd = math.hypot(math.sqrt(max(float(var), 0.0) * max(misfit, 1.0)), floor)
+            if math.isfinite(value) and math.isfinite(sd) and sd > 0.0:
+                cores[edge.name] = Core(per_nm2=Estimate(value=float(value), sd=sd), misfit=misfit)
+        return cores
 
-    def _broadened(self, counts: Array, sigma: Array) -> Array:
-        """Expected counts of an edge per atom and nm^2: its cross-section convolved with the measured low loss."""
-        low = np.where(self.axis_eV < 250.0, counts, 0.0)
-        # Where zero loss lies on the axis, so that the convolution moves nothing.
-        origin = int(np.argmin(np.abs(self.axis_eV)))
-        size = fft.next_fast_len(2 * counts.size, real=True)
-        smeared = fft.irfft(fft.rfft(low, size) * fft.rfft(sigma, size), size)
-        return np.asarray(smeared[origin : origin + counts.size])
+    def _broadened(self, counts: Array) -> Array:
+        """Expected counts of every edge per atom and nm^2: cross-sections convolved with the measured low loss."""
+        low = fft.rfft(np.where(self.axis_eV < LOW_LOSS_eV, counts, 0.0), self._size)
+        smeared = fft.irfft(low * self._sigmas, self._size)
+        return np.asarray(smeared[:, self._origin : self._origin + counts.size])
 
 
 def presence_odds(copper: Core, expected_per_nm2: float, expected_sd: float, missed: float) -> float:
