@@ -8,26 +8,33 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from agent.perception.ball_profile import MARGIN, profile
 from agent.perception.scan import Array
 
 RADIUS_LEAST_PX = 0.9
-RATIO = 1.5
+RATIO = 1.4
 SURROUND = 1.8
 # Five standard deviations: one false peak in some ten images of 256 x 256.
 THRESHOLD = 5.0
 LOCAL_THRESHOLD = 3.0
-# The largest radius looked for, as a share of the image's edge; radii above COARSE pixels on binned images.
+# The largest radius looked for, as a share of the image's edge; what is wider than COARSE pixels on binned images.
 LARGEST = 0.12
 COARSE = 3.5
+LEAST_EDGE = 32
+# Filters are kept for blurs of this step in ln, and reach at most this many pixels out.
+BLUR_GRID = 0.1
+REACH = math.ceil(SURROUND * COARSE + MARGIN * COARSE / math.sqrt(5.0))
 # No more peaks than these are sorted out: an image with more is not one of particles.
 MOST = 600
+
+NEIGHBOURS = [(row, column) for row, column in product((-1, 0, 1), repeat=2) if (row, column) != (0, 0)]
 
 Singles = NDArray[np.float32]
 
@@ -50,19 +57,21 @@ def detect(excess: Array, noise: Array, blur_px: float, largest_px: float = math
     ``largest_px``, are tried. Peaks nearer to a higher one than about the larger radius are dropped.
     """
     found = []
-    factor = 1
-    largest = min(LARGEST * min(excess.shape), largest_px)
-    radius = RADIUS_LEAST_PX
-    bank = _Bank(excess, noise)
-    while radius <= max(largest, RADIUS_LEAST_PX):
-        if radius > COARSE * factor:
+    largest = max(min(LARGEST * min(excess.shape), largest_px), RADIUS_LEAST_PX)
+    blur_px = math.exp(round(math.log(blur_px) / BLUR_GRID) * BLUR_GRID)
+    # A ball of radius R is as wide as a Gaussian of R / sqrt 5. Blur makes balls alike: what is tried grows by a ratio
+    # in what is left to be told apart, and where all is wide a coarser image tells as much.
+    blur_as_radius = math.sqrt(5.0) * blur_px
+    wide = math.hypot(RADIUS_LEAST_PX, blur_as_radius)
+    bank, factor = _Bank(excess.astype(np.float32), noise.astype(np.float32)), 1
+    while (radius := math.sqrt(wide**2 - blur_as_radius**2)) <= largest + 1e-9:
+        while wide > COARSE * factor and min(bank.excess.shape) >= LEAST_EDGE:
             bank, factor = _Bank(_halved(bank.excess), _halved(bank.noise)), 2 * factor
-        blur = math.sqrt(blur_px**2 + (factor**2 - 1) / 12.0) / factor
-        peaks = bank.peaks(radius / factor, blur)
+        peaks = bank.peaks(radius / factor, math.sqrt(blur_px**2 + (factor**2 - 1) / 12.0) / factor)
         peaks[:2] = (peaks[:2] + 0.5) * factor - 0.5
         peaks[2] *= factor
         found.append(peaks)
-        radius *= RATIO
+        wide *= RATIO
     peaks = np.concatenate(found, axis=1)
     peaks = peaks[:, np.argsort(-peaks[3], kind="stable")[:MOST]]
     return Candidates(*peaks[:, _distinct(peaks)])
@@ -87,29 +96,47 @@ def detectable_radius(noise: float, contrast: float, blur_px: float) -> float:
 
 
 class _Bank:
-    """An image ready to be filtered: its transform, padded so that no edge sees the opposite one."""
+    """An image ready to be filtered: transformed when first asked, padded so that no edge sees the opposite one."""
 
-    def __init__(self, excess: Array, noise: Array) -> None:
+    def __init__(self, excess: Singles, noise: Singles) -> None:
         self.excess, self.noise = excess, noise
-        self.sd = np.sqrt(noise).astype(np.float32)
-        pad = 2 * math.ceil(2.0 * RATIO * COARSE)
-        rows, columns = (fft.next_fast_len(n + pad, real=True) for n in excess.shape)
-        self.shape = rows, columns
-        self.spectrum = fft.rfft2(excess.astype(np.float32), s=self.shape)
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns with padding."""
+        rows, columns = (fft.next_fast_len(n + REACH, real=True) for n in self.excess.shape)
+        return rows, columns
+
+    @cached_property
+    def spectrum(self) -> NDArray[np.complex64]:
+        """The transform of the padded image."""
+        return np.asarray(fft.rfft2(self.excess, s=self.shape))
+
+    @cached_property
+    def sd(self) -> Singles:
+        """Noise of every pixel."""
+        return np.sqrt(self.noise)
+
+    @cached_property
+    def surroundings(self) -> Singles:
+        """The square about every pixel that a filter sees, as a view (H, W, S, S)."""
+        edge = 2 * REACH + 1
+        return np.lib.stride_tricks.sliding_window_view(np.pad(self.excess, REACH), (edge, edge))
 
     def peaks(self, radius: float, blur: float) -> Array:
         """Peaks of one filter, (5, n): row, column, radius, height, volume, in pixels of this image."""
         height, width = self.excess.shape
-        ball, local, f = _filters(self.shape, radius, round(blur, 1))
-        z = fft.irfft2(self.spectrum * local, s=self.shape)[:height, :width] / (f.local_norm * self.sd)
-        rows, columns = np.nonzero(z > LOCAL_THRESHOLD)
-        top = z[rows, columns]
-        padded = np.pad(z, 1, constant_values=-np.inf)
+        f = _filter(radius, blur)
+        answer = fft.irfft2(self.spectrum * _transform(self.shape, radius, blur), s=self.shape)[:height, :width]
+        rows, columns = np.nonzero(answer > LOCAL_THRESHOLD * f.local_norm * self.sd)
+        top = answer[rows, columns] / self.sd[rows, columns]
         highest = np.ones(rows.size, dtype=bool)
-        for row, column in product((0, 1, 2), (0, 1, 2)):
-            highest &= top >= padded[rows + row, columns + column]
-        rows, columns, top = rows[highest], columns[highest], top[highest]
-        whole = fft.irfft2(self.spectrum * ball, s=self.shape)[rows, columns]
+        for down, right in NEIGHBOURS:
+            beside = np.clip(rows + down, 0, height - 1), np.clip(columns + right, 0, width - 1)
+            highest &= top >= answer[beside] / self.sd[beside]
+        rows, columns, top = rows[highest], columns[highest], top[highest] / f.local_norm
+        own = slice(REACH - f.half, REACH + f.half + 1)
+        whole = np.tensordot(self.surroundings[rows, columns, own, own], f.ball)
         sd = self.sd[rows, columns]
         # Few electrons stray more to the high side than to the low one. The quantile of a skewed sum, after Cornish and
         # Fisher, lets as many false peaks pass as with a Gaussian.
@@ -132,48 +159,54 @@ def _distinct(peaks: Array) -> list[int]:
     return chosen
 
 
-def _halved(image: Array) -> Array:
+def _halved(image: Singles) -> Singles:
     """Sum 2 x 2 pixels; an odd last row or column is left out."""
-    rows, columns = image.shape[0] // 2, image.shape[1] // 2
-    return np.asarray(image[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2).sum(axis=(1, 3)))
+    rows, columns = image.shape[0] // 2 * 2, image.shape[1] // 2 * 2
+    halved = image[0:rows:2] + image[1:rows:2]
+    return np.asarray(halved[:, 0:columns:2] + halved[:, 1:columns:2])
 
 
 @dataclass(frozen=True)
-class _Facts:
-    """Norms of ball and local filter, the local one's response to a ball of unit volume, and how skewed a sum is.
+class _Filter:
+    """Ball and local filter (2 half + 1 pixels wide) with their norms and what follows from them.
 
-    ``skewness`` is that of the ball filter's answer to Poisson noise of unit variance.
+    ``to_flux`` is the local one's response to a ball of unit volume; ``skewness`` that of the ball filter's answer to
+    Poisson noise of unit variance.
     """
 
+    half: int
+    ball: Singles
+    local: Singles
     ball_norm: float
     local_norm: float
     to_flux: float
     skewness: float
 
 
-@lru_cache(maxsize=128)
-def _filters(shape: tuple[int, int], radius: float, blur: float) -> tuple[Singles, Singles, _Facts]:
-    """Transforms of the ball filter and of the local one, and what follows from them."""
-    q = 2.0 * math.pi * np.hypot(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :])
-    envelope = np.exp(-0.5 * (q * blur) ** 2)
-    ball = _ball(q * radius) * envelope
-    local = ball - _ball(q * SURROUND * radius) * envelope
-    twice = np.full(q.shape[1], 2.0)
-    twice[0] = 1.0
-    if shape[1] % 2 == 0:
-        twice[-1] = 1.0
-    n = shape[0] * shape[1]
-    norms = [math.sqrt(float((kernel**2 * twice).sum()) / n) for kernel in (ball, local)]
-    facts = _Facts(
+@lru_cache(maxsize=512)
+def _filter(radius: float, blur: float) -> _Filter:
+    """The filters for balls of one size under one blur, in pixels."""
+    half = min(math.ceil(SURROUND * radius + MARGIN * blur), REACH)
+    at = np.arange(-half, half + 1)
+    distance = np.hypot(at[:, None], at[None, :])[None] / blur
+    ball, wider = (profile(distance, np.array([r / blur]))[0][0] / blur**2 for r in (radius, SURROUND * radius))
+    local = ball - wider
+    norms = [math.sqrt(float((kernel**2).sum())) for kernel in (ball, local)]
+    return _Filter(
+        half=half,
+        ball=ball.astype(np.float32),
+        local=local.astype(np.float32),
         ball_norm=norms[0],
         local_norm=norms[1],
-        to_flux=float((local * ball * twice).sum()) / n,
-        skewness=float((fft.irfft2(ball, s=shape) ** 3).sum()) / norms[0] ** 3,
+        to_flux=float((local * ball).sum()),
+        skewness=float((ball**3).sum()) / norms[0] ** 3,
     )
-    return ball.astype(np.float32), local.astype(np.float32), facts
 
 
-def _ball(x: Array) -> Array:
-    """Transform of a ball of unit volume: 3 (sin x - x cos x) / x^3."""
-    safe = np.maximum(x, 1e-2)
-    return np.asarray(np.where(x > 1e-2, 3.0 * (np.sin(safe) - safe * np.cos(safe)) / safe**3, 1.0 - x**2 / 10.0))
+@lru_cache(maxsize=256)
+def _transform(shape: tuple[int, int], radius: float, blur: float) -> Singles:
+    """The transform of the local filter; it is even, so that this is real."""
+    f = _filter(radius, blur)
+    whole = np.zeros(shape, dtype=np.float32)
+    whole[: 2 * f.half + 1, : 2 * f.half + 1] = f.local
+    return np.ascontiguousarray(fft.rfft2(np.roll(whole, (-f.half, -f.half), axis=(0, 1))).real)
