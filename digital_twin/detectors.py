@@ -78,10 +78,11 @@ def elastic_per_nm(column: Column, inner_mrad: float, outer_mrad: float) -> Arra
 def haadf_fraction(layers: Layers, column: Column) -> Tensor:
     """Share of the incident electrons that reaches the annulus, (B, H, W): 1 - exp(-sum n sigma t)."""
     copper, debris, water, nitride = elastic_per_nm(column, column.haadf_inner_mrad, column.haadf_outer_mrad).tolist()
-    exponent = (
-        copper * layers.copper_nm + debris * layers.debris_nm + water * layers.water_nm + nitride * layers.nitride_nm
-    )
-    return -torch.expm1(-exponent)
+    exponent: Tensor = -copper * layers.copper_nm
+    exponent -= debris * layers.debris_nm
+    exponent -= water * layers.water_nm
+    exponent -= nitride * layers.nitride_nm
+    return exponent.expm1_().neg_()
 
 
 class Spectrometer:

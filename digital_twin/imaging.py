@@ -13,6 +13,7 @@ import numpy as np
 import scipy.fft
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate, pad
 
 from digital_twin.detectors import Column, Spectrometer, haadf_fraction
 from digital_twin.optics import Aberrations, depth_of_focus_nm
@@ -86,26 +87,29 @@ def expected_haadf(
     ]
     margin = max(kernel.shape[-1] for kernel in probes) // 2
     share = haadf_fraction(specimen.project([widened(grid, margin) for grid in grids]), column)
-    height, width = len(grids[0].origin_nm), grids[0].columns
-    place = torch.nn.functional.interpolate(cut.place[:, None], (height, width), mode="bilinear", align_corners=True)
-    place = torch.nn.functional.pad(place, (margin, margin, margin, margin), mode="replicate")[:, 0]
-    images = [_blurred(*each, margin) for each in zip(share, place, probes, strict=True)]
-    return torch.stack(images).clamp(0.0, 1.0)
+    images = [_blurred(*each, margin) for each in zip(share, cut.place, probes, strict=True)]
+    return torch.stack(images).clamp_(0.0, 1.0)
 
 
 def _blurred(share: Tensor, place: Tensor, kernels: Tensor, margin: int) -> Tensor:
-    """One scan, (H, W): matter (h, w) in planes, each convolved with its own kernel (J, K, K).
+    """One scan, (H, W): matter (h, w) shared out among planes, each convolved with its own kernel (J, K, K).
 
-    One after the other also in a batch: the transforms of one scan fit into the cache of a processor.
+    Plane by plane and in place: what one of them needs fits into the cache of a processor, all together do not.
     """
+    height, width = share.shape[0] - 2 * margin, share.shape[1] - 2 * margin
     size = tuple(scipy.fft.next_fast_len(length, real=True) for length in share.shape)
+    spectrum = torch.zeros(size[0], size[1] // 2 + 1, dtype=torch.complex128, device=share.device)
     if len(kernels) > 1:
-        level = torch.arange(len(kernels), dtype=torch.float64, device=share.device)[:, None, None]
-        share = share * (1 - (place - level).abs()).clamp(min=0.0)
-    spectrum = torch.fft.rfft2(share, s=size) * torch.fft.rfft2(kernels, s=size)
+        inner = interpolate(place[None, None], (height, width), mode="bilinear", align_corners=True)
+        place = pad(inner, (margin, margin, margin, margin), mode="replicate")[0, 0]
+    for level, kernel in enumerate(kernels):
+        part = share
+        if len(kernels) > 1:
+            part = (place - level).abs_().neg_().add_(1.0).clamp_(min=0.0).mul_(share)
+        spectrum += torch.fft.rfft2(part, s=size).mul_(torch.fft.rfft2(kernel, s=size))
     first = margin + kernels.shape[-1] // 2
-    image: Tensor = torch.fft.irfft2(spectrum.sum(dim=0), s=size)
-    return image[first : first + share.shape[-2] - 2 * margin, first : first + share.shape[-1] - 2 * margin]
+    image: Tensor = torch.fft.irfft2(spectrum, s=size)
+    return image[first : first + height, first : first + width]
 
 
 def expected_spectra(specimen: Specimen, grids: Sequence[Grid], spectrometer: Spectrometer) -> Tensor:

@@ -71,7 +71,7 @@ class LiquidCell:
             torch.cat([self.world.radius_nm[world, site], self.debris_radius_nm]),
         )
         copper, debris = drawn.chunk(2)
-        water = (WATER_NM - copper - debris).clamp(min=0.0)
+        water = (WATER_NM - copper - debris).clamp_(min=0.0)
         nitride = torch.full((), NITRIDE_NM, dtype=torch.float64, device=self.device).expand_as(copper)
         return Layers(copper_nm=copper, debris_nm=debris, water_nm=water, nitride_nm=nitride)
 

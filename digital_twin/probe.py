@@ -6,6 +6,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import scipy.fft
 import torch
 from torch import Tensor
 
@@ -24,12 +25,12 @@ from digital_twin.optics import (
 def probe_kernels(pixel_nm: float, aberrations: Aberrations, column: Column, device: torch.device) -> Tensor:
     """Probes on an image's pixels, (B, K, K) float64, K odd, centred, sum 1, as ``optics.probe_kernel`` gives them.
 
-    ``aberrations`` holds one coefficient at least per probe, (B,). The source is multiplied in and the band cut in
-    one and the same transform.
+    ``aberrations`` holds one coefficient at least per probe, (B,). The grid is only as fine as it must be for nothing
+    of the intensity's spectrum, which is twice as wide as the aperture, to fold into the band of the image.
     """
-    pixels, fine = kernel_pixels(pixel_nm, aberrations, column)
-    size, half = pixels * fine, pixels // 2
-    inside, polynomials, damping = _grid(pixels, fine, pixel_nm, column, device)
+    pixels, _ = kernel_pixels(pixel_nm, aberrations, column)
+    size, inside, polynomials, damping = _grid(pixels, pixel_nm, column, device)
+    half = pixels // 2
     weights = torch.from_numpy(np.atleast_2d(chi_coefficients_nm(aberrations))).to(device)
     phase = weights @ polynomials
     pupil = torch.zeros(len(weights), size * size, dtype=torch.complex128, device=device)
@@ -44,15 +45,21 @@ def probe_kernels(pixel_nm: float, aberrations: Aberrations, column: Column, dev
 
 
 @lru_cache(maxsize=32)
-def _grid(
-    pixels: int, fine: int, pixel_nm: float, column: Column, device: torch.device
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What kernels of a size share: flat indices of the aperture (P,), phases per nm (8, P), damping of the source."""
-    size, half = pixels * fine, pixels // 2
-    inside, x, y = aperture(size, pixel_nm / fine, column)
-    polynomials = 2 * math.pi / wavelength_nm(column.beam_energy_keV) * chi_polynomials(x, y)
-    envelope = source_envelope(size, pixel_nm / fine, column)
+def _grid(pixels: int, pixel_nm: float, column: Column, device: torch.device) -> tuple[int, Tensor, Tensor, Tensor]:
+    """What kernels of a width share.
+
+    Size of the grid on which they are formed, the aperture's flat indices (P,) in it, phases per nm (8, P), and the
+    damping of the source in the band of the image.
+    """
+    half, wavelength = pixels // 2, wavelength_nm(column.beam_energy_keV)
+    diameter = 2e-3 * column.semi_angle_mrad / wavelength * pixels * pixel_nm
+    size = scipy.fft.next_fast_len(max(math.floor(diameter) + half + 2, pixels))
+    fine_nm = pixels * pixel_nm / size
+    inside, x, y = aperture(size, fine_nm, column)
+    polynomials = 2 * math.pi / wavelength * chi_polynomials(x, y)
+    envelope = source_envelope(size, fine_nm, column)
     kept = np.concatenate([envelope[: half + 1], envelope[size - half :]])
     damping = kept[:, None] * envelope[: half + 1]
     flat = inside[0] * size + inside[1]
-    return tuple(torch.from_numpy(part).to(device) for part in (flat, polynomials, damping))  # type: ignore[return-value]
+    indices, phases, kept_share = (torch.from_numpy(part).to(device) for part in (flat, polynomials, damping))
+    return size, indices, phases, kept_share

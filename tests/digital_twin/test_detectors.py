@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from digital_twin.detectors import COPPER_PER_NM3, Column, Spectrometer, haadf_fraction
+from digital_twin.detectors import COPPER_PER_NM3, Column, PLASMONS_eV, Spectrometer, elastic_per_nm, haadf_fraction
 from digital_twin.elastic import annular_nm2
 from digital_twin.specimen import Layers
+from digital_twin.spectra import CU_L3, N_K, O_K, SI_L3, SpectrumModel, drude, edge_nm2_per_eV
 
 COLUMN = Column()
 
@@ -103,3 +104,17 @@ def test_edges_belong_to_their_materials(spectrometer, onset_eV, index):
         thickness[material] = 5.0
         has_it = material == index or {material, index} == {1, 2}
         assert (jump(thickness) > 1.2) == has_it
+
+
+def test_spectra_are_those_of_the_pure_formulae(spectrometer):
+    thickness = np.random.default_rng(4).uniform(0.0, 120.0, (3, 5, 4))
+    thickness[0, 0] = 0.0
+    copper, debris, water, nitride = np.moveaxis(thickness, -1, 0)
+    axis = spectrometer.axis_eV
+    single = np.array([drude(axis, *plasmon) for plasmon in PLASMONS_eV])
+    edges = np.array([edge_nm2_per_eV(edge, axis, 200.0, 20.0) for edge in (CU_L3, O_K, N_K, SI_L3)])
+    atoms = [84.9 * copper, 33.4 * water + 2 * 27.8 * debris, 4 * 13.6 * nitride, 3 * 13.6 * nitride]
+    formula = SpectrumModel(axis, COLUMN.energy_fwhm_eV, single, edges)
+    shares = formula.probabilities(thickness / spectrometer.free_path_nm, np.stack(atoms, axis=-1))
+    passed = np.exp(-thickness @ elastic_per_nm(COLUMN, COLUMN.collection_mrad, 1000.0))
+    assert spectrum(spectrometer, thickness) == pytest.approx(passed[..., None] * shares, abs=1e-14)

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from digital_twin.detectors import Column, Spectrometer, haadf_fraction
-from digital_twin.imaging import expected_haadf, expected_spectra, widened
-from digital_twin.optics import Aberrations
+from digital_twin.imaging import expected_haadf, expected_spectra, planes, widened
+from digital_twin.liquid_cell import LiquidCell
+from digital_twin.optics import Aberrations, depth_of_focus_nm
 from digital_twin.specimen import Grid
 
 COLUMN = Column()
@@ -78,3 +79,91 @@ def test_spectra_hold_the_mean_copper_under_a_pixel(make_balls):
     ).numpy()
     for spectrum in shares.reshape(4, -1):
         assert spectrum == pytest.approx(expected, rel=0.01, abs=1e-9)
+
+
+def test_a_flat_specimen_is_one_plane(square_grid, make_balls):
+    cut = planes(make_balls([(32.0, 32.0)], 8.0), [square_grid(64, 1.0)], COLUMN)
+    assert [len(each) for each in cut.heights_nm] == [1]
+
+
+@pytest.mark.parametrize(("pixel_nm", "slope"), [(2.0, 1.0), (2.0, -1.5), (0.25, 1.0), (1.0, 0.01)])
+def test_planes_hold_the_heights_of_the_field_and_lie_close(square_grid, make_balls, pixel_nm, slope):
+    balls, grid = make_balls([(32.0, 32.0)], 8.0, slope), square_grid(128, pixel_nm)
+    cut = planes(balls, [grid], COLUMN)
+    (heights,) = cut.heights_nm
+    ends = (0.0, slope * 127 * pixel_nm)
+    assert (heights[0], heights[-1]) == pytest.approx((min(ends), max(ends)))
+    nearest = max(depth_of_focus_nm(200.0, 10.0), pixel_nm / 0.01) / 2
+    assert np.diff(heights).max() <= nearest * 1.001
+    # The place of a point between the planes is the place of its height between theirs.
+    assert np.interp(cut.place[0, 4], np.arange(len(heights)), heights) == pytest.approx(
+        slope * pixel_nm * np.linspace(0, 127, 9), abs=abs(slope) * pixel_nm
+    )
+
+
+def test_each_part_of_a_tilted_specimen_has_its_own_focus(square_grid, make_balls):
+    grid = square_grid(128, 2.0)
+    centres = [(40.0, 128.0), (216.0, 128.0)]
+    tilted, flat = make_balls(centres, 10.0, 3.0), make_balls(centres, 10.0)
+    image = seen(tilted, grid, Aberrations(C10_nm=-120.0))
+    for x_nm, away in ((40.0, 0.0), (216.0, 528.0)):
+        # Where the tilted one has this height, it looks as a flat one does that is as far out of focus.
+        alone = seen(flat, grid, Aberrations(C10_nm=away))
+        near = (slice(40, 88), slice(int(x_nm / 2) - 20, int(x_nm / 2) + 20))
+        other = seen(flat, grid, Aberrations(C10_nm=528.0 - away))
+        assert np.abs(image - alone)[near].max() < 0.1 * np.abs(image - other)[near].max()
+    # Height says where a probe is broad; it neither makes nor takes electrons.
+    assert image.sum() == pytest.approx(alone.sum(), rel=1e-4)
+
+
+def scans(square_grid, pixels: int) -> tuple[list[Grid], list[Aberrations]]:
+    """Sixteen scans that differ in place, size and focus."""
+    grids, aberrations = [], []
+    for n in range(16):
+        grid = square_grid(pixels, 1.0 + 0.5 * (n % 3))
+        grid.origin_nm[:] += np.array([40.0 * n - 350.0, 25.0 * n - 200.0])
+        grids.append(grid)
+        aberrations.append(Aberrations(C10_nm=80.0 * n - 700.0, C12_nm=4.0, C21_nm=40.0, C30_um=1200.0))
+    return grids, aberrations
+
+
+def test_sixteen_worlds_at_once_are_the_worlds_one_by_one(square_grid):
+    grids, aberrations = scans(square_grid, 48)
+    together = LiquidCell(*range(16))
+    together.advance_to(300.0)
+    images = expected_haadf(together, grids, COLUMN, aberrations)
+    spectrometer = Spectrometer(COLUMN)
+    small, _ = scans(square_grid, 4)
+    spectra = expected_spectra(together, small, spectrometer)
+    assert images.shape == (16, 48, 48)
+    assert spectra.shape == (16, 4, 4, spectrometer.axis_eV.size)
+    for n in range(16):
+        alone = LiquidCell(n)
+        alone.advance_to(300.0)
+        # Not to the last bit: transforms of another width round otherwise.
+        one = expected_haadf(alone, [grids[n]], COLUMN, [aberrations[n]])[0]
+        assert torch.allclose(images[n], one, rtol=0.0, atol=1e-12)
+        one = expected_spectra(alone, [small[n]], spectrometer)[0]
+        assert torch.allclose(spectra[n], one, rtol=0.0, atol=1e-12)
+
+
+def test_the_same_scan_gives_the_same_bits(square_grid):
+    grids, aberrations = scans(square_grid, 48)
+    cell = LiquidCell(*range(16))
+    cell.advance_to(200.0)
+    first, second = (expected_haadf(cell, grids, COLUMN, aberrations) for _ in range(2))
+    assert torch.equal(first, second)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_shows_what_the_processor_shows(square_grid):
+    grids, aberrations = scans(square_grid, 48)
+    small, _ = scans(square_grid, 4)
+    images, spectra = [], []
+    for device in ("cpu", "cuda"):
+        cells = LiquidCell(*range(16), device=device)
+        cells.advance_to(300.0)
+        images.append(expected_haadf(cells, grids, COLUMN, aberrations).cpu())
+        spectra.append(expected_spectra(cells, small, Spectrometer(COLUMN, device)).cpu())
+    assert torch.allclose(*images, rtol=0.0, atol=1e-9)
+    assert torch.allclose(*spectra, rtol=0.0, atol=1e-9)

@@ -51,3 +51,28 @@ def test_cells_of_a_seed_are_alike_and_of_seeds_differ():
     assert torch.equal(one.debris_position_nm, same.debris_position_nm)
     assert torch.equal(one.height_nm(*EDGES), same.height_nm(*EDGES))
     assert not torch.equal(one.height_nm(*EDGES), other.height_nm(*EDGES))
+
+
+def test_a_batch_of_cells_is_the_cells_one_by_one(square_grid):
+    seeds, grid = (3, 4, 9), square_grid(64, 8.0)
+    together = LiquidCell(*seeds)
+    together.advance_to(200.0)
+    layers, heights = together.project([grid] * 3), together.height_nm(*(each.expand(3, 3, 3) for each in EDGES))
+    for n, seed in enumerate(seeds):
+        alone = LiquidCell(seed)
+        alone.advance_to(200.0)
+        one = alone.project([grid])
+        assert torch.equal(layers.copper_nm[n], one.copper_nm[0])
+        assert torch.equal(layers.debris_nm[n], one.debris_nm[0])
+        assert torch.equal(layers.water_nm[n], one.water_nm[0])
+        assert torch.equal(heights[n], alone.height_nm(*EDGES)[0])
+
+
+def test_the_beam_acts_on_the_world_it_falls_on():
+    lit, dark = LiquidCell(3, 3), LiquidCell(3)
+    for second in range(1, 40):
+        lit.expose(1, (-100.0, 100.0, -100.0, 100.0), 1e7)
+        lit.advance_to(float(second))
+    dark.advance_to(39.0)
+    assert torch.equal(lit.world.radius_nm[0], dark.world.radius_nm[0])
+    assert not torch.equal(lit.world.radius_nm[1], dark.world.radius_nm[0])

@@ -71,3 +71,20 @@ def test_a_sphere_on_the_edge_is_cut(square_grid):
     # Half of the sphere lies before the edge of the first pixel.
     drawn = draw(square_grid(64, 1.0), np.array([[-0.5, 30.0]]), np.array([8.0]))
     assert drawn.sum() == pytest.approx(0.5 * 4 / 3 * math.pi * 8.0**3, rel=0.01)
+
+
+def test_spheres_of_many_scans_are_drawn_as_those_of_one(square_grid):
+    random = np.random.default_rng(2)
+    grids = [square_grid(48, pixel) for pixel in (0.5, 1.0, 2.0)]
+    scan = torch.from_numpy(random.integers(0, 3, 40))
+    centres = torch.from_numpy(random.uniform(-5.0, 60.0, (40, 2)))
+    radii = torch.from_numpy(random.uniform(0.5, 12.0, 40))
+    together = draw_spheres(grids, scan, centres, radii)
+    for n, grid in enumerate(grids):
+        mine = scan == n
+        assert together[n].any()
+        assert np.array_equal(together[n].numpy(), draw(grid, centres[mine].numpy(), radii[mine].numpy()))
+
+
+def test_no_sphere_at_all_draws_nothing(square_grid):
+    assert not draw(square_grid(8, 1.0), np.zeros((0, 2)), np.zeros(0)).any()
