@@ -151,7 +151,7 @@ class Analyst:
             for i in inside
         ]
         numbers, events = self._tracker.link(sightings, scan.mid_s, seen.placed.centre_nm, scan.size_nm, limit_nm)
-        real = np.array([self._tracker.real(n) for n in numbers])
+        real = np.array(self._tracker.reals(numbers))
         self._brightness.learn(Sized(*(getattr(sized, name)[inside] for name in Sized.__dataclass_fields__)), real)
         particles = []
         for number, i, sure in zip(numbers, inside, real, strict=True):

@@ -24,15 +24,15 @@ RADII, DISTANCES = 56, 160
 
 @lru_cache(maxsize=1)
 def _table() -> tuple[NDArray[np.float64], float]:
-    """Return (3, RADII * DISTANCES) and the step of ln radius.
+    """Return (3, RADII, DISTANCES + 1) and the step of ln radius.
 
-    The rows are the profile, its slope along the distance and along ln radius, in units of the table's own reach, so
-    that edges of neighbouring radii fall on the same place and can be interpolated.
+    The first axis is the profile, its slope along the distance and along ln radius, in units of the table's own reach,
+    so that edges of neighbouring radii fall on the same place and can be interpolated.
     """
     step = math.log(RADIUS_MOST / RADIUS_LEAST) / (RADII - 1)
     q = np.linspace(0.0, 5.5, 600)[1:]
     weight = (q[1] - q[0]) * q * np.exp(-0.5 * q**2) / (2.0 * math.pi)
-    table = np.empty((RADII, DISTANCES, 3))
+    table = np.zeros((3, RADII, DISTANCES + 1))
     for i in range(RADII):
         radius = RADIUS_LEAST * math.exp(i * step)
         x = q * radius
@@ -42,10 +42,10 @@ def _table() -> tuple[NDArray[np.float64], float]:
         distance = np.linspace(0.0, reach, DISTANCES)
         inner = np.outer(distance, q)
         bessel = j0(inner)
-        table[i, :, 0] = bessel @ (weight * ball) * reach**2
-        table[i, :, 1] = -j1(inner) @ (weight * ball * q) * reach**3
-        table[i, :, 2] = bessel @ (weight * to_radius) * reach**2
-    return np.ascontiguousarray(table.reshape(-1, 3).T), step
+        table[0, i, :-1] = bessel @ (weight * ball) * reach**2
+        table[1, i, :-1] = -j1(inner) @ (weight * ball * q) * reach**3
+        table[2, i, :-1] = bessel @ (weight * to_radius) * reach**2
+    return table, step
 
 
 def profile(distance: Array, radius: Array) -> tuple[Array, Array, Array]:
@@ -56,21 +56,20 @@ def profile(distance: Array, radius: Array) -> tuple[Array, Array, Array]:
     """
     table, step = _table()
     inside = np.clip(radius, RADIUS_LEAST, RADIUS_MOST)
-    shape = (-1,) + (1,) * (distance.ndim - 1)
     level = np.log(inside / RADIUS_LEAST) / step
     low = np.minimum(level.astype(np.intp), RADII - 2)
-    share = (level - low).reshape(shape)
-    reach = (inside + MARGIN).reshape(shape)
-    at = distance * ((DISTANCES - 1) / reach)
-    left = np.minimum(at.astype(np.intp), DISTANCES - 2)
-    part = np.minimum(at - left, 1.0)
-    index = low.reshape(shape) * DISTANCES + left
-    far = at > DISTANCES - 1
-    weights = ((1.0 - part) * (1.0 - share), part * (1.0 - share), (1.0 - part) * share, part * share)
-    places = (index, index + 1, index + DISTANCES, index + DISTANCES + 1)
-    scale = 1.0 / reach**2
+    share = (level - low)[:, None]
+    reach = inside + MARGIN
+    shape = (-1,) + (1,) * (distance.ndim - 1)
+    # The last column of the table is zero: all that lies farther out.
+    at = np.minimum(distance * ((DISTANCES - 1) / reach).reshape(shape), float(DISTANCES))
+    left = np.minimum(at.astype(np.intp), DISTANCES - 1)
+    part = at - left
+    left += np.arange(len(radius)).reshape(shape) * (DISTANCES + 1)
+    scale = (1.0 / reach**2)[:, None]
     found = []
-    for column, unit in zip(table, (scale, scale / reach, scale), strict=True):
-        value = sum(column[place] * weight for place, weight in zip(places, weights, strict=True)) * unit
-        found.append(np.where(far, 0.0, value))
+    for column, unit in zip(table, (scale, scale / reach[:, None], scale), strict=True):
+        lines = (column[low] * (1.0 - share) + column[low + 1] * share) * unit
+        steps = np.diff(lines, axis=1, append=0.0)
+        found.append(lines.take(left) + part * steps.take(left))
     return found[0], found[1], found[2]

@@ -17,13 +17,17 @@ from numpy.typing import NDArray
 from agent.perception.ball_profile import MARGIN, RADIUS_MOST, profile
 from agent.perception.scan import Array
 
-PATCHES = (3, 4, 5, 6, 7, 9, 11, 14, 18, 23, 30, 43)
+PATCHES = (4, 6, 8, 11, 16, 23, 32, 43)
 STEP_MOST = np.array([1.0, 1.0, 0.3, 0.7, math.inf])
 OFFSET_LEAST = 0.01
 BLUR_STEP_MOST = 0.3
 # A pixel over which the probe is scanned evenly blurs by this much by itself.
 BLUR_LEAST_PX = 12.0**-0.5
 RADIUS_LEAST_PX, RADIUS_MOST_PX = 0.15, 38.0
+# More counts than this, in units of electrons sent, are not believed: hardly any electron would be left.
+SATURATED = 3.0
+# A fit has converged where nothing moves by more than this share of its standard deviation.
+CONVERGED = 0.05
 BALL = 4.0 * math.pi / 3.0
 
 
@@ -81,9 +85,12 @@ class Canvas:
     contrast: Contrast
 
     def variance(self, expected: Array) -> Array:
-        """Variance of linear counts: of n = N (1 - exp(-m / N)) Poisson electrons, times (dm/dn)^2 = exp(2 m / N)."""
-        x = np.maximum(expected, 1e-9) / self.incident
-        return np.asarray(-self.incident * np.expm1(-x) * np.exp(2.0 * np.minimum(x, 3.0)))
+        """Variance of linear counts: of n = N (1 - exp(-m / N)) Poisson electrons, times (dm/dn)^2 = exp(2 m / N).
+
+        That is N u (1 + u) with u = exp(m / N) - 1.
+        """
+        u = np.expm1(np.clip(expected, 1e-9, SATURATED * self.incident) / self.incident)
+        return np.asarray(self.incident * u * (1.0 + u))
 
 
 def blobs_at(rows: Array, columns: Array, radius: Array, flux: Array) -> Blobs:
@@ -93,7 +100,7 @@ def blobs_at(rows: Array, columns: Array, radius: Array, flux: Array) -> Blobs:
 
 
 def fit(canvas: Canvas, start: Blobs, blur: Blur, steps: int) -> tuple[Blobs, Blur]:
-    """Improve all blobs and the blur that they share by some steps of damped Fisher scoring."""
+    """Improve all blobs and the blur that they share by at most some steps of damped Fisher scoring."""
     blobs = Blobs(start.values.copy(), start.cov.copy())
     if not blobs.count:
         return blobs, canvas.blur
@@ -107,12 +114,16 @@ def fit(canvas: Canvas, start: Blobs, blur: Blur, steps: int) -> tuple[Blobs, Bl
         precision = 1.0 / canvas.blur.ln_sd**2 + sum(float(part.precision.sum()) for part in parts)
         pull = (canvas.blur.ln_px - blur.ln_px) / canvas.blur.ln_sd**2 + sum(float(part.pull.sum()) for part in parts)
         move = float(np.clip(pull / precision, -BLUR_STEP_MOST, BLUR_STEP_MOST))
+        farthest = abs(move) * math.sqrt(precision)
         for group, part in zip(groups, parts, strict=True):
             step = part.step - part.lean * move
+            farthest = max(farthest, float((np.abs(step) / np.sqrt(np.diagonal(part.cov, axis1=1, axis2=2))).max()))
             blobs.values[group.index] += np.clip(step, -STEP_MOST, STEP_MOST)
             blobs.cov[group.index] = part.cov + part.lean[:, :, None] * part.lean[:, None, :] / precision
         np.clip(blobs.values[:, 2], math.log(RADIUS_LEAST_PX), math.log(RADIUS_MOST_PX), out=blobs.values[:, 2])
         blur = Blur(max(blur.ln_px + move, math.log(BLUR_LEAST_PX)), precision**-0.5)
+        if farthest < CONVERGED:
+            break
     return blobs, blur
 
 
@@ -181,11 +192,11 @@ class _Group:
         part, n = self.part, len(self.part)
         height, width = image.shape
         inside = (self.rows >= 0) & (self.rows < height) & (self.columns >= 0) & (self.columns < width)
-        at = np.clip(self.rows, 0, height - 1), np.clip(self.columns, 0, width - 1)
-        background = canvas.background[at]
-        expected = image[at] + part[:, 4, None, None]
+        at = np.clip(self.rows, 0, height - 1) * width + np.clip(self.columns, 0, width - 1)
+        background = canvas.background.take(at)
+        expected = image.take(at) + part[:, 4, None, None]
         weight = (inside / canvas.variance(np.maximum(expected, 0.2 * background))).reshape(n, 1, -1)
-        residual = (canvas.counts[at] - expected).reshape(n, -1, 1)
+        residual = (canvas.counts.take(at) - expected).reshape(n, -1, 1)
         slopes = self._slopes()
         weighted = slopes * weight
         information = weighted @ np.swapaxes(slopes, 1, 2)

@@ -43,12 +43,13 @@ def find_particles(counts: Array, incident: float, blur: Blur, contrast: Contras
     canvas = Canvas(counts, background.counts, background.relative_sd, incident, blur, contrast)
     first = detect(counts - background.counts, canvas.variance(background.counts), blur.px)
     blobs, blur = fit(canvas, _start(first), blur, FIRST_STEPS)
-    explained = model(canvas, blobs, blur)
-    rest = detect(counts - explained, canvas.variance(explained), blur.px, SECOND_RADIUS_PX)
-    if rest.rows.size:
-        more = _start(rest, blobs.count)
-        blobs = Blobs(np.concatenate([blobs.values, more.values]), np.concatenate([blobs.cov, more.cov]))
-        blobs, blur = fit(canvas, blobs, blur, SECOND_STEPS)
+    if blobs.count:
+        explained = model(canvas, blobs, blur)
+        rest = detect(counts - explained, canvas.variance(explained), blur.px, SECOND_RADIUS_PX)
+        if rest.rows.size:
+            more = _start(rest, blobs.count)
+            blobs = Blobs(np.concatenate([blobs.values, more.values]), np.concatenate([blobs.cov, more.cov]))
+            blobs, blur = fit(canvas, blobs, blur, SECOND_STEPS)
     kept = blobs.picked((significance(blobs, contrast) >= LEAST_SNR) & _apart(blobs))
     undivided = kept.count
     divided = split(canvas, kept, blur)

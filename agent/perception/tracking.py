@@ -7,6 +7,7 @@ stay as they are. Both enter the odds that a track is a particle of the target m
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -73,6 +74,7 @@ class Track:
     times_s: list[float] = field(default_factory=list)
     radii_nm: list[float] = field(default_factory=list)
     sds_nm: list[float] = field(default_factory=list)
+    _growth: tuple[int, float, float] = (0, 0.0, math.inf)
 
     @property
     def look(self) -> tuple[float, float]:
@@ -83,6 +85,11 @@ class Track:
 
     def growth(self) -> tuple[float, float]:
         """Slope of the squared radius in nm^2/s by weighted least squares, with its sd; (0, inf) if unknown."""
+        if self._growth[0] != len(self.times_s):
+            self._growth = (len(self.times_s), *self._slope())
+        return self._growth[1:]
+
+    def _slope(self) -> tuple[float, float]:
         if len(self.times_s) < 2:
             return 0.0, math.inf
         t, r, sd = np.array(self.times_s), np.array(self.radii_nm), np.array(self.sds_nm)
@@ -130,9 +137,14 @@ class Tracker:
 
     def real(self, number: int) -> float:
         """Probability that a track is a particle of the target material, from looks, spectra, newness and growth."""
-        track = self.tracks[number]
-        odds = self._odds(track) + self._growth_odds(track)
-        return 1.0 / (1.0 + math.exp(-float(np.clip(odds, -MOST_ODDS, MOST_ODDS))))
+        return self.reals([number])[0]
+
+    def reals(self, numbers: Sequence[int]) -> list[float]:
+        """The same of several tracks."""
+        rate = self.rate()
+        tracks = [self.tracks[n] for n in numbers]
+        odds = [self._odds(t) + _growth_odds(t, *rate) for t in tracks]
+        return [1.0 / (1.0 + math.exp(-min(max(o, -MOST_ODDS), MOST_ODDS))) for o in odds]
 
     def believe(self, number: int, ln_factor: float) -> None:
         """Multiply a track's odds by what a spectrum said of it."""
@@ -141,8 +153,9 @@ class Tracker:
     def rate(self) -> tuple[float, float]:
         """How fast squared radii of particles grow, in nm^2/s, with the spread over particles."""
         s = self.settings
-        grown = [(*t.growth(), self._odds(t)) for t in self.tracks.values() if len(t.times_s) >= 3]
-        known = np.array([g for g in grown if g[1] < s.rate_sd_nm2_per_s and (g[2] > 1.0 or g[0] > 3.0 * g[1])])
+        grown = [(t.growth(), t) for t in self.tracks.values() if len(t.times_s) >= 3]
+        grown = [(g, t) for g, t in grown if g[1] < s.rate_sd_nm2_per_s]
+        known = np.array([g for g, t in grown if g[0] > 3.0 * g[1] or self._odds(t) > 1.0])
         if not known.size:
             return s.rate_nm2_per_s, s.rate_sd_nm2_per_s
         # One prior observation, as wide as the prior.
@@ -159,17 +172,6 @@ class Tracker:
         offset, var = track.look
         look = self._brightness.odds(offset, var) if math.isfinite(var) else 0.0
         return math.log((1.0 - share) / share) + look + track.spectrum_odds + (NEW_ODDS if track.new else 0.0)
-
-    def _growth_odds(self, track: Track) -> float:
-        """Ln of how much better growth at the usual rate explains a track than no growth."""
-        slope, sd = track.growth()
-        if not math.isfinite(sd):
-            return 0.0
-        rate, spread = self.rate()
-        var_if_real, var_if_not = sd**2 + spread**2, sd**2 + (0.05 * rate) ** 2
-        return 0.5 * (
-            slope**2 / var_if_not - (slope - rate) ** 2 / var_if_real + math.log(var_if_not) - math.log(var_if_real)
-        )
 
     def _assign(self, tracks: list[Track], sightings: list[Sighting]) -> dict[int, Track]:
         """Best one-to-one assignment of tracks to sightings within the gate."""
@@ -235,6 +237,17 @@ class Tracker:
                 events.append(f"track {track.number} merged into track {host.number}")
                 del self.tracks[track.number]
         return events
+
+
+def _growth_odds(track: Track, rate: float, spread: float) -> float:
+    """Ln of how much better growth at the usual rate explains a track than no growth."""
+    slope, sd = track.growth()
+    if not math.isfinite(sd):
+        return 0.0
+    var_if_real, var_if_not = sd**2 + spread**2, sd**2 + (0.05 * rate) ** 2
+    return 0.5 * (
+        slope**2 / var_if_not - (slope - rate) ** 2 / var_if_real + math.log(var_if_not) - math.log(var_if_real)
+    )
 
 
 def _inside(x_nm: float, y_nm: float, centre_nm: Point, size_nm: Point, margin_nm: float) -> bool:
