@@ -126,6 +126,7 @@ class Spectrometer:
         weights = torch.cat([(plasmon[..., None] * thickness_nm) * self._rates[:, 1], atoms], dim=-1)
         exponent = (weights @ self._losses).view(*weights.shape[:-1], -1, 2)
         damping = torch.exp(exponent[..., 0] - (total + missed)[..., None])
-        spectrum = torch.polar(damping, exponent[..., 1]) * self._peak
+        turn = exponent[..., 1]
+        spectrum = torch.complex(turn.cos().mul_(damping), turn.sin().mul_(damping)).mul_(self._peak)
         shares: Tensor = torch.fft.irfft(spectrum, self._size)[..., : self.axis_eV.size]
         return shares.clamp(min=0.0)

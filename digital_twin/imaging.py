@@ -124,7 +124,8 @@ def expected_spectra(specimen: Specimen, grids: Sequence[Grid], spectrometer: Sp
         layer.reshape(len(grids), height, SUBPIXELS, width, SUBPIXELS).mean(dim=(2, 4))
         for layer in (layers.copper_nm, layers.debris_nm, layers.water_nm, layers.nitride_nm)
     ]
-    return spectrometer.probabilities(torch.stack(means, dim=-1))
+    # One scan after the other, for the sake of a processor's cache.
+    return torch.stack([spectrometer.probabilities(each) for each in torch.stack(means, dim=-1)])
 
 
 def _refined(grid: Grid) -> Grid:

@@ -34,7 +34,8 @@ def probe_kernels(pixel_nm: float, aberrations: Aberrations, column: Column, dev
     weights = torch.from_numpy(np.atleast_2d(chi_coefficients_nm(aberrations))).to(device)
     phase = weights @ polynomials
     pupil = torch.zeros(len(weights), size * size, dtype=torch.complex128, device=device)
-    pupil[:, inside] = torch.polar(torch.ones_like(phase), -phase)
+    # Sine and cosine apart: torch.polar computes them one number at a time.
+    pupil[:, inside] = torch.complex(phase.cos(), phase.sin().neg_())
     wave = torch.fft.ifft2(pupil.view(-1, size, size))
     spectrum = torch.fft.rfft2(wave.real**2 + wave.imag**2)
     band = torch.cat([spectrum[:, : half + 1, : half + 1], spectrum[:, size - half :, : half + 1]], dim=1)

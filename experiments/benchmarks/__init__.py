@@ -1,0 +1,1 @@
+"""How fast the parts are: commands that print a table and write nothing."""
