@@ -11,9 +11,9 @@ import numpy as np
 
 from hardware_bridge.geometry import Point
 from hardware_bridge.report import Percept
-from hardware_bridge.words import Positive, Word
+from hardware_bridge.words import Number, Positive, Word
 from policies.bayes.gp import GaussianProcess
-from policies.bayes.kernel import Array, SurfaceKernel
+from policies.bayes.kernel import Array, SurfaceKernel, bulge
 from policies.interface import Setup
 
 ESTIMATE = "defocus_error_nm"
@@ -22,15 +22,18 @@ ESTIMATE = "defocus_error_nm"
 class FocusSettings(Word, frozen=True, kw_only=True):
     """What is known of focus before anything was seen (see ``SurfaceKernel``), in nm of C10.
 
-    ``offset_sd_nm`` is how far off the middle may be, ``tilt_sd_nm`` and ``bulge_sd_nm`` how much focus differs at the
-    specimen's edge, ``rest_sd_nm`` how far the window is from a paraboloid, ``wander_sd_nm`` how far focus wanders in
-    ``wander_s``. Measurements with an sd above ``useless_sd_nm`` are left out.
+    Windows bulge towards the gun: by how much the C10 in focus differs between the middle and the specimen's edge is
+    ``bulge_nm``, give or take ``bulge_sd_nm``; ``tilt_sd_nm`` is what tilt and a bulge that is not centred make of it
+    at the edge, ``offset_sd_nm`` how far off focus was set, ``rest_sd_nm`` how far the window is from a paraboloid,
+    ``wander_sd_nm`` how far focus wanders in ``wander_s``. Measurements with an sd above ``useless_sd_nm`` are left
+    out.
     """
 
-    offset_sd_nm: Positive = 500.0
-    tilt_sd_nm: Positive = 400.0
-    bulge_sd_nm: Positive = 600.0
-    rest_sd_nm: Positive = 30.0
+    bulge_nm: Number = 900.0
+    bulge_sd_nm: Positive = 300.0
+    tilt_sd_nm: Positive = 350.0
+    offset_sd_nm: Positive = 150.0
+    rest_sd_nm: Positive = 50.0
     rest_length_nm: Positive = 500.0
     wander_sd_nm: Positive = 100.0
     wander_s: Positive = 600.0
@@ -43,8 +46,9 @@ class Focus:
     def __init__(self, settings: FocusSettings, setup: Setup) -> None:
         self.settings = settings
         self.start_s = setup.start_s
+        self.reach_nm = setup.card.extent_nm / 2
         kernel = SurfaceKernel(
-            reach_nm=setup.card.extent_nm / 2,
+            reach_nm=self.reach_nm,
             offset_sd=settings.offset_sd_nm,
             tilt_sd=settings.tilt_sd_nm,
             bulge_sd=settings.bulge_sd_nm,
@@ -60,8 +64,9 @@ class Focus:
         estimate = percept.estimates.get(ESTIMATE)
         if estimate is None or not 0.0 < estimate.sd <= self.settings.useless_sd_nm:
             return
-        point = self._points([(percept.x_nm, percept.y_nm)], percept.end_s)[0]
-        self.process.append(point, C10_nm + estimate.value, estimate.sd**2)
+        point = self._points([(percept.x_nm, percept.y_nm)], percept.end_s)
+        expected_nm = float(self._bulge_nm(point)[0])
+        self.process.append(point[0], C10_nm + estimate.value - expected_nm, estimate.sd**2)
 
     def best(self, point_nm: Point, clock_s: float) -> tuple[float, float]:
         """The C10 that is expected to be in focus at a place and a time, with its sd, in nm."""
@@ -70,8 +75,9 @@ class Focus:
 
     def over(self, points_nm: list[Point], clock_s: float) -> tuple[Array, Array]:
         """Mean (N,) nm and variance (N,) nm^2 of the C10 in focus at many places."""
-        mean, var = self.process.predict(self._points(points_nm, clock_s))
-        return mean, var
+        points = self._points(points_nm, clock_s)
+        mean, var = self.process.predict(points)
+        return mean + self._bulge_nm(points), var
 
     def after(self, place: Point, points_nm: list[Point], clock_s: float, sd_nm: float) -> Array:
         """Variance (N,) nm^2 at many places if focus were now measured at one of them with this sd."""
@@ -79,6 +85,10 @@ class Focus:
         told = block.cov[:-1, -1]
         left = np.diag(block.cov)[:-1] - told**2 / (block.cov[-1, -1] + sd_nm**2)
         return np.asarray(np.maximum(left, 0.0))
+
+    def _bulge_nm(self, points: Array) -> Array:
+        x, y = points[:, :2].T / self.reach_nm
+        return self.settings.bulge_nm * bulge(x, y)
 
     def _points(self, points_nm: list[Point], clock_s: float) -> Array:
         return np.array([(x, y, max(clock_s - self.start_s, 0.0)) for x, y in points_nm])

@@ -20,17 +20,21 @@ from policies.bayes.kernel import Array
 from policies.bayes.kinetics import Kinetics, Looks, weight
 from policies.bayes.labels import Labels
 from policies.bayes.settings import BayesSettings
+from policies.bayes.worth import SQRT_PI
 from policies.book import Book
 from policies.focus import ESTIMATE, Focus
 from policies.interface import Setup, Turn
 from policies.pointing import Pointing
 
 NM_PER_MRAD_NM = 1e-3
+BLUR = "blur_nm"
 # How fast what images say of their own detection limit replaces what was believed of it.
 LEARNING = 0.3
 FORGETTING = 0.8
 # Two images show the same place where they are less than this share of their width apart.
 SAME_PLACE = 0.15
+# No pair is taken just to keep focus in this last share of a run.
+LATE_SHARE = 0.1
 # How well the radius of one particle is expected to be known at a last look, in nm.
 LAST_LOOK_SD_NM = 0.5
 FIELDS = ("covered_fraction", "count", "mean_radius_nm")
@@ -56,13 +60,17 @@ class Pairs:
 
 @dataclass(frozen=True)
 class Recent:
-    """An image that another one, at another C10, could be paired with: where, when, how wide, how far off focus."""
+    """An image that another one, at another C10, could be paired with: where, when, how wide, how far off focus.
+
+    ``blur_share`` is the sd of its blur over its blur: how well its particles tell how sharp it is.
+    """
 
     point_nm: Point
     end_s: float
     fov_nm: float
     C10_nm: float
     off_nm: float
+    blur_share: float
 
 
 class Belief:
@@ -87,6 +95,9 @@ class Belief:
         self.visibility = settings.analyst.visibility
         self.pairs = Pairs()
         self.recent: Recent | None = None
+        # An image off focus that still wants its partner, and how many images there were since the last pair.
+        self.begun = False
+        self.since_pair = 0
 
     def ingest(self, turn: Turn) -> None:
         """Learn from one turn; one in which nothing ran only makes an earlier image no partner of a pair any more."""
@@ -100,12 +111,31 @@ class Belief:
             self.labels.asked(percept.x_nm, percept.y_nm)
             self.recent = before
         elif percept.width_nm > 0.0 and percept.height_nm > 0.0:
+            self.since_pair += 1
             self._count_pair(command, percept, before)
             self._see(command, percept)
         height_nm = command.acquire.fov_nm * command.acquire.pixels_y / command.acquire.pixels_x
         on_s = command.acquire.max_frames * frame_s(command.acquire, self.setup.capabilities)
         electrons = (command.set.optics.beam_current_pA or 0.0) * on_s * ELECTRONS_PER_PA_S
         self.exposure.add(Box(percept.x_nm, percept.y_nm, command.acquire.fov_nm, height_nm), electrons)
+
+    @property
+    def left(self) -> float:
+        """What knowing all fields exactly would add, in units of the score."""
+        return sum(
+            f.target.weight * float(np.sqrt(f.process.var).sum()) / (SQRT_PI * f.target.crps_scale)
+            for f in self.fields.values()
+        )
+
+    def focus_due(self, clock_s: float) -> bool:
+        """Whether the first image of a pair is due, or its second one; not where little of the run is left to gain."""
+        settings = self.settings.refocus
+        if self.setup.end_s - clock_s < LATE_SHARE * (self.setup.end_s - self.setup.start_s):
+            return False
+        _, var = self.focus.over(self.grid.places, clock_s)
+        if float(np.sqrt(var.mean())) <= settings.tolerance_nm:
+            return False
+        return self.begun or self.since_pair >= settings.every
 
     def clock(self, clock_s: float) -> float:
         """Time from the start of the run, in s."""
@@ -154,11 +184,20 @@ class Belief:
 
     def _count_pair(self, command: Command, percept: Percept, before: Recent | None) -> None:
         """Count the image as the second of a pair where it was one, and whether the pair told focus."""
-        C10_nm = command.set.optics.C10_nm
-        if before is None or C10_nm is None or abs(C10_nm - before.C10_nm) < self.settings.refocus.offset_nm / 2:
+        offset_nm, C10_nm = self.settings.refocus.offset_nm, command.set.optics.C10_nm
+        if C10_nm is None:
             return
-        if math.dist((percept.x_nm, percept.y_nm), before.point_nm) < SAME_PLACE * before.fov_nm:
+        place = (percept.x_nm, percept.y_nm)
+        paired = (
+            before is not None
+            and abs(C10_nm - before.C10_nm) > offset_nm / 2
+            and math.dist(place, before.point_nm) < SAME_PLACE * before.fov_nm
+        )
+        off_nm = C10_nm - self.focus.best(place, percept.end_s)[0]
+        self.begun = not paired and abs(off_nm) > offset_nm / 2
+        if paired:
             self.pairs.count(ESTIMATE in percept.estimates)
+            self.since_pair = 0
 
     def _refocus(self, command: Command, percept: Percept) -> tuple[float, float]:
         """Learn focus from an image; returns how far off it was and the variance of the C10 in focus, nm and nm^2."""
@@ -169,7 +208,9 @@ class Belief:
         point = (percept.x_nm, percept.y_nm)
         self.focus.ingest(percept, C10_nm)
         best_nm, sd_nm = self.focus.best(point, percept.end_s)
-        self.recent = Recent(point, percept.end_s, command.acquire.fov_nm, C10_nm, C10_nm - best_nm)
+        blur = percept.estimates.get(BLUR)
+        share = blur.sd / blur.value if blur is not None and blur.value > 0.0 else math.inf
+        self.recent = Recent(point, percept.end_s, command.acquire.fov_nm, C10_nm, C10_nm - best_nm, share)
         return C10_nm - best_nm, sd_nm**2
 
     def _measure(

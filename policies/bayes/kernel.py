@@ -68,10 +68,10 @@ class SpaceTimeKernel:
 class SurfaceKernel:
     """Covariance of a surface that is a paraboloid but for a little, and wanders: a bulging window, seen as defocus.
 
-    A point is a row (x_nm, y_nm, t_s). The value is a polynomial of second order in x / reach_nm and y / reach_nm with
-    independent coefficients (``offset_sd``, ``tilt_sd``, ``bulge_sd`` by order), a smooth rest (``rest_sd``, squared
-    exponential with ``rest_length_nm``) and a wander that is the same everywhere (a Wiener process, ``wander_sd`` after
-    ``wander_s`` seconds).
+    A point is a row (x_nm, y_nm, t_s). With x and y in units of reach_nm the value is an offset, a tilt, a bulge
+    x^2 + y^2 - 1/2 that is alike in all directions, each with a coefficient of its own (``offset_sd``, ``tilt_sd``,
+    ``bulge_sd``), a smooth rest (``rest_sd``, squared exponential with ``rest_length_nm``) and a wander that is the
+    same everywhere (a Wiener process, ``wander_sd`` after ``wander_s`` seconds).
     """
 
     reach_nm: float
@@ -98,6 +98,10 @@ class SurfaceKernel:
 
     def _features(self, a: Array) -> Array:
         x, y = a[:, X] / self.reach_nm, a[:, Y] / self.reach_nm
-        tilt, bulge = self.tilt_sd, self.bulge_sd
         constant = np.full(len(a), self.offset_sd)
-        return np.stack([constant, tilt * x, tilt * y, bulge * x**2, bulge * x * y, bulge * y**2], axis=1)
+        return np.stack([constant, self.tilt_sd * x, self.tilt_sd * y, self.bulge_sd * bulge(x, y)], axis=1)
+
+
+def bulge(x: Array, y: Array) -> Array:
+    """The shape of a bulge, whose middle is as far above the plane that was focused on as its edge is below."""
+    return np.asarray(x**2 + y**2 - 0.5)

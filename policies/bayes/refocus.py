@@ -19,9 +19,6 @@ from policies.book import Price
 from policies.commands import View
 from policies.interface import Proposal
 
-# Where perfect focus would add less than this share to what images tell, none is offered.
-LEAST_SHARE = 0.02
-
 
 class Refocus:
     """Offers the second image of a pair where the last image was, and the first of a pair where most can be focused on.
@@ -37,7 +34,8 @@ class Refocus:
         typical = typical_command(belief, view)
         recent = belief.belief.recent
         tries = [(place, view, settings.offset_nm, 0.5) for place in _telling(belief, settings.places)]
-        if recent is not None and belief.situation.state.clock_s - recent.end_s < settings.recent_s:
+        fresh = recent is not None and belief.situation.state.clock_s - recent.end_s < settings.recent_s
+        if recent is not None and fresh and recent.blur_share < settings.most_blur_share:
             # On the other side of focus than the image there is; the pair is complete with it.
             offset_nm = -math.copysign(settings.offset_nm, recent.off_nm)
             tries.append((recent.point_nm, replace(view, fov_nm=recent.fov_nm), offset_nm, 1.0))
@@ -53,9 +51,9 @@ class Refocus:
         return proposals
 
     def _gains(self, now: Now, places: list[Point], typical: Command) -> Array:
-        """What the next images together gain, (n,), if focus were measured at each of n places, in units of the score.
+        """What the images to come gain, (n,), if focus were measured at each of n places, in units of the score.
 
-        Zero everywhere where even perfect focus would not add ``LEAST_SHARE`` to what images tell.
+        Focus lasts: of all that they tell together, a better focus adds the share that it adds to one of them now.
         """
         belief, settings = now.belief, now.belief.settings.refocus
         # Before the first asked time there is little to see yet; focus is found for what will be there then.
@@ -65,17 +63,15 @@ class Refocus:
         clock_s = now.situation.state.clock_s
         known = [
             now.focus_var_nm2,
-            np.zeros_like(now.focus_var_nm2),
             *(belief.focus.after(p, belief.grid.places, clock_s, settings.pair_sd_nm) for p in places),
         ]
         image = analyst.together([then.image(typical, cells, var) for var in known])
-        told = then.information(np.concatenate([cells] * len(known)), image).reshape(len(known), -1)
-        if float(np.max(told[1] - told[0])) < LEAST_SHARE * float(np.max(told[1])):
-            return np.zeros(len(places))
+        told = then.information(np.concatenate([cells] * len(known)), image).reshape(len(known), -1).mean(axis=1)
         time_s = predict(typical, now.situation.state, belief.setup.capabilities).time_s
-        # The images that follow are spread over the specimen, and most of them follow when less is left to be learned.
-        horizon = max(1.0, min(settings.horizon_images, now.situation.time_left_s / time_s))
-        return np.asarray(horizon * (told[2:] - told[0]).mean(axis=1))
+        images = min(settings.horizon_images, now.situation.time_left_s / time_s)
+        # However many images come, they cannot tell more than there is not known.
+        share = min(images, belief.left / max(float(told[0]), 1e-12))
+        return np.asarray(share * (told[1:] - told[0]))
 
     def _proposal(
         self, now: Now, priced: tuple[Command, Price], worth: float, place: Point, offset_nm: float

@@ -50,15 +50,20 @@ class ImagingSettings(Word, frozen=True, kw_only=True):
 class RefocusSettings(Word, frozen=True, kw_only=True):
     """How far apart a pair is taken, how well it tells focus, and over how many images that pays.
 
-    An image is half of a pair for ``recent_s``. ``spend`` is how much faster than evenly electrons are spent on it.
+    An image is half of a pair for ``recent_s`` if its blur is known to ``most_blur_share``. ``spend`` is how much
+    faster than evenly electrons are spent on it. Focus is kept whatever else pays: where its sd over the specimen is
+    above ``tolerance_nm``, a pair is due ``every`` images after the last one.
     """
 
-    spend: Positive = 4.0
+    spend: Positive = 2.5
     offset_nm: Positive = 400.0
     pair_sd_nm: Positive = 50.0
     recent_s: Positive = 20.0
+    most_blur_share: Positive = 0.4
     horizon_images: Positive = 30.0
     places: Size = 4
+    tolerance_nm: Positive = 180.0
+    every: Size = 8
 
 
 class SpectrumSettings(Word, frozen=True, kw_only=True):

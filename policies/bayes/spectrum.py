@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hardware_bridge.report import Particle
 from policies.bayes.now import Now
 from policies.bayes.worth import SQRT_PI
 from policies.interface import Proposal
-
-WEIGHED = 4
 
 
 class Spectrum:
@@ -26,15 +23,12 @@ class Spectrum:
         if settings.view.mode not in belief.belief.setup.capabilities.modes:
             return []
         labels = belief.belief.labels
+        added = {name: labels.of_each(name) for name in belief.belief.fields}
         doubtful = [t for t in labels.features if labels.attempts.get(t, 0) < settings.attempts]
-        # Weighing all would take long where there are many; large and doubtful ones matter.
-        doubtful.sort(key=lambda t: (-labels.variance("covered_fraction", labels.features[t]), t))
-        open_cases = [
-            (self._gain(belief, labels.features[track]), track, labels.features[track])
-            for track in doubtful[: WEIGHED * settings.offered]
-        ]
+        gains = {t: self._gain(belief, labels.cells[t], {n: own[t] for n, own in added.items()}) for t in doubtful}
         proposals: list[Proposal] = []
-        for gain, _, particle in sorted(open_cases, key=lambda case: (-case[0], case[1])):
+        for track in sorted(doubtful, key=lambda t: (-gains[t], t)):
+            gain, particle = gains[track], labels.features[track]
             if len(proposals) == settings.offered:
                 break
             command = belief.command((particle.x_nm, particle.y_nm), settings.view)
@@ -55,17 +49,11 @@ class Spectrum:
             )
         return proposals
 
-    def _gain(self, now: Now, particle: Particle) -> float:
-        """Weighted drop of sd, over all asked times of its cell, if the feature's nature were known."""
-        belief = now.belief
-        cell = belief.grid.cell_of((particle.x_nm, particle.y_nm))
-        if cell is None:
-            return 0.0
+    def _gain(self, now: Now, cell: int, own: Mapping[str, float]) -> float:
+        """Weighted drop of sd, over all asked times of its cell, without the variance that a feature's nature adds."""
         total = 0.0
-        for name, field in belief.fields.items():
-            own = belief.labels.variance(name, particle)
-            doubt = now.doubt[name][cell]
-            var = field.process.var.reshape(-1, len(belief.grid.centres))[:, cell]
-            drop = float(np.sum(np.sqrt(var + doubt) - np.sqrt(np.maximum(var + doubt - own, 0.0))))
+        for name, field in now.belief.fields.items():
+            var = field.process.var.reshape(-1, len(now.belief.grid.centres))[:, cell] + now.doubt[name][cell]
+            drop = float(np.sum(np.sqrt(var) - np.sqrt(np.maximum(var - own[name], 0.0))))
             total += field.target.weight * drop / (SQRT_PI * field.target.crps_scale)
         return total

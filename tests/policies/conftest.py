@@ -238,7 +238,7 @@ class Bench:
         )
 
     def C10_in_focus_nm(self, x: float, y: float) -> float:
-        return 300.0 - 500.0 * (x**2 + y**2) / EXTENT_NM**2
+        return 700.0 * (4.0 * (x**2 + y**2) / EXTENT_NM**2 - 0.5) + 0.2 * x + 100.0
 
     def _percept(self, command: Command, start_s: float) -> Percept:
         acquire = command.acquire
