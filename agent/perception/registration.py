@@ -29,7 +29,8 @@ NEWTON_STEPS = 4
 # Rings of frequencies are averaged over this many neighbours.
 SMOOTH = np.ones(5)
 
-Complexes = NDArray[np.complex128]
+Complexes = NDArray[np.complex64]
+Singles = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def shift_between(a: Array, b: Array, guess: Point = (0.0, 0.0), reach: float = 
     if peak.height < LEAST_PEAK or peak.prominence < LEAST_PROMINENCE:
         return None
     first = spectra.refine(peak.rows, peak.columns)
-    # Once more with the same part of the specimen in both windows, the window of b shifted by the fraction left.
+    # Again with the same part of the specimen in both windows, the window of b shifted by the fraction left.
     moved = (round(first[0]), round(first[1]))
     rest = (first[0] - moved[0], first[1] - moved[1])
     offset = (offset[0] + moved[0], offset[1] + moved[1])
@@ -91,12 +92,9 @@ def _overlap(a: Array, b: Array, offset: tuple[int, int], rest: Point) -> _Spect
     means = float(part_a.mean()), float(part_b.mean())
     if min(means) <= 0.0:
         return None
-    window_a, window_b = part_windows(part_a.shape, rest)
     return _Spectra(
-        fft.rfft2(window_a * (part_a / means[0] - 1.0)),
-        fft.rfft2(window_b * (part_b / means[1] - 1.0)),
-        window_a**2 * np.maximum(part_a, 0.0) / means[0] ** 2,
-        window_b**2 * np.maximum(part_b, 0.0) / means[1] ** 2,
+        _Windowed.of(part_a, means[0], (0.0, 0.0)),
+        _Windowed.of(part_b, means[1], rest),
     )
 
 
@@ -115,6 +113,25 @@ def part_windows(shape: tuple[int, ...], rest: Point) -> tuple[Array, Array]:
 
 
 @dataclass(frozen=True)
+class _Windowed:
+    """One image seen through a window: its relative contrast transformed, and its noise per pixel and in all."""
+
+    spectrum: Complexes
+    noise: Singles
+    power: float
+
+    @classmethod
+    def of(cls, part: Array, mean: float, rest: Point) -> _Windowed:
+        """Look at a part of an image whose content is shifted by the fraction ``rest`` of a pixel."""
+        down, right = (_window(part.shape[i], rest[i])[:, None] for i in (0, 1))
+        through = (down * right.T).astype(np.float32)
+        relative = (part / mean).astype(np.float32)
+        noise = through**2 * np.maximum(relative, 0.0) / np.float32(mean)
+        spectrum = np.asarray(fft.rfft2(through * (relative - np.float32(1.0))), dtype=np.complex64)
+        return cls(spectrum, noise, float(noise.sum(dtype=np.float64)))
+
+
+@dataclass(frozen=True)
 class _Peak:
     rows: float
     columns: float
@@ -123,22 +140,22 @@ class _Peak:
 
 
 class _Spectra:
-    """The cross-spectrum of two windowed images, weighted; noise maps are variances per pixel."""
+    """The cross-spectrum of two windowed images, weighted."""
 
-    def __init__(self, a: Complexes, b: Complexes, noise_a: Array, noise_b: Array) -> None:
-        self.shape = noise_a.shape
-        self.noise = noise_a, noise_b
-        power_a, power_b = float(noise_a.sum()), float(noise_b.sum())
+    def __init__(self, first: _Windowed, second: _Windowed) -> None:
+        self.shape = first.noise.shape
+        self.noise = first.noise, second.noise
+        a, b, power_a, power_b = first.spectrum, second.spectrum, first.power, second.power
         rows, columns, index, n = _rings(*self.shape)
-        of_rings = np.bincount(index, np.abs(a.ravel()) ** 2 + np.abs(b.ravel()) ** 2)
+        of_rings = np.bincount(index, (a.real**2 + a.imag**2 + b.real**2 + b.imag**2).ravel())
         power = np.convolve(of_rings, SMOOTH, mode="same") / n
         # Less the standard deviation of what noise alone does to a ring: rings without signal must not count.
         noise_power = (power_a + power_b) * (1.0 + 1.0 / np.sqrt(n))
         signal = 0.5 * np.maximum(power - noise_power, 0.0)
         weight = signal / (signal * (power_a + power_b) + power_a * power_b)
         weight[:2] = 0.0
-        self.weight = weight[index].reshape(a.shape)
-        self.signal_weight = (weight * signal)[index].reshape(a.shape)
+        self.weight = weight.astype(np.float32).take(index).reshape(a.shape)
+        self.rings, self.signal_weight = index, weight * signal
         self.a, self.b = a, b
         self.cross = np.conj(a) * b * self.weight
         self.w_rows, self.w_columns = 2.0 * math.pi * rows, 2.0 * math.pi * columns
@@ -149,7 +166,7 @@ class _Spectra:
             self.twice[-1] = 1.0
         # Of the correlation where nothing matches: products of unrelated objects and noise.
         unrelated = weight**2 * (signal + power_a) * (signal + power_b)
-        self.peak_sd = math.sqrt(0.5 * float((self.twice * unrelated[index].reshape(a.shape)).sum()))
+        self.peak_sd = math.sqrt(0.5 * float((unrelated.take(index).reshape(a.shape) @ self.twice).sum()))
 
     def coarse(self, reach: float) -> _Peak:
         """The highest point of the correlation within reach, and how it stands out."""
@@ -177,7 +194,7 @@ class _Spectra:
         turn_rows = np.exp(1j * self.w_rows * rows)
         turn_columns = np.exp(1j * self.w_columns * columns) * self.twice
         powers = np.stack([turn_columns, turn_columns * self.w_columns, turn_columns * self.w_columns**2], axis=1)
-        sums = self.cross @ powers
+        sums = self.cross @ powers.astype(np.complex64)
         d_rows, d_columns = (turn_rows * self.w_rows) @ sums[:, 0], turn_rows @ sums[:, 1]
         gradient = -np.array([d_rows.imag, d_columns.imag])
         mixed = ((turn_rows * self.w_rows) @ sums[:, 1]).real
@@ -203,21 +220,20 @@ class _Spectra:
         """Standard deviation of the shift along rows and columns: H^-1 J H^-1 with J from the noise of each pixel."""
         _, hessian = self.derivatives(rows, columns)
         # A peak of noise is sharper than one of signal: believe the blunter of what is there and what is expected.
-        whole = self.signal_weight * self.twice
+        whole = self.signal_weight.take(self.rings).reshape(self.weight.shape) * self.twice
         expected = float((whole * self.w_rows[:, None] ** 2).sum()), float((whole * self.w_columns**2).sum())
         observed = -hessian[0, 0], -hessian[1, 1]
         if min(*observed, *expected) <= 0.0 or np.linalg.det(hessian) <= 0.0:
             return math.inf, math.inf
         hessian = hessian * np.outer(*[np.sqrt(np.minimum(np.array(expected) / np.array(observed), 1.0))] * 2)
         spread = np.zeros((2, 2))
+        w_rows, w_columns = (1j * w.astype(np.float32) for w in (self.w_rows[:, None], self.w_columns))
         for other, noise in ((self.a, self.noise[1]), (self.b, self.noise[0])):
-            slopes = [
-                fft.irfft2(1j * self.w_rows[:, None] * self.weight * other, s=self.shape),
-                fft.irfft2(1j * self.w_columns[None, :] * self.weight * other, s=self.shape),
-            ]
-            for i in (0, 1):
-                for j in (0, 1):
-                    spread[i, j] += float((noise * slopes[i] * slopes[j]).sum())
+            weighted = self.weight * other
+            slopes = [fft.irfft2(w * weighted, s=self.shape) for w in (w_rows, w_columns)]
+            for i, j in ((0, 0), (0, 1), (1, 1)):
+                spread[i, j] += float(np.vdot(noise * slopes[i], slopes[j]))
+        spread[1, 0] = spread[0, 1]
         # irfft2 carries 1/(H W); the correlation above does not.
         spread *= (self.shape[0] * self.shape[1]) ** 2
         inverse = np.linalg.inv(hessian)
@@ -234,8 +250,14 @@ def _rings(height: int, width: int) -> tuple[Array, Array, NDArray[np.intp], Arr
 
 
 def _span(size_a: int, size_b: int, offset: int) -> tuple[int, int]:
-    """Rows (or columns) of a that b also shows when its content lies ``offset`` further on."""
-    return max(0, -offset), max(min(size_a, size_b - offset), max(0, -offset))
+    """Rows (or columns) of a that b also shows when its content lies ``offset`` further on.
+
+    Less a few at both ends, which windows hardly let through, where that makes transforms much faster.
+    """
+    first = max(0, -offset)
+    shared = max(min(size_a, size_b - offset) - first, 0)
+    used = fft.prev_fast_len(shared, real=True) if shared else 0
+    return first + (shared - used) // 2, first + (shared - used) // 2 + used
 
 
 def _window(n: int, shift: float) -> Array:

@@ -84,4 +84,5 @@ def test_shared_parts_show_the_same() -> None:
     image = np.arange(100.0 * 90.0).reshape(100, 90)
     a, b = shared_parts(image[:80, :70], image[5:85, 3:73], (-5, -3))
     assert (a == b).all()
-    assert a.shape == (75, 67)
+    # All of it but what makes transforms slow: 67 is a prime.
+    assert a.shape == (75, 64)
