@@ -27,6 +27,14 @@ LEAST_MISSED = 0.03
 # A feature is judged by a spectrum if this share of what is expected there would be its own.
 OWN_SHARE = 0.7
 MOST_ODDS = 6.0
+# What a nm of copper in place of water adds, at 200 kV and 20 mrad: electrons scattered past the collection aperture
+# (elastic cross-section), and losses (ratio of mean free paths); oxygen that it displaces, atoms per nm^3.
+MISSED_PER_NM, LOSSES_PER_NM, WATER_PER_NM3 = 0.0145, 0.0036, 33.4
+# How well that is known, and where the beam may have been, in sds of its place.
+UNEVEN_SHARE = 0.3
+AIMS = 1.2 * np.array([(x, y) for x in (-1.0, 0.0, 1.0) for y in (-1.0, 0.0, 1.0)])
+
+Moments = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ class Composition:
             "gaps": float(observation.gaps),
             "usable": float(fit.t_over_lambda is not None),
         }
-        estimates = _estimates(fit)
+        estimates = _estimates(fit, self._unevenness_nm2(placed, size_nm), self._per_nm3)
         particles: tuple[Particle, ...] = ()
         if fit.copper is not None:
             quality["edge_misfit"] = fit.copper.misfit
@@ -93,16 +101,33 @@ class Composition:
 
     def _thickness_nm(self, track: Track, centre_nm: Point, size_nm: Point) -> float:
         """Mean projected thickness of a feature over the field, nm."""
+        return float(self._profile_nm(track, centre_nm, size_nm).mean())
+
+    def _unevenness_nm2(self, placed: Placed, size_nm: Point) -> Moments:
+        """Variance over the field of the projected thickness of all tracked features, nm^2.
+
+        Mean and standard deviation over where the beam may have been.
+        """
+        found = []
+        for dx, dy in placed.beside_sd_nm * AIMS:
+            there = (placed.centre_nm[0] + dx, placed.centre_nm[1] + dy)
+            profiles = [self._profile_nm(t, there, size_nm) for t in self._tracker.tracks.values()]
+            found.append(float(np.sum(profiles, axis=0).var()) if profiles else 0.0)
+        return float(np.mean(found)), float(np.std(found))
+
+    @staticmethod
+    def _profile_nm(track: Track, centre_nm: Point, size_nm: Point) -> Array:
+        """Projected thickness of a feature at points over the field, (POINTS, POINTS) nm."""
         radius = track.radii_nm[-1]
         if (
             max(abs(track.x_nm - centre_nm[0]) - size_nm[0] / 2, abs(track.y_nm - centre_nm[1]) - size_nm[1] / 2)
             > radius
         ):
-            return 0.0
+            return np.zeros((POINTS, POINTS))
         steps = (np.arange(POINTS) + 0.5) / POINTS - 0.5
         x = centre_nm[0] + steps * size_nm[0] - track.x_nm
         y = centre_nm[1] + steps * size_nm[1] - track.y_nm
-        return float(2.0 * np.sqrt(np.maximum(radius**2 - x[None, :] ** 2 - y[:, None] ** 2, 0.0)).mean())
+        return np.asarray(2.0 * np.sqrt(np.maximum(radius**2 - x[None, :] ** 2 - y[:, None] ** 2, 0.0)))
 
     def _missed(self, track: Track, placed: Placed, size_nm: Point) -> float:
         """Chance that the beam went beside a feature: how well the field's place is known against the last image's."""
@@ -110,14 +135,32 @@ class Composition:
         return min(LEAST_MISSED + math.exp(-0.5 * (reach / max(placed.beside_sd_nm, 1e-6)) ** 2), 0.9)
 
 
-def _estimates(fit: SpectrumFit) -> dict[str, Estimate]:
+def _estimates(fit: SpectrumFit, uneven_nm2: Moments, per_nm3: float) -> dict[str, Estimate]:
+    """What a fit says of the mean over the field.
+
+    Of a field that features make uneven, more electrons are collected where it is thin: to the second order what is
+    seen is short by a covariance of thickness, which is put right as far as it is known.
+    """
+    short = {
+        "thickness_t_over_lambda": LOSSES_PER_NM * MISSED_PER_NM + 0.5 * LOSSES_PER_NM**2,
+        "oxygen_per_nm2": -WATER_PER_NM3 * MISSED_PER_NM,
+        "copper_per_nm2": per_nm3 * MISSED_PER_NM,
+    }
     found = {
         "zero_loss_eV": fit.zero_loss_eV,
         "thickness_t_over_lambda": fit.t_over_lambda,
         "oxygen_per_nm2": fit.oxygen.per_nm2 if fit.oxygen else None,
         "copper_per_nm2": fit.copper.per_nm2 if fit.copper else None,
     }
-    return {name: estimate for name, estimate in found.items() if estimate is not None}
+    mean, sd = uneven_nm2
+    doubt = math.hypot(sd, UNEVEN_SHARE * mean)
+    return {
+        name: Estimate(
+            value=seen.value + short.get(name, 0.0) * mean, sd=math.hypot(seen.sd, short.get(name, 0.0) * doubt)
+        )
+        for name, seen in found.items()
+        if seen is not None
+    }
 
 
 def _particle(track: Track, placed: Placed, real: float) -> Particle:

@@ -24,20 +24,23 @@ RESOLVED_SD = 0.3
 LEAST_REAL = 0.95
 # One image never tells brightness better than this: scan calibration, current, the shape of real particles.
 IMAGE_FLOOR = 0.02
+# Of ln radius: what neighbours, background and a blur that differs over the field leave in a fit.
+SHAPE_SD = 0.008
 MOST_ODDS = 4.0
 
 
 class ContrastSettings(Word, frozen=True, kw_only=True):
     """What the target is made of and what it displaces; numbers of atoms per nm^3.
 
-    The default is copper in water. ``sd`` is how far theory is trusted (of ln brightness), ``spread`` how much
-    particles differ, ``other_sd`` how much other materials differ from the target.
+    The default is copper in water. ``sd`` is how far theory is trusted (of ln brightness; potentials screened by one
+    exponential are off by that much at these angles), ``spread`` how much particles differ, ``other_sd`` how much other
+    materials differ from the target.
     """
 
     atomic_number: Positive = 29
     atoms_per_nm3: Positive = 84.9
     displaced_per_nm: Positive = 2.5e-4
-    sd: Positive = 0.07
+    sd: Positive = 0.12
     spread: Positive = 0.03
     other_sd: Positive = 0.5
 
@@ -88,8 +91,8 @@ class Brightness:
         lean = (cov @ along)[:, 0]
         gain = lean / (var + 1.0 / more)
         ln_radius = at[:, 0] + gain * (believed.mean - seen)
-        ln_sd = np.sqrt(np.maximum(cov[:, 0, 0] - gain * lean, 1e-8))
-        free_sd = np.sqrt(cov[:, 0, 0])
+        ln_sd = np.hypot(np.sqrt(np.maximum(cov[:, 0, 0] - gain * lean, 0.0)), SHAPE_SD)
+        free_sd = np.hypot(np.sqrt(cov[:, 0, 0]), SHAPE_SD)
         radius, free = np.exp(ln_radius) * scan.pixel_nm, np.exp(at[:, 0]) * scan.pixel_nm
         look = np.stack([own - believed.mean, 1.0 / precision], axis=1)
         return Sized(radius, radius * ln_sd, free, free * free_sd, look)
