@@ -5,7 +5,6 @@ A batch holds one scan of each world, all of as many pixels; where and how large
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,15 +15,18 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from digital_twin.detectors import Column, Spectrometer, haadf_fraction
-from digital_twin.optics import Aberrations, depth_of_focus_nm
+from digital_twin.optics import Aberrations, Array, depth_of_focus_nm
 from digital_twin.probe import probe_kernels
 from digital_twin.specimen import Grid, Specimen, on_device
 
 SUBPIXELS = 8
 """How finely the probe is scanned within one pixel of a spectrum image, along each direction."""
 
-LATTICE = 9
+LATTICE = 17
 """Points along each side of a scan at which the height of the specimen is asked for; it is smooth between them."""
+
+FARTHER = 0.75
+"""Distance of two planes out of focus, as a share of how far out of focus the nearer one is."""
 
 
 def widened(grid: Grid, margin: int) -> Grid:
@@ -37,38 +39,47 @@ def widened(grid: Grid, margin: int) -> Grid:
 
 @dataclass(frozen=True)
 class Planes:
-    """Heights at which probes are computed: of each scan as many as its own range needs, evenly spaced.
+    """Values of the total C10 at which probes are computed: of each scan as many as its own heights need, ascending.
 
-    ``heights_nm`` holds those of each scan; ``place`` (B, LATTICE, LATTICE) tells where between them, counted from the
-    lowest, the specimen lies.
+    ``place`` (B, LATTICE, LATTICE) tells where between them, counted from the lowest, the specimen lies.
     """
 
-    heights_nm: tuple[np.ndarray, ...]
+    C10_nm: tuple[Array, ...]
     place: Tensor
 
 
-def planes(specimen: Specimen, grids: Sequence[Grid], column: Column) -> Planes:
-    """Cut what lies under each scan into planes.
+def planes(specimen: Specimen, grids: Sequence[Grid], column: Column, C10_nm: Sequence[float]) -> Planes:
+    """Cut what lies under each scan into planes; ``C10_nm`` is the column's, to which the specimen adds its height.
 
-    A window that bulges by a micrometre changes its height by some hundred nm over a field of 512 nm, more than the
-    depth of focus (44 nm at 200 kV and 10 mrad), and the probe's radius by alpha times that: by pixels. Between two
-    planes probes are blended, which widens them by up to alpha / 4 of the planes' distance (rms): that is kept below
-    an eighth of a pixel, or of the blur that the depth of focus stands for.
+    A window that bulges by a micrometre changes its height by some 500 nm over a field of 512 nm, more than the depth
+    of focus (44 nm at 200 kV and 10 mrad), and the probe's radius by alpha times that: by pixels. Between two planes
+    probes are blended, which adds up to alpha / 4 of their distance to the probe's width (rms). That is kept below an
+    eighth of a pixel, or of the blur that the depth of focus stands for, or below 7 % of the width out of focus.
     """
     rows = np.linspace(0, len(grids[0].origin_nm) - 1, LATTICE).round().astype(int)
     columns = np.linspace(0, grids[0].columns - 1, LATTICE)[:, None]
     points = on_device([g.origin_nm[rows][:, None] + columns * g.across_nm for g in grids], specimen.device)
-    heights = specimen.height_nm(points[..., 0], points[..., 1])
-    low, high = (extreme(heights, dim=(1, 2)) for extreme in (torch.amin, torch.amax))
-    alpha = 1e-3 * column.convergence_mrad
+    heights = np.asarray(specimen.height_nm(points[..., 0], points[..., 1]).cpu())
     depth_nm = depth_of_focus_nm(column.beam_energy_keV, column.convergence_mrad)
-    found = []
-    for grid, bottom, top in zip(grids, low.tolist(), high.tolist(), strict=True):
-        apart_nm = max(depth_nm, grid.pixel_nm / alpha) / 2
-        found.append(np.linspace(bottom, top, 1 + math.ceil(round((top - bottom) / apart_nm, 3))))
-    steps = torch.tensor([len(each) - 1.0 for each in found], dtype=torch.float64, device=specimen.device)
-    share = (heights - low[:, None, None]) / (high - low).clamp(min=1e-9)[:, None, None]
-    return Planes(tuple(found), share * steps[:, None, None])
+    levels, places = [], []
+    for grid, total in zip(grids, heights + np.reshape(C10_nm, (-1, 1, 1)), strict=True):
+        apart_nm = max(depth_nm, grid.pixel_nm / (1e-3 * column.convergence_mrad)) / 2
+        levels.append(_levels(float(total.min()), float(total.max()), apart_nm))
+        places.append(np.interp(total, levels[-1], np.arange(len(levels[-1]))))
+    return Planes(tuple(levels), on_device(places, specimen.device))
+
+
+def _levels(low: float, high: float, apart: float) -> Array:
+    """Values from low to high, ascending: from what is nearest to focus outwards, ever farther apart."""
+    nearest = min(max(0.0, low), high)
+    found = [nearest]
+    for end, sign in ((low, -1.0), (high, 1.0)):
+        value = nearest
+        while abs(end - value) > 1e-3:
+            step = max(apart, FARTHER * abs(value))
+            value = value + sign * step if abs(end - value) > step else end
+            found.append(value)
+    return np.sort(found)
 
 
 def expected_haadf(
@@ -80,10 +91,10 @@ def expected_haadf(
     a scan, hold the C10 of the column, to which the specimen adds its height. A scan in a batch equals the scan alone
     but for rounding: the margin and the transform are as wide as the most blurred scan of the batch needs.
     """
-    cut = planes(specimen, grids, column)
+    cut = planes(specimen, grids, column, [float(each.C10_nm) for each in aberrations])
     probes = [
-        probe_kernels(grid.pixel_nm, replace(each, C10_nm=each.C10_nm + heights), column.probe(), specimen.device)
-        for grid, each, heights in zip(grids, aberrations, cut.heights_nm, strict=True)
+        probe_kernels(grid.pixel_nm, replace(each, C10_nm=levels), column.probe(), specimen.device)
+        for grid, each, levels in zip(grids, aberrations, cut.C10_nm, strict=True)
     ]
     margin = max(kernel.shape[-1] for kernel in probes) // 2
     share = haadf_fraction(specimen.project([widened(grid, margin) for grid in grids]), column)

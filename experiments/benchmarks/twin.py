@@ -30,7 +30,7 @@ from hardware_bridge.messages import Acquire
 PARTICLES = 60
 BATCHES = (1, 16)
 WINDOW = 9
-"""Seed of a window that takes five planes of focus over 512 nm, as the middle one of sixteen does."""
+"""Seed of a window that changes its height by some 300 nm over the field."""
 
 
 def worlds(batch: int, device: str) -> LiquidCell:

@@ -82,22 +82,24 @@ def test_spectra_hold_the_mean_copper_under_a_pixel(make_balls):
 
 
 def test_a_flat_specimen_is_one_plane(square_grid, make_balls):
-    cut = planes(make_balls([(32.0, 32.0)], 8.0), [square_grid(64, 1.0)], COLUMN)
-    assert [len(each) for each in cut.heights_nm] == [1]
+    cut = planes(make_balls([(32.0, 32.0)], 8.0), [square_grid(64, 1.0)], COLUMN, [70.0])
+    assert [each.tolist() for each in cut.C10_nm] == [[70.0]]
 
 
-@pytest.mark.parametrize(("pixel_nm", "slope"), [(2.0, 1.0), (2.0, -1.5), (0.25, 1.0), (1.0, 0.01)])
-def test_planes_hold_the_heights_of_the_field_and_lie_close(square_grid, make_balls, pixel_nm, slope):
+@pytest.mark.parametrize(("pixel_nm", "slope", "C10_nm"), [(2, 1.0, -100), (2, -1.5, 0), (0.25, 1, -9), (1, 0.01, 0)])
+def test_planes_hold_the_focus_of_the_field_and_lie_close(square_grid, make_balls, pixel_nm, slope, C10_nm):
     balls, grid = make_balls([(32.0, 32.0)], 8.0, slope), square_grid(128, pixel_nm)
-    cut = planes(balls, [grid], COLUMN)
-    (heights,) = cut.heights_nm
-    ends = (0.0, slope * 127 * pixel_nm)
-    assert (heights[0], heights[-1]) == pytest.approx((min(ends), max(ends)))
+    cut = planes(balls, [grid], COLUMN, [C10_nm])
+    (levels,) = cut.C10_nm
+    ends = (C10_nm, C10_nm + slope * 127 * pixel_nm)
+    assert (levels[0], levels[-1]) == pytest.approx((min(ends), max(ends)))
+    assert levels[0] > 0.0 or levels[-1] < 0.0 or 0.0 in levels
     nearest = max(depth_of_focus_nm(200.0, 10.0), pixel_nm / 0.01) / 2
-    assert np.diff(heights).max() <= nearest * 1.001
-    # The place of a point between the planes is the place of its height between theirs.
-    assert np.interp(cut.place[0, 4], np.arange(len(heights)), heights) == pytest.approx(
-        slope * pixel_nm * np.linspace(0, 127, 9), abs=abs(slope) * pixel_nm
+    apart, nearer = np.diff(levels), np.minimum(np.abs(levels[1:]), np.abs(levels[:-1]))
+    assert (apart <= np.maximum(nearest, 0.75 * nearer) * 1.001).all()
+    # The place of a point between the planes is the place of its C10 between theirs.
+    assert np.interp(cut.place[0, 4], np.arange(len(levels)), levels) == pytest.approx(
+        C10_nm + slope * pixel_nm * np.linspace(0, 127, 17), abs=abs(slope) * pixel_nm
     )
 
 
@@ -111,7 +113,7 @@ def test_each_part_of_a_tilted_specimen_has_its_own_focus(square_grid, make_ball
         alone = seen(flat, grid, Aberrations(C10_nm=away))
         near = (slice(40, 88), slice(int(x_nm / 2) - 20, int(x_nm / 2) + 20))
         other = seen(flat, grid, Aberrations(C10_nm=528.0 - away))
-        assert np.abs(image - alone)[near].max() < 0.1 * np.abs(image - other)[near].max()
+        assert np.abs(image - alone)[near].max() < 0.15 * np.abs(image - other)[near].max()
     # Height says where a probe is broad; it neither makes nor takes electrons.
     assert image.sum() == pytest.approx(alone.sum(), rel=1e-4)
 
