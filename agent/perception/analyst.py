@@ -254,6 +254,6 @@ def _shot(scan: Scan, believed: Blur, found: Found) -> Shot:
 def _blur(scan: Scan, lens: Lens, off_nm: float, doubt_nm: float) -> Blur:
     """What to believe of the blur of an image that is off focus by so much, give or take."""
     off_nm += lens.sharpest_C10_nm
-    likely = [lens.blur_nm(off_nm + k * doubt_nm) / scan.pixel_nm for k in (-1.5, -0.75, 0.0, 0.75, 1.5)]
-    blurs = np.log([math.hypot(b, BLUR_LEAST_PX) for b in likely])
+    likely = lens.blur_nm(off_nm + doubt_nm * np.array([-1.5, -0.75, 0.0, 0.75, 1.5])) / scan.pixel_nm
+    blurs = np.log(np.hypot(likely, BLUR_LEAST_PX))
     return Blur(float(blurs.mean()), max(float(blurs.std()), 0.1))

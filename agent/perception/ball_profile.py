@@ -66,10 +66,10 @@ def profile(distance: Array, radius: Array) -> tuple[Array, Array, Array]:
     left = np.minimum(at.astype(np.intp), DISTANCES - 1)
     part = at - left
     left += np.arange(len(radius)).reshape(shape) * (DISTANCES + 1)
-    scale = (1.0 / reach**2)[:, None]
-    found = []
-    for column, unit in zip(table, (scale, scale / reach[:, None], scale), strict=True):
-        lines = (column[low] * (1.0 - share) + column[low + 1] * share) * unit
-        steps = np.diff(lines, axis=1, append=0.0)
-        found.append(lines.take(left) + part * steps.take(left))
+    scale = 1.0 / reach**2
+    units = np.stack([scale, scale / reach, scale])[:, :, None]
+    lines = (table[:, low] * (1.0 - share) + table[:, low + 1] * share) * units
+    steps = np.zeros_like(lines)
+    steps[:, :, :-1] = lines[:, :, 1:] - lines[:, :, :-1]
+    found = [line.take(left) + part * step.take(left) for line, step in zip(lines, steps, strict=True)]
     return found[0], found[1], found[2]

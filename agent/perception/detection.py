@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +33,8 @@ REACH = math.ceil(SURROUND * COARSE + MARGIN * COARSE / math.sqrt(5.0))
 # No more peaks than these are sorted out: an image with more is not one of particles.
 MOST = 600
 
-NEIGHBOURS = [(row, column) for row, column in product((-1, 0, 1), repeat=2) if (row, column) != (0, 0)]
+# Rows and columns of a pixel and its neighbours.
+AROUND = np.mgrid[-1:2, -1:2].reshape(2, 9)
 
 Singles = NDArray[np.float32]
 
@@ -118,6 +118,11 @@ class _Bank:
         return np.sqrt(self.noise)
 
     @cached_property
+    def least(self) -> Singles:
+        """What a local filter of unit norm must answer."""
+        return np.asarray(LOCAL_THRESHOLD * self.sd)
+
+    @cached_property
     def surroundings(self) -> Singles:
         """The square about every pixel that a filter sees, as a view (H, W, S, S)."""
         edge = 2 * REACH + 1
@@ -128,12 +133,13 @@ class _Bank:
         height, width = self.excess.shape
         f = _filter(radius, blur)
         answer = fft.irfft2(self.spectrum * _transform(self.shape, radius, blur), s=self.shape)[:height, :width]
-        rows, columns = np.nonzero(answer > LOCAL_THRESHOLD * f.local_norm * self.sd)
+        rows, columns = np.nonzero(answer > f.local_norm * self.least)
         top = answer[rows, columns] / self.sd[rows, columns]
-        highest = np.ones(rows.size, dtype=bool)
-        for down, right in NEIGHBOURS:
-            beside = np.clip(rows + down, 0, height - 1), np.clip(columns + right, 0, width - 1)
-            highest &= top >= answer[beside] / self.sd[beside]
+        beside = (
+            np.minimum(np.maximum(rows[:, None] + AROUND[0], 0), height - 1),
+            np.minimum(np.maximum(columns[:, None] + AROUND[1], 0), width - 1),
+        )
+        highest = top >= (answer[beside] / self.sd[beside]).max(axis=1, initial=0.0)
         rows, columns, top = rows[highest], columns[highest], top[highest] / f.local_norm
         own = slice(REACH - f.half, REACH + f.half + 1)
         whole = np.tensordot(self.surroundings[rows, columns, own, own], f.ball)

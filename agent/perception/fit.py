@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from agent.perception.ball_profile import MARGIN, RADIUS_MOST, profile
 from agent.perception.scan import Array
 
-PATCHES = (4, 6, 8, 11, 16, 23, 32, 43)
+PATCHES = (5, 8, 12, 18, 28, 43)
 STEP_MOST = np.array([1.0, 1.0, 0.3, 0.7, math.inf])
 OFFSET_LEAST = 0.01
 BLUR_STEP_MOST = 0.3
@@ -27,7 +27,7 @@ RADIUS_LEAST_PX, RADIUS_MOST_PX = 0.15, 38.0
 # More counts than this, in units of electrons sent, are not believed: hardly any electron would be left.
 SATURATED = 3.0
 # A fit has converged where nothing moves by more than this share of its standard deviation.
-CONVERGED = 0.05
+CONVERGED = 0.1
 BALL = 4.0 * math.pi / 3.0
 
 

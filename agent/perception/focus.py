@@ -62,12 +62,12 @@ class Lens:
         """The C10 at the specimen at which the probe's rays spread least: -2/3 C30 alpha^2 balances C30."""
         return -2.0 / 3.0 * 1e3 * self.C30_um * (1e-3 * self.semi_angle_mrad) ** 2
 
-    def blur_nm(self, C10_nm: float) -> float:
-        """Standard deviation of the probe along one axis: root mean square of its rays."""
+    def blur_nm(self, C10_nm: Array | float) -> Array:
+        """Standard deviation of the probe along one axis, of the shape of C10: root mean square of its rays."""
         alpha = 1e-3 * self.semi_angle_mrad
         t = 0.5 * alpha * (NODES + 1.0)
-        square = (C10_nm * t + 1e3 * self.C30_um * t**3) ** 2
-        return math.sqrt(0.5 * float((square * WEIGHTS * t / alpha).sum()))
+        square = (np.asarray(C10_nm)[..., None] * t + 1e3 * self.C30_um * t**3) ** 2
+        return np.asarray(np.sqrt(0.5 * (square @ (WEIGHTS * t / alpha))))
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Shot:
     def misfit(self, focus_nm: Array, lens: Lens) -> Array:
         """Minus the ln likelihood of each focus, (n,), by the blur alone; it does not know on which side it is."""
         pixel = self.scan.pixel_nm * 12.0**-0.5
-        blur = np.hypot(pixel, [lens.blur_nm(self.scan.C10_nm - f) for f in focus_nm])
+        blur = np.hypot(pixel, lens.blur_nm(self.scan.C10_nm - focus_nm))
         # Heavy tails: particles that touch or are no balls mislead now and then.
         apart = (self.ln_blur - np.log(blur)) / math.hypot(self.ln_blur_sd, BLUR_SHARE)
         return np.asarray(0.5 * (BLUR_TAILS + 1.0) * np.log1p(apart**2 / BLUR_TAILS))
