@@ -22,6 +22,8 @@ from hardware_bridge.messages import Capabilities
 from hardware_bridge.report import Estimate
 
 STEPS = 8
+# A channel holds the mean over its width.
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(5)
 EDGES = (N_K, O_K, CU_L3)
 # Energies that are fitted, eV: from below the first edge, its threshold blurred, to beyond the last.
 FITTED_eV = (360.0, 1150.0)
@@ -125,9 +127,8 @@ class SpectrumReader:
     def _peak(self, energy: Array, at: Array) -> tuple[Array, Array]:
         """Expected counts of a Gaussian peak, averaged over channels, and its tail, with slopes (4, n)."""
         area, width = math.exp(at[0]), math.exp(at[2])
-        nodes, weights = np.polynomial.legendre.leggauss(5)
-        fine = (energy[:, None] + 0.5 * self.step_eV * nodes - at[1]) / width
-        shape = np.exp(-0.5 * fine**2) * weights * self.step_eV / (2.0 * width * math.sqrt(2.0 * math.pi))
+        fine = (energy[:, None] + 0.5 * self.step_eV * NODES - at[1]) / width
+        shape = np.exp(-0.5 * fine**2) * WEIGHTS * self.step_eV / (2.0 * width * math.sqrt(2.0 * math.pi))
         gauss = area * shape.sum(axis=1)
         to_position = area * (shape * fine).sum(axis=1) / width
         to_width = area * (shape * (fine**2 - 1.0)).sum(axis=1)

@@ -24,14 +24,14 @@ COMMON_SHARE = 0.01
 JUMP = 3.0
 LEAST_WAIT_S, LEAST_SLOPES, USUAL_SHARE = 20.0, 12, 0.1
 # Errors common to all tracks: of every radius in nm, and by how much brightness, as a share, has changed by 600 s.
-NUISANCE_SD = (0.3, 0.03)
+NUISANCE_SD = (0.15, 0.01)
 # Radii of one image are all off by this share (focus, current, background).
 IMAGE_SD = 0.015
 # Brightness that is wrong from the start makes all squared radii wrong by this share, and the rate with them.
-SCALE_SD = 0.03
+SCALE_SD = 0.01
 # Residuals of radii are heavier-tailed than Gaussian and shared within images.
 TAILS = 1.5
-GRID = 80
+GRID = 160
 DEFAULT_RATE = (1.65, 0.65)
 DEFAULT_COUPLING = (1.2, 0.62)
 

@@ -293,6 +293,7 @@ def test_a_few_scenes_are_calibrated_within_wide_bounds() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_scenes_are_calibrated() -> None:
     z = calibrate(range(100, 100 + MANY))
     for name in ESTIMATES:
