@@ -17,6 +17,8 @@ from policies.interface import Setup, Situation, Turn
 
 # Predictions are compared with walls that somebody else computes; this much is left to them.
 MARGIN = 1e-6
+# No look takes more than this share of what a cell may still be given: others are to follow.
+FLUENCE_SHARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Book:
         per_pA = limits.current_bound * ELECTRONS_PER_PA_S * share
         walls = [
             limits.max_dose_rate_e_per_A2_s / unit.dose_rate_e_per_A2_s,
-            (limits.max_fluence_e_per_A2 - exposed) / unit.fluence_e_per_A2,
+            FLUENCE_SHARE * (limits.max_fluence_e_per_A2 - exposed) / unit.fluence_e_per_A2,
             (limits.max_electrons - situation.state.electrons_charged) / unit.electrons,
             situation.electrons_left / unit.electrons,
         ]

@@ -98,6 +98,7 @@ class Belief:
         # An image off focus that still wants its partner, and how many images there were since the last pair.
         self.begun = False
         self.since_pair = 0
+        self.since_spectrum = 0
 
     def ingest(self, turn: Turn) -> None:
         """Learn from one turn; one in which nothing ran only makes an earlier image no partner of a pair any more."""
@@ -109,9 +110,11 @@ class Belief:
         self.pointing.ingest(turn)
         if command.acquire.mode != "HAADF":
             self.labels.asked(percept.x_nm, percept.y_nm)
+            self.since_spectrum = 0
             self.recent = before
         elif percept.width_nm > 0.0 and percept.height_nm > 0.0:
             self.since_pair += 1
+            self.since_spectrum += 1
             self._count_pair(command, percept, before)
             self._see(command, percept)
         height_nm = command.acquire.fov_nm * command.acquire.pixels_y / command.acquire.pixels_x
@@ -127,7 +130,13 @@ class Belief:
             for f in self.fields.values()
         )
 
-    def focus_due(self, clock_s: float) -> bool:
+    def due(self, clock_s: float) -> str | None:
+        """The proposer whose turn it is whatever else pays: focus is kept, and what features are is checked."""
+        if self._focus_due(clock_s):
+            return "refocus"
+        return "spectrum" if self.since_spectrum >= self.settings.spectrum.every else None
+
+    def _focus_due(self, clock_s: float) -> bool:
         """Whether the first image of a pair is due, or its second one; not where little of the run is left to gain."""
         settings = self.settings.refocus
         if self.setup.end_s - clock_s < LATE_SHARE * (self.setup.end_s - self.setup.start_s):

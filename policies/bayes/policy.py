@@ -52,9 +52,8 @@ class BayesPolicy:
         now = Now(self.belief, situation, self.worth)
         offered = [proposal for proposer in self.proposers for proposal in proposer.propose(now)]
         ranked = self.chooser.rank(offered, situation)
-        if self.belief.focus_due(situation.state.clock_s):
-            ranked = sorted(ranked, key=lambda proposal: proposal.proposer != Refocus.name)
-        ranked = ranked[:n]
+        due = self.belief.due(situation.state.clock_s)
+        ranked = sorted(ranked, key=lambda proposal: proposal.proposer != due)[:n]
         return [self._named(proposal, situation.turn, rank) for rank, proposal in enumerate(ranked)]
 
     def ingest(self, turn: Turn) -> None:

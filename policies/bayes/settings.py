@@ -67,12 +67,16 @@ class RefocusSettings(Word, frozen=True, kw_only=True):
 
 
 class SpectrumSettings(Word, frozen=True, kw_only=True):
-    """How a spectrum of a feature is taken and how likely it tells what the feature is."""
+    """How a spectrum of a feature is taken and how likely it tells what the feature is.
 
-    view: View = View(mode="EELS", fov_nm=16.0, pixels=8, dwell_s=5e-3)
+    Whatever else pays, what images say of features is checked by a spectrum after every ``every`` images.
+    """
+
+    view: View = View(mode="EELS", fov_nm=32.0, pixels=8, dwell_s=5e-3)
     power: Fraction = 0.8
     attempts: Size = 2
     offered: Size = 3
+    every: Size = 25
 
 
 class FitSettings(Word, frozen=True, kw_only=True):

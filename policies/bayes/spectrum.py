@@ -33,7 +33,7 @@ class Spectrum:
                 break
             command = belief.command((particle.x_nm, particle.y_nm), settings.view)
             priced = belief.priced(command, 1.0)
-            if priced is None or gain <= 0.0:
+            if priced is None:
                 continue
             proposals.append(
                 Proposal(
