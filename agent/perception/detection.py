@@ -155,13 +155,15 @@ class _Bank:
 
 def _distinct(peaks: Array) -> list[int]:
     """Indices of peaks, highest first, that do not lie within a higher one."""
+    rows, columns, radii = peaks[:3]
+    apart = np.hypot(rows[:, None] - rows, columns[:, None] - columns)
+    near = apart < 0.9 * np.maximum(radii[:, None], radii) + 0.8
     chosen: list[int] = []
-    for i in range(peaks.shape[1]):
-        row, column, radius = peaks[:3, i]
-        others = peaks[:, chosen]
-        apart = np.hypot(others[0] - row, others[1] - column)
-        if not (apart < 0.9 * np.maximum(others[2], radius) + 0.8).any():
+    free = np.ones(rows.size, dtype=bool)
+    for i in range(rows.size):
+        if free[i]:
             chosen.append(i)
+            free &= ~near[i]
     return chosen
 
 

@@ -18,6 +18,8 @@ from agent.perception.ball_profile import MARGIN, RADIUS_MOST, profile
 from agent.perception.scan import Array
 
 PATCHES = (5, 8, 12, 18, 28, 43)
+# So many pixels more in a patch (a quarter of them) take no longer than a group of its own.
+SMALL_PX = 600
 STEP_MOST = np.array([1.0, 1.0, 0.3, 0.7, math.inf])
 OFFSET_LEAST = 0.01
 BLUR_STEP_MOST = 0.3
@@ -136,10 +138,18 @@ def model(canvas: Canvas, blobs: Blobs, blur: Blur) -> Array:
 
 
 def _groups(canvas: Canvas, blobs: Blobs, blur: Blur) -> list[_Group]:
-    """Blobs sorted by the size of patch that they need."""
+    """Blobs sorted by the size of patch that they need; a few small ones go with the next larger."""
     need = np.exp(blobs.values[:, 2]) + MARGIN * blur.px
     size = np.minimum(np.searchsorted(PATCHES, need), len(PATCHES) - 1)
-    return [_Group(blobs.values, blur, PATCHES[k], np.flatnonzero(size == k)) for k in np.unique(size)]
+    groups: list[_Group] = []
+    index = np.zeros(0, dtype=np.intp)
+    levels = np.unique(size).tolist()
+    for k, larger in zip(levels, [*levels[1:], None], strict=False):
+        index = np.concatenate([index, np.flatnonzero(size == k)])
+        if larger is None or index.size * (PATCHES[larger] ** 2 - PATCHES[k] ** 2) > SMALL_PX:
+            groups.append(_Group(blobs.values, blur, PATCHES[k], index))
+            index = index[:0]
+    return groups
 
 
 @dataclass(frozen=True)
