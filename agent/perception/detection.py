@@ -133,7 +133,9 @@ class _Bank:
         height, width = self.excess.shape
         f = _filter(radius, blur)
         answer = fft.irfft2(self.spectrum * _transform(self.shape, radius, blur), s=self.shape)[:height, :width]
-        rows, columns = np.nonzero(answer > f.local_norm * self.least)
+        rows, columns = np.divmod(np.flatnonzero(answer > f.local_norm * self.least), width)
+        if not rows.size:
+            return np.zeros((5, 0))
         top = answer[rows, columns] / self.sd[rows, columns]
         beside = (
             np.minimum(np.maximum(rows[:, None] + AROUND[0], 0), height - 1),
@@ -142,7 +144,7 @@ class _Bank:
         highest = top >= (answer[beside] / self.sd[beside]).max(axis=1, initial=0.0)
         rows, columns, top = rows[highest], columns[highest], top[highest] / f.local_norm
         own = slice(REACH - f.half, REACH + f.half + 1)
-        whole = np.tensordot(self.surroundings[rows, columns, own, own], f.ball)
+        whole = self.surroundings[rows, columns, own, own].reshape(rows.size, -1) @ f.ball.ravel()
         sd = self.sd[rows, columns]
         # Few electrons stray more to the high side than to the low one. The quantile of a skewed sum, after Cornish and
         # Fisher, lets as many false peaks pass as with a Gaussian.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from agent.perception.background import Background, find_background
-from agent.perception.detection import Candidates, detect
+from agent.perception.ball_profile import MARGIN
+from agent.perception.detection import LARGEST, SURROUND, Candidates, detect
 from agent.perception.fit import Blobs, Blur, Canvas, Contrast, blobs_at, fit, model
 from agent.perception.pieces import split
 from agent.perception.scan import Array, Bools
@@ -44,8 +45,7 @@ def find_particles(counts: Array, incident: float, blur: Blur, contrast: Contras
     first = detect(counts - background.counts, canvas.variance(background.counts), blur.px)
     blobs, blur = fit(canvas, _start(first), blur, FIRST_STEPS)
     if blobs.count:
-        explained = model(canvas, blobs, blur)
-        rest = detect(counts - explained, canvas.variance(explained), blur.px, SECOND_RADIUS_PX)
+        rest = _beside(canvas, blobs, blur)
         if rest.rows.size:
             more = _start(rest, blobs.count)
             blobs = Blobs(np.concatenate([blobs.values, more.values]), np.concatenate([blobs.cov, more.cov]))
@@ -57,6 +57,23 @@ def find_particles(counts: Array, incident: float, blur: Blur, contrast: Contras
     if kept.count > undivided:
         kept = kept.picked((significance(kept, contrast) >= LEAST_SNR) & _apart(kept))
     return Found(blobs=kept, significance=significance(kept, contrast), blur=blur, background=background)
+
+
+def _beside(canvas: Canvas, blobs: Blobs, blur: Blur) -> Candidates:
+    """What is left to be found once blobs are explained, in the part of the image that these change."""
+    reach = SURROUND * np.exp(blobs.values[:, 2]) + SURROUND * SECOND_RADIUS_PX + MARGIN * blur.px
+    span = []
+    for k in (0, 1):
+        size = canvas.counts.shape[k]
+        low, high = (blobs.values[:, k] - reach).min(), (blobs.values[:, k] + reach).max()
+        # Not too narrow for the sizes looked for.
+        middle = min(max(0.5 * (low + high), 0.0), float(size))
+        half = max(0.5 * (high - low), 0.5 * SECOND_RADIUS_PX / LARGEST)
+        span.append(slice(max(math.floor(middle - half), 0), min(math.ceil(middle + half) + 1, size)))
+    part = span[0], span[1]
+    explained = model(canvas, blobs, blur)[part]
+    found = detect(canvas.counts[part] - explained, canvas.variance(explained), blur.px, SECOND_RADIUS_PX)
+    return replace(found, rows=found.rows + part[0].start, columns=found.columns + part[1].start)
 
 
 def significance(blobs: Blobs, contrast: Contrast) -> Array:
