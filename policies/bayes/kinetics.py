@@ -39,12 +39,14 @@ class Looks:
 
 
 def weight(count: Array, radius_nm: Array, radius_sd_nm: Array) -> Array:
-    """Weight of a look at cells with so many particles of such a radius, each measured with radius_sd_nm."""
-    n = np.maximum(count, 1e-6)
+    """Weight of a look at cells with so many particles of such a radius, each measured with radius_sd_nm.
+
+    Cells that probably hold less than one particle have none: what a lucky look would tell must not be averaged in.
+    """
+    n = np.maximum(count, 1.0)
     own = (radius_sd_nm**2 + (PARTICLE_SHARE * radius_nm) ** 2) / n
     var = (2.0 * radius_nm) ** 2 * (own + (IMAGE_SHARE * radius_nm) ** 2) + 1.0
-    # With less than one particle expected the look may tell nothing at all.
-    return np.asarray(np.minimum(count, 1.0) / var)
+    return np.where(count >= 1.0, 1.0 / var, 0.0)
 
 
 class Kinetics:
