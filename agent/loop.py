@@ -80,7 +80,8 @@ class Loop:
 
     def step(self, situation: Situation) -> Record | None:
         """One turn; None where the policy has nothing left to suggest."""
-        self._wall_s = {}
+        # Writing and learning end after a record is written: it holds how long they took in the turn before.
+        self._wall_s = {step: s for step, s in self._wall_s.items() if step in ("look", "write", "ingest")}
         proposals = self.suggest(situation)
         if not proposals:
             return None
@@ -101,7 +102,8 @@ class Loop:
 
     def look(self) -> Situation:
         """Read back where things stand."""
-        state = self.microscope.state()
+        with self._timed("look"):
+            state = self.microscope.state()
         spent = state.electrons_charged - self.electrons_at_start
         return Situation(
             turn=self.turn,
@@ -164,7 +166,8 @@ class Loop:
             failure=failure,
             wall_s=dict(self._wall_s),
         )
-        return self.recorder.write(record, observation)
+        with self._timed("write"):
+            return self.recorder.write(record, observation)
 
     def learn(self, record: Record) -> None:
         """Let the policy learn from the turn, and count turns that led to nothing."""
