@@ -203,10 +203,14 @@ class Belief:
             and math.dist(place, before.point_nm) < SAME_PLACE * before.fov_nm
         )
         off_nm = C10_nm - self.focus.best(place, percept.end_s)[0]
-        self.begun = not paired and abs(off_nm) > offset_nm / 2
+        attempt = paired or abs(off_nm) > offset_nm / 2
+        # The partner is due at once or not at all, and not of an image that shows too little to be paired.
+        tells = _blur_share(percept) < self.settings.refocus.most_blur_share
+        self.begun = attempt and not paired and tells and not self.begun
+        if attempt:
+            self.since_pair = 0
         if paired:
             self.pairs.count(ESTIMATE in percept.estimates)
-            self.since_pair = 0
 
     def _refocus(self, command: Command, percept: Percept) -> tuple[float, float]:
         """Learn focus from an image; returns how far off it was and the variance of the C10 in focus, nm and nm^2."""
@@ -217,10 +221,9 @@ class Belief:
         point = (percept.x_nm, percept.y_nm)
         self.focus.ingest(percept, C10_nm)
         best_nm, sd_nm = self.focus.best(point, percept.end_s)
-        blur = percept.estimates.get(BLUR)
-        share = blur.sd / blur.value if blur is not None and blur.value > 0.0 else math.inf
-        self.recent = Recent(point, percept.end_s, command.acquire.fov_nm, C10_nm, C10_nm - best_nm, share)
-        return C10_nm - best_nm, sd_nm**2
+        off_nm, share = C10_nm - best_nm, _blur_share(percept)
+        self.recent = Recent(point, percept.end_s, command.acquire.fov_nm, C10_nm, off_nm, share)
+        return off_nm, sd_nm**2
 
     def _measure(
         self, percept: Percept, covered: NDArray[np.intp], shares: Array, image: analyst.Image, t_s: float
@@ -266,3 +269,9 @@ class Belief:
             "covered_fraction": area_nm2 / seen / self.grid.cell_nm**2,
             "mean_radius_nm": np.where(count > 0.0, radius_nm / np.maximum(count, 1e-9), 0.0),
         }
+
+
+def _blur_share(percept: Percept) -> float:
+    """The sd of an image's blur over its blur; infinite where nothing shows it."""
+    blur = percept.estimates.get(BLUR)
+    return blur.sd / blur.value if blur is not None and blur.value > 0.0 else math.inf

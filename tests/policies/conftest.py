@@ -284,7 +284,10 @@ class Bench:
         return Percept(
             **common,
             quality={"sharpness": math.exp(-abs(off_nm) / 300.0)},
-            estimates={"defocus_error_nm": Estimate(value=off_nm + self.rng.normal(0.0, sd_nm), sd=sd_nm)},
+            estimates={
+                "defocus_error_nm": Estimate(value=off_nm + self.rng.normal(0.0, sd_nm), sd=sd_nm),
+                "blur_nm": Estimate(value=1.0 + 0.005 * abs(off_nm), sd=0.1),
+            },
             particles=tuple(particles),
         )
 

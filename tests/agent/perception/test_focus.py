@@ -1,12 +1,13 @@
 """Focus from pairs: the transfer against wave optics, sds honest, silence where a pair tells nothing."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.special import j1
 
-from agent.perception.focus import Lens, Shot, in_focus
+from agent.perception.focus import Lens, Shot, in_focus, in_focus_by_blur
 from agent.perception.scan import scan_of
 from digital_twin.optics import Aberrations, Column, probe_intensity
 
@@ -93,3 +94,33 @@ def test_nothing_is_said_where_nothing_is_known(bench, scatter) -> None:
     (a, b), shift = shots(bench, scatter, 2, (200.0, 195.0), 0.0)
     assert in_focus(a, b, shift, Lens(10.0)) is None
     assert in_focus(a, b, (250.0, 0.0), Lens(10.0)) is None
+
+
+def blurred(bench, scatter, C10_nm, focus_nm, ln_sd, rng):
+    """A pair whose particles show the blur that geometry says, with errors of that sd in its logarithm."""
+    (a, b), _ = shots(bench, scatter, 0, C10_nm, focus_nm, n=1)
+    lens = Lens(10.0)
+    blur_nm = [math.hypot(shot.scan.pixel_nm / 12.0**0.5, lens.blur_nm(shot.scan.C10_nm - focus_nm)) for shot in (a, b)]
+    return [
+        replace(shot, ln_blur=math.log(nm) + rng.normal(0.0, ln_sd), ln_blur_sd=ln_sd)
+        for shot, nm in zip((a, b), blur_nm, strict=True)
+    ]
+
+
+def test_blur_alone_tells_focus_and_its_sign(bench, scatter) -> None:
+    rng, z, sds = np.random.default_rng(0), [], []
+    for focus in np.linspace(-250.0, 250.0, 40):
+        estimate = in_focus_by_blur(*blurred(bench, scatter, (400.0, -400.0), focus, 0.15, rng), Lens(10.0))
+        if estimate is not None:
+            z.append((estimate.value - focus) / estimate.sd)
+            sds.append(estimate.sd)
+    assert len(z) > 35
+    assert np.median(sds) < 180.0
+    # It allows for particles that are no balls, which these are: errors are smaller than said.
+    assert 0.3 < np.std(z) < 1.1
+
+
+def test_blur_that_is_not_known_tells_nothing(bench, scatter) -> None:
+    rng = np.random.default_rng(0)
+    assert in_focus_by_blur(*blurred(bench, scatter, (400.0, -400.0), 0.0, 0.7, rng), Lens(10.0)) is None
+    assert in_focus_by_blur(*blurred(bench, scatter, (10.0, 0.0), 0.0, 0.1, rng), Lens(10.0)) is None

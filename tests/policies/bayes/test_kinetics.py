@@ -83,3 +83,10 @@ def test_without_both_targets_nothing_is_asked(make_bench: Callable[..., Any]) -
     assert not Kinetics(replace(card, targets=only_rate)).asked
     assert Kinetics(card).asked
     assert RATE in Kinetics(card).targets
+
+
+def test_a_cell_with_less_than_a_particle_tells_nothing() -> None:
+    count, radius, sd = np.array([0.3, 0.99, 1.0, 4.0]), np.full(4, 8.0), np.full(4, 0.5)
+    told = weight(count, radius, sd)
+    assert (told[:2] == 0.0).all()
+    assert 0.0 < told[2] < told[3]
