@@ -18,8 +18,9 @@ from agent.evaluate import evaluate, read_episodes
 from envs.curve import SHARES, area, closed, interval
 
 TUNING_SEEDS = range(3)
+TUNING_SHARES = (1 / 8, 1.0)
 TEST_SEEDS = range(1000, 1010)
-TRIALS = 6
+TRIALS = 8
 ADAPTIVE = "bayes"
 CLAIRVOYANT = "clairvoyant"
 BASELINES = ("staring", "raster", "random", "expert")
@@ -51,7 +52,7 @@ Settings = dict[str, Setting]
 
 
 class Trial(msgspec.Struct, frozen=True):
-    """One trial of the search: the settings and the mean score on the tuning seeds."""
+    """One trial of the search: the settings and the mean score over the tuning seeds and shares."""
 
     policy: str
     settings: Settings
@@ -62,15 +63,17 @@ def tune(folder: Path, ray: str | None) -> None:
     """Search settings for every policy with the same number of trials on the same seeds; write tuned.json."""
     config = load(folder / "config.toml")
     draws = [(policy, settings) for policy, space in SPACES.items() for settings in _drawn(space)]
-    jobs = [(number, seed) for number in range(len(draws)) for seed in TUNING_SEEDS]
+    worlds = [(seed, share) for seed in TUNING_SEEDS for share in TUNING_SHARES]
+    jobs = [(number, *world) for number in range(len(draws)) for world in worlds]
     scores: dict[int, list[float]] = {}
     trials: list[Trial] = []
     for number, score in assemble.map_jobs(partial(_score, config, draws), jobs, ray):
         scores.setdefault(number, []).append(score)
-        if len(scores[number]) == len(TUNING_SEEDS):
+        if len(scores[number]) == len(worlds):
             policy, settings = draws[number]
             trials.append(Trial(policy, settings, mean(scores[number])))
-            print(f"[{len(trials)}/{len(draws)}] {policy}: {settings or 'defaults'}: S = {trials[-1].score:+.3f}")
+            done = f"[{len(trials)}/{len(draws)}]"
+            print(f"{done} {policy}: {settings or 'defaults'}: S = {trials[-1].score:+.3f}", flush=True)
             # Written after every trial, so that an interrupted search leaves what it found.
             (folder / "tuned.json").write_bytes(msgspec.json.format(msgspec.json.encode(trials), indent=1) + b"\n")
 
@@ -86,10 +89,10 @@ def _drawn(space: Mapping[str, Sequence[Setting]]) -> list[Settings]:
     return tried
 
 
-def _score(config: Config, draws: Sequence[tuple[str, Settings]], job: tuple[int, int]) -> tuple[int, float]:
-    number, seed = job
+def _score(config: Config, draws: Sequence[tuple[str, Settings]], job: tuple[int, int, float]) -> tuple[int, float]:
+    number, seed, share = job
     policy, settings = draws[number]
-    return number, play(replace(config, policy=PolicyChoice(name=policy, settings=settings)), seed, 1.0).score
+    return number, play(replace(config, policy=PolicyChoice(name=policy, settings=settings)), seed, share).score
 
 
 def best(folder: Path) -> dict[str, Settings]:
@@ -193,7 +196,8 @@ def _details(episodes: Sequence[Episode], settings: Mapping[str, Settings]) -> l
         lines.append(f"| {policy} | {' | '.join(means)} | {turns:.0f} | {spectra:.0f} | {electrons:.2g} |")
     lines += [
         "",
-        f"Settings, the best of up to {TRIALS} trials each on seeds {TUNING_SEEDS[0]}-{TUNING_SEEDS[-1]}:",
+        f"Settings, the best of {TRIALS} trials each on seeds {TUNING_SEEDS[0]}-{TUNING_SEEDS[-1]} at "
+        f"{' and '.join(f'{share:g} D' for share in TUNING_SHARES)}; the clairvoyant has those of {ADAPTIVE}:",
         "",
     ]
     lines += [f"- {policy}: {chosen or 'defaults'}" for policy, chosen in settings.items()]
