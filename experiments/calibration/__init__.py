@@ -1,0 +1,1 @@
+"""How honest the standard deviations of perception are, against the twin's truth."""
