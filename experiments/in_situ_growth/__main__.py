@@ -13,6 +13,7 @@ import argparse
 from pathlib import Path
 
 from experiments.in_situ_growth import study
+from experiments.in_situ_growth.table import table
 
 HERE = Path(__file__).parent
 
@@ -29,7 +30,7 @@ def main() -> None:
     elif given.step == "run":
         study.run(HERE, given.ray)
     else:
-        print(study.table(HERE))
+        print(table(HERE))
 
 
 if __name__ == "__main__":
