@@ -32,7 +32,7 @@ class ExpertSettings(Word, frozen=True, kw_only=True):
     view: View = View(fov_nm=512.0, pixels=256, dwell_s=5e-6)
     spectrum: View = View(mode="EELS", fov_nm=32.0, pixels=8, dwell_s=5e-3)
     tiles: Size = 4
-    overview_every: Count = 4
+    overview_every: Count = 2
     spectrum_every: Count = 15
     refocus_every: Count = 12
     sharpness_share: Fraction = 0.7

@@ -23,8 +23,8 @@ class RasterSettings(Word, frozen=True, kw_only=True):
     (``repeats`` = 1 revisits most evenly). Every ``refocus_every`` turns two images are taken off focus.
     """
 
-    view: View = View(fov_nm=512.0, pixels=256, dwell_s=5e-6)
-    tiles: Size = 4
+    view: View = View(fov_nm=512.0, pixels=128, dwell_s=2e-6)
+    tiles: Size = 5
     share: Fraction = 1.0
     repeats: Size = 1
     refocus_every: Count = 8

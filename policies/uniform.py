@@ -20,7 +20,7 @@ class UniformSettings(Word, frozen=True, kw_only=True):
     """How to look at each random place, and every how many turns to take a pair off focus."""
 
     view: View = View(fov_nm=512.0, pixels=256, dwell_s=5e-6)
-    refocus_every: Count = 8
+    refocus_every: Count = 0
     refocus_offset_nm: Positive = 400.0
     focus: FocusSettings = FocusSettings()
 

@@ -41,8 +41,8 @@ class ImagingSettings(Word, frozen=True, kw_only=True):
 
     survey_cells: tuple[Size, ...] = (2,)
     tracking_cells: tuple[Size, ...] = (1,)
-    pixels: Size = 256
-    dwell_s: Positive = 5e-6
+    pixels: Size = 128
+    dwell_s: Positive = 1e-5
     spends: tuple[Positive, ...] = (0.25, 1.0, 2.0, 6.0)
     offered: Size = 4
 
@@ -102,5 +102,5 @@ class BayesSettings(Word, frozen=True, kw_only=True):
     spectrum: SpectrumSettings = SpectrumSettings()
     fit: FitSettings = FitSettings()
     focus: FocusSettings = FocusSettings()
-    electron_weight: NotNegative = 0.3
+    electron_weight: NotNegative = 1.0
     least_nats: NotNegative = 0.15
