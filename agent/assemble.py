@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
 from agent.child import ServedTwin
-from agent.config import Config, ConfigErrors, Setting, load
-from agent.decoding import decode_table
+from agent.config import Config, ConfigErrors, Goal, Instrument, PerceptionChoice, PolicyChoice, Setting, load
+from agent.decoding import Check, decode_table
 from agent.perception.analyst import Analyst, AnalystSettings
 from agent.perception.reporter import Reporter
 from agent.record import Record
@@ -36,6 +37,8 @@ from policies import catalogue
 from policies.bayes.settings import BayesSettings
 from policies.clairvoyant import Clairvoyant
 from policies.interface import Policy
+
+WordT = TypeVar("WordT", bound=Word)
 
 CLAIRVOYANT = "clairvoyant"
 DEFAULT_CONFIG = Path(__file__).with_name("growth.toml")
@@ -63,9 +66,7 @@ class Perception:
 
 def perception(capabilities: Capabilities, card: Card, config: Config) -> Perception:
     """Build the analyst and the reporter that every policy shares."""
-    settings, errors = decode_table(
-        AnalystSettings, _over_defaults(AnalystSettings, config.perception.settings), "perception.settings"
-    )
+    settings, errors = _settings(AnalystSettings, config.perception.settings, "perception.settings")
     if settings is None:
         raise ConfigErrors("the configuration", errors)
     return Perception(Analyst(capabilities, settings), Reporter(card))
@@ -91,7 +92,7 @@ def policy(config: Config, foresight: Foresight | None = None) -> Policy:
         kind = BayesSettings if seeing else catalogue.settings_type(name)
     except ValueError as error:
         raise ConfigErrors("the configuration", [f"policy.name: {error}"]) from None
-    settings, errors = decode_table(kind, _over_defaults(kind, config.policy.settings), "policy.settings")
+    settings, errors = _settings(kind, config.policy.settings, "policy.settings")
     if settings is None:
         raise ConfigErrors("the configuration", errors)
     if foresight is not None and isinstance(settings, BayesSettings) and seeing:
@@ -99,19 +100,66 @@ def policy(config: Config, foresight: Foresight | None = None) -> Policy:
     return catalogue.make(name, settings)
 
 
-def _over_defaults(kind: type[Word], settings: Mapping[str, Setting]) -> dict[str, object]:
-    """Settings named by dotted paths (``view.fov_nm``) laid over the defaults of their kind, as tables to decode."""
-    tree: dict[str, object] = msgspec.to_builtins(kind())
-    for path, value in settings.items():
-        *branches, leaf = path.split(".")
+def _settings(kind: type[WordT], given: Mapping[str, Setting], path: str) -> tuple[WordT | None, list[str]]:
+    """Settings named by dotted paths (``view.fov_nm``) laid over the defaults of their kind; every complaint beside."""
+    tree: dict[str, Any] = msgspec.to_builtins(kind())
+    errors = []
+    for name, value in given.items():
+        *branches, leaf = name.split(".")
         node = tree
         for branch in branches:
-            below = node.setdefault(branch, {})
-            if not isinstance(below, dict):
-                raise ConfigErrors("the configuration", [f"settings.{path}: {branch} is a value, not a table"])
-            node = below
-        node[leaf] = value
-    return tree
+            node = node.setdefault(branch, {})
+            if not isinstance(node, dict):
+                errors.append(f"{path}.{name}: {branch} is a value, not a table")
+                break
+        else:
+            node[leaf] = value
+    settings, found = decode_table(kind, tree, path)
+    return (None if errors else settings), errors + found
+
+
+def _check_perception(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield from _complaints(AnalystSettings, got.get("settings", {}))
+
+
+def _check_policy(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "name" not in got:
+        return
+    try:
+        kind = catalogue.settings_type(got["name"])
+    except ValueError as error:
+        yield "name", str(error).removeprefix("policy = ")
+    else:
+        yield from _complaints(kind, got.get("settings", {}))
+
+
+def _complaints(kind: type[Word], settings: Mapping[str, Setting]) -> Iterator[tuple[str, str]]:
+    for error in _settings(kind, settings, "settings")[1]:
+        path, _, complaint = error.partition(": ")
+        yield path, complaint
+
+
+def _check_specimen(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    goal: Goal | None = got.get("goal")
+    instrument: Instrument | None = got.get("instrument")
+    if instrument is not None and instrument.specimen is not None:
+        try:
+            measured_card(Path(instrument.specimen), 1.0, 1.0)
+        except ValueError as error:
+            yield "instrument.specimen", str(error).removeprefix("instrument.specimen = ")
+    elif goal is not None:
+        try:
+            load_card(goal.world)
+        except ValueError as error:
+            yield "goal.world", str(error).removeprefix("goal.world = ")
+
+
+# What a configuration may name, for ``load``: with these all that is wrong is told before anything is started.
+CHOICES: Mapping[type, Check] = {
+    PerceptionChoice: _check_perception,
+    PolicyChoice: _check_policy,
+    Config: _check_specimen,
+}
 
 
 def card_of(config: Config) -> Card:
@@ -189,7 +237,7 @@ def _again(microscope: Microscope, done: Sequence[Record]) -> None:
 
 def make_env(config: Path | None = None) -> GrowthEnv:
     """Build `adaptem/Growth-v0` over an in-process twin, with the limits of a config (default: the shipped one)."""
-    chosen = load(config if config is not None else DEFAULT_CONFIG)
+    chosen = load(config if config is not None else DEFAULT_CONFIG, more=CHOICES)
     card = card_of(chosen)
     # What an episode may spend is a wall like the others: a last command cannot pass it.
     limits = msgspec.structs.replace(chosen.limits, max_electrons=card.budget_electrons)

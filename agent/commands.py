@@ -41,11 +41,13 @@ def _say(message: str, status: int) -> int:
 
 
 def configured(given: argparse.Namespace, *more: str) -> tuple[Config, int]:
-    """The configuration of a command with its overrides, and the seed."""
+    """The configuration of a command with its overrides, and the seed; all that is wrong with it is told at once."""
+    from agent.assemble import CHOICES
+
     overrides = [*given.overrides, *more]
     if getattr(given, "seed", None) is not None:
         overrides.append(f"instrument.seed={given.seed}")
-    config = load(given.config, overrides)
+    config = load(given.config, overrides, CHOICES)
     return config, config.instrument.seed
 
 
@@ -125,7 +127,7 @@ def evaluate(given: argparse.Namespace) -> int:
     from agent.evaluate import evaluate as run_episodes
     from agent.evaluate import seeds_of
 
-    config = load(given.config, given.overrides)
+    config, _ = configured(given)
     shares = [float(share) for share in given.shares.split(",")]
     own = {config.policy.name: config.policy.settings}
     policies = {name: own.get(name, {}) for name in given.policies.split(",")}

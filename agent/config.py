@@ -10,12 +10,15 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import msgspec
 
 from agent.decoding import Check, Errors, decode_table, nearest
+from hardware_bridge.endpoint import parse
 from hardware_bridge.messages import Go, Holder, Limits, Optics, Range
 from hardware_bridge.words import Count, Name, Number, Positive, Size, Text, Word
 
@@ -116,8 +119,10 @@ class ConfigErrors(ValueError):
         super().__init__("\n".join([f"{count} in {source}", *(f"  {error}" for error in errors)]))
 
 
-def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+def load(path: Path | str, overrides: Sequence[str] = (), more: Mapping[type, Check] | None = None) -> Config:
     """Read a configuration from TOML (or the JSON that ``dump`` wrote), with overrides like ``budget.electrons=1e9``.
+
+    ``more`` adds checks by struct, for what only those know who make the parts that the configuration names.
 
     Raises:
         ConfigErrors: everything that is wrong with the file and the overrides.
@@ -130,10 +135,15 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
         raise ConfigErrors(str(path), [f"cannot be read: {error.strerror}"]) from None
     except (ValueError, RecursionError) as error:  # of syntax, encoding or nesting
         raise ConfigErrors(str(path), [f"not {'JSON' if path.suffix == '.json' else 'TOML'}: {error}"]) from None
-    return from_table(table, overrides, source=str(path))
+    return from_table(table, overrides, str(path), more)
 
 
-def from_table(table: dict[str, Any], overrides: Sequence[str] = (), source: str = "the configuration") -> Config:
+def from_table(
+    table: dict[str, Any],
+    overrides: Sequence[str] = (),
+    source: str = "the configuration",
+    more: Mapping[type, Check] | None = None,
+) -> Config:
     """Decode a configuration from plain tables; what ``load`` does after reading the file.
 
     Raises:
@@ -142,7 +152,7 @@ def from_table(table: dict[str, Any], overrides: Sequence[str] = (), source: str
     errors: Errors = []
     for override in overrides:
         table = _overridden(table, override, errors)
-    config, found = decode_table(Config, table, "", CHECKS)
+    config, found = decode_table(Config, table, "", _both(CHECKS, more or {}))
     if config is None or errors:
         raise ConfigErrors(source, errors + found)
     return config
@@ -180,6 +190,13 @@ def toml_value(text: str) -> object:
     return table["value"] if len(table) == 1 else text
 
 
+def _both(first: Mapping[type, Check], second: Mapping[type, Check]) -> dict[type, Check]:
+    def check(kind: type, got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        return chain.from_iterable(checks[kind](got) for checks in (first, second) if kind in checks)
+
+    return {kind: partial(check, kind) for kind in {**first, **second}}
+
+
 def _check_range(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if "low" in got and "high" in got and got["low"] > got["high"]:
         yield "", f"low {got['low']:g} is above high {got['high']:g}"
@@ -196,6 +213,11 @@ def _check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "endpoint", 'only a bridge has one: set kind = "bridge" or leave it out'
     if got.get("time") == "stepped" and got.get("speed", 1.0) != 1.0:
         yield "speed", 'only real time has one: set time = "real" or leave it out'
+    if got.get("endpoint") is not None:
+        try:
+            parse(got["endpoint"])
+        except ValueError as error:
+            yield "endpoint", str(error).removeprefix("endpoint = ")
 
 
 def _check_config(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,48 @@
+"""What only the assembly knows of a configuration is told with everything else that is wrong with it."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.assemble import CHOICES, DEFAULT_CONFIG
+from agent.config import ConfigErrors, load
+
+
+def complaints(*overrides: str) -> list[str]:
+    with pytest.raises(ConfigErrors) as caught:
+        load(DEFAULT_CONFIG, overrides, CHOICES)
+    return [error.partition(": ")[0] for error in caught.value.errors]
+
+
+def test_the_shipped_config_has_nothing_wrong() -> None:
+    load(DEFAULT_CONFIG, (), CHOICES)
+
+
+def test_names_and_settings_are_told_with_all_other_errors() -> None:
+    found = complaints(
+        "budget.electrons=-1",
+        "goal.world=growht",
+        "instrument.endpoint=nonsense",
+        "perception.settings.colour=1",
+        "policy.settings.colour=2",
+    )
+    assert set(found) == {
+        "budget.electrons",
+        "goal.world",
+        "instrument.endpoint",
+        "perception.settings.colour",
+        "policy.settings.colour",
+    }
+
+
+def test_a_policy_that_is_not_there_is_told_with_what_there_is() -> None:
+    with pytest.raises(ConfigErrors, match=r"policy\.name: 'byes' is unknown: choose one of .*bayes"):
+        load(DEFAULT_CONFIG, ("policy.name=byes",), CHOICES)
+
+
+def test_a_setting_out_of_its_range_is_told_by_its_path() -> None:
+    assert complaints("policy.name=raster", "policy.settings={dwell_s = -1}") == ["policy.settings.dwell_s"]
+
+
+def test_a_specimen_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    assert complaints(f"instrument.specimen={tmp_path / 'none.npz'}") == ["instrument.specimen"]
