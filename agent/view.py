@@ -29,6 +29,7 @@ class Tally:
     """What a run came to so far. ``clock_s`` is the specimen's, ``tracks`` are of particles held for real."""
 
     setup: Setup
+    max_turns: int | None = None
     turns: int = 0
     clock_s: float = 0.0
     electrons: float = 0.0
@@ -57,6 +58,11 @@ class Tally:
         """Share of the electrons that is spent, 0 to 1."""
         return _share(self.electrons, self.setup.max_electrons)
 
+    @property
+    def share(self) -> float:
+        """Share of the run that is done, 0 to 1: it ends when time, dose or turns are spent, whichever is first."""
+        return max(self.time_share, self.dose_share, self.turns / self.max_turns if self.max_turns else 0.0)
+
 
 class RunView:
     """Shows records as they come. Use as a context manager; give ``show`` every record.
@@ -64,12 +70,19 @@ class RunView:
     An output that goes away (a closed pipe or terminal) ends the showing, never the run.
     """
 
-    def __init__(self, title: str, setup: Setup, output: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        title: str,
+        setup: Setup,
+        output: TextIO,
+        clock: Callable[[], float] = time.monotonic,
+        max_turns: int | None = None,
+    ) -> None:
         self._title, self._output, self._clock = title, output, clock
-        self._tally = Tally(setup=setup, clock_s=setup.start_s)
+        self._tally = Tally(setup=setup, max_turns=max_turns, clock_s=setup.start_s)
         self._begun_s = self._shown_s = clock()
         self._begun_turns, self._begun_share = 0, 0.0
-        self._gone = False
+        self._gone = self._over = False
         self._live: Live | None = None
         if output.isatty():
             self._live = Live(console=Console(file=output), auto_refresh=False, redirect_stdout=False)
@@ -78,7 +91,7 @@ class RunView:
         """Count the turns of a run that is resumed; the rate is of those to come."""
         for record in records:
             self._tally.add(record)
-        self._begun_turns, self._begun_share = self._tally.turns, self._done
+        self._begun_turns, self._begun_share = self._tally.turns, self._tally.share
 
     def show(self, record: Record) -> None:
         """Count a turn, and draw if it is time to."""
@@ -108,6 +121,7 @@ class RunView:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._over = True
         self._draw()
         with self._unbroken():
             if self._live is not None:
@@ -123,20 +137,15 @@ class RunView:
 
     def _counts(self) -> str:
         tally, wall_s = self._tally, self._clock() - self._begun_s
-        new_turns, new_share = tally.turns - self._begun_turns, self._done - self._begun_share
-        parts = [f"{len(tally.tracks)} particles"]
+        new_turns, new_share = tally.turns - self._begun_turns, tally.share - self._begun_share
+        parts = [_count(len(tally.tracks), "particle")]
         if tally.refused:
-            parts.append(f"{tally.refused} turns ran nothing")
+            parts.append(f"{_count(tally.refused, 'turn')} ran nothing")
         if new_turns and wall_s > 0:
             parts.append(f"{new_turns / wall_s:.1f} decisions/s")
-        if new_share > 0:
-            parts.append(f"about {wall_s * (1.0 - self._done) / new_share:.0f} s left")
+        if new_share > 0 and not self._over:
+            parts.append(f"about {wall_s * (1.0 - tally.share) / new_share:.0f} s left")
         return ", ".join(parts)
-
-    @property
-    def _done(self) -> float:
-        # A run ends when its time or its dose is spent, whichever is first.
-        return max(self._tally.time_share, self._tally.dose_share)
 
     def _draw(self) -> None:
         if self._gone:
@@ -175,6 +184,10 @@ class RunView:
 
 def _share(part: float, whole: float) -> float:
     return min(max(part / whole, 0.0), 1.0) if whole > 0 else 1.0
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
 def _silence(output: TextIO) -> None:

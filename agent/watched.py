@@ -26,9 +26,9 @@ class Watched:
         self._view: RunView | None = None
         self._asking: TerminalReview | None = None
 
-    def begin(self, title: str, setup: Setup, done: tuple[Record, ...]) -> None:
+    def begin(self, title: str, setup: Setup, turns: int | None, done: tuple[Record, ...]) -> None:
         """Open the view of a run, with the turns that are there already."""
-        self._view = RunView(title, setup, self._output)
+        self._view = RunView(title, setup, self._output, max_turns=turns)
         self._view.__enter__()
         self._view.known(done)
 
