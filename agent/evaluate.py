@@ -32,12 +32,15 @@ def evaluate(
 
     Raises:
         ConfigErrors: an unknown policy, or a world without a truth.
+        OSError: ``out`` cannot be written; nothing was played.
     """
     unknown = sorted(set(policies) - {*NAMES, assemble.CLAIRVOYANT})
     if unknown:
         raise ConfigErrors(
             "--policies", [f"{name}: choose from {', '.join((*NAMES, assemble.CLAIRVOYANT))}" for name in unknown]
         )
+    if out is not None:
+        out.open("ab").close()
     episodes = read_episodes(out) if out is not None else []
     known = {(e.policy, e.seed, e.share) for e in episodes}
     jobs = [(p, seed, share) for seed in seeds for share in shares for p in policies if (p, seed, share) not in known]
@@ -76,6 +79,24 @@ def line(episode: Episode) -> str:
         f"{episode.policy:12s} seed {episode.seed} share {episode.share:g}: S = {episode.score:+.3f}, "
         f"{episode.turns} turns ({modes}), {episode.electrons:.3g} electrons"
     )
+
+
+def shares_of(text: str) -> list[float]:
+    """Read comma-separated shares of the electron budget.
+
+    Raises:
+        ValueError: one is not a number above 0 and at most 1.
+    """
+    shares = []
+    for word in text.split(","):
+        try:
+            share = float(word)
+        except ValueError:
+            share = 0.0
+        if not 0.0 < share <= 1.0:
+            raise ValueError(f"--shares = {word!r}: expected numbers above 0 and at most 1, such as 0.25,0.5,1")
+        shares.append(share)
+    return shares
 
 
 def seeds_of(text: str) -> range:
