@@ -8,11 +8,15 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.config import Config, ConfigErrors, load
 from agent.eventlog import RecordError
 from agent.loop import Stuck
 from hardware_bridge.errors import BridgeError, Unreachable
+
+if TYPE_CHECKING:
+    from agent.run import Finished
 
 DONE, FAILED, BAD_INPUT, LOST, STOPPED = range(5)
 
@@ -27,10 +31,16 @@ def told(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Nam
             return _say(str(error), BAD_INPUT)
         except Unreachable as error:
             return _say(f"the instrument is lost: {error}", LOST)
+        except BrokenPipeError:
+            # Whoever read the output has seen enough; what is still buffered must not complain either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return DONE
+        except OSError as error:
+            return _say(f"{error.filename}: {error.strerror}" if error.filename else str(error), BAD_INPUT)
         except (BridgeError, Stuck, RuntimeError) as error:
             return _say(f"{type(error).__name__}: {error}", FAILED)
         except KeyboardInterrupt:
-            return _say("stopped; the record holds every finished turn, `adaptem run --resume RUN` goes on", STOPPED)
+            return _say("stopped", STOPPED)
 
     return wrapped
 
@@ -60,9 +70,7 @@ def run(given: argparse.Namespace) -> int:
 
     with contextlib.closing(Watched(sys.stdin.fileno(), sys.stdout)) as observer:
         if given.resume is not None:
-            if given.config is not None:
-                raise ValueError("--resume takes no config: the run holds its own")
-            finished = resume(given.resume, observer)
+            finished = _unbroken(given.resume, lambda: resume(_alone(given).resume, observer))
         else:
             if given.config is None:
                 raise ValueError("a config is needed (or --resume RUN)")
@@ -72,9 +80,33 @@ def run(given: argparse.Namespace) -> int:
             folder = given.out or (Path(config.record.folder) if config.record.folder else None)
             if folder is None:
                 raise ValueError("--out: a folder for the record is needed (or record.folder in the config)")
-            finished = begin(config, seed, folder, observer)
+            finished = _unbroken(folder, lambda: begin(config, seed, folder, observer))
     conclude.conclude(finished, sys.stdout)
     return STOPPED if observer.stopped else DONE
+
+
+def _alone(given: argparse.Namespace) -> argparse.Namespace:
+    """The arguments of a run that is resumed.
+
+    Raises:
+        ValueError: something else is given, which would go unheard.
+    """
+    names = {"config": "config", "out": "--out", "turns": "--turns", "seed": "--seed"}
+    more = [spoken for name, spoken in names.items() if getattr(given, name) is not None]
+    more += ["--approve"] * given.approve + ["--set"] * bool(given.overrides)
+    if more:
+        raise ValueError(f"--resume takes no {', '.join(more)}: the run holds its own")
+    return given
+
+
+def _unbroken(folder: Path, bring_to_an_end: Callable[[], Finished]) -> Finished:
+    """Run, and where a person interrupts it, say how to go on."""
+    try:
+        return bring_to_an_end()
+    except KeyboardInterrupt:
+        if folder.exists():
+            print(f"adaptem: the record holds every finished turn; adaptem run --resume {folder}", file=sys.stderr)
+        raise
 
 
 @told
@@ -108,7 +140,7 @@ def replay(given: argparse.Namespace) -> int:
     whole.close()
     for problem in problems:
         print(f"! {problem}")
-    print(f"{len(whole.records)} turns, {len(problems)} problems")
+    print(f"{len(whole.records)} turns, {len(problems)} problem{'s' if len(problems) != 1 else ''}")
     return FAILED if problems else DONE
 
 
@@ -125,10 +157,10 @@ def report(given: argparse.Namespace) -> int:
 def evaluate(given: argparse.Namespace) -> int:
     """Compare policies on the twin over paired seeds."""
     from agent.evaluate import evaluate as run_episodes
-    from agent.evaluate import seeds_of
+    from agent.evaluate import seeds_of, shares_of
 
     config, _ = configured(given)
-    shares = [float(share) for share in given.shares.split(",")]
+    shares = shares_of(given.shares)
     own = {config.policy.name: config.policy.settings}
     policies = {name: own.get(name, {}) for name in given.policies.split(",")}
     run_episodes(config, policies, seeds_of(given.seeds), shares, given.out, given.ray)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from agent import assemble
 from agent.config import PolicyChoice
 from agent.episode import play
-from agent.eventlog import Header, RecordError
+from agent.eventlog import RecordError
 from agent.report import Scores, write_report
 from agent.run import REPORT_JSON, Finished
 from hardware_bridge.report import Report
@@ -23,11 +23,11 @@ PAGE = "report.html"
 
 def conclude(finished: Finished, output: TextIO) -> None:
     """Score a finished run where the world has a truth, write its report, and say both on ``output``."""
-    scores = _scores(finished.header, finished.report)
+    scores = _scores(finished)
     if scores is not None:
         path = finished.folder / SCORES_JSON
         path.write_bytes(msgspec.json.format(msgspec.json.encode(scores), indent=1) + b"\n")
-        print(_spoken(scores, finished.header), file=output)
+        print(_spoken(scores, finished), file=output)
     print(f"report: {rewrite(finished.folder, None)}", file=output, flush=True)
 
 
@@ -46,25 +46,32 @@ def rewrite(folder: Path, out: Path | None) -> Path:
     )
 
 
-def _scores(header: Header, report: Report) -> Scores | None:
-    scored = assemble.scored(report, header.card, header.seed)
+def _scores(finished: Finished) -> Scores | None:
+    header = finished.header
+    scored = assemble.scored(finished.report, header.card, header.seed)
     if scored is None:
         return None
     total, parts = scored
     by_policy = {header.config.policy.name: total}
     if header.config.policy.name != RASTER:
-        raster = replace(header.config, policy=PolicyChoice(name=RASTER))
+        budget = replace(header.config.budget, turns=_turns(finished))
+        raster = replace(header.config, policy=PolicyChoice(name=RASTER), budget=budget)
         by_policy[RASTER] = play(raster, header.seed, 1.0).score
     return Scores(policy=header.config.policy.name, by_policy=by_policy, by_target=parts)
 
 
-def _spoken(scores: Scores, header: Header) -> str:
+def _turns(finished: Finished) -> int | None:
+    """How many turns another policy gets beside this one: no more than it had, where it was not let to its end."""
+    return max(finished.turns, 1) if finished.stopped else finished.header.config.budget.turns
+
+
+def _spoken(scores: Scores, finished: Finished) -> str:
+    turns, own = _turns(finished), scores.by_policy[scores.policy]
+    alike = "same seed and dose" if turns is None else f"same seed, {turns} turns too"
     others = "".join(
-        f"; {name}, same seed and dose: {score:+.3f}"
-        for name, score in scores.by_policy.items()
-        if name != scores.policy
+        f"; {name}, {alike}: {score:+.3f}" for name, score in scores.by_policy.items() if name != scores.policy
     )
-    return f"score of {scores.policy} on seed {header.seed}: S = {scores.by_policy[scores.policy]:+.3f}{others}"
+    return f"score of {scores.policy} on seed {finished.header.seed}: S = {own:+.3f}{others}"
 
 
 __all__ = ["RecordError", "conclude", "rewrite"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import shutil
 from dataclasses import astuple
 from datetime import datetime
 from math import isfinite
@@ -78,6 +79,12 @@ def prepare(folder: Path, config: Config) -> None:
         raise FolderExists(f"{folder} exists already: choose another folder, or resume it") from None
     except OSError as error:
         raise RecordError(f"{folder}: cannot be written: {error.strerror}") from None
+
+
+def abandon(folder: Path) -> None:
+    """Take away a folder that ``prepare`` made where nothing was recorded, so that one can try again."""
+    if not (folder / LOG_NAME).exists():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class FileRecorder:

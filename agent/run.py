@@ -14,7 +14,7 @@ from agent.eventlog import Header
 from agent.loop import Loop, Perceive, Review
 from agent.reading import open_run
 from agent.record import Record
-from agent.recorder import FileRecorder, now, prepare, versions
+from agent.recorder import FileRecorder, abandon, now, prepare, versions
 from agent.review import Walls
 from hardware_bridge.microscope import Microscope
 from hardware_bridge.report import Report
@@ -26,8 +26,8 @@ REPORT_JSON = "report.json"
 class Observer(Protocol):
     """Who watches a run and decides in it: the command line hands in a terminal, a test something simpler."""
 
-    def begin(self, title: str, setup: Setup, done: tuple[Record, ...]) -> None:
-        """Learn what runs, and the turns that are there already."""
+    def begin(self, title: str, setup: Setup, turns: int | None, done: tuple[Record, ...]) -> None:
+        """Learn what runs, after how many turns it ends at the latest, and the turns that are there already."""
         ...
 
     def review(self, microscope: Microscope, walls: Walls, approval: bool, timeout_s: float) -> Review:
@@ -41,12 +41,16 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class Finished:
-    """How a run ended: its folder, what is claimed in the end, and how many turns there are in the record."""
+    """How a run ended: its folder, what is claimed in the end, and how many turns there are in the record.
+
+    ``stopped`` tells whether the observer ended it before its time.
+    """
 
     folder: Path
     header: Header
     report: Report
     turns: int
+    stopped: bool = False
 
 
 def begin(config: Config, seed: int, folder: Path, observer: Observer) -> Finished:
@@ -58,22 +62,25 @@ def begin(config: Config, seed: int, folder: Path, observer: Observer) -> Finish
     """
     card = assemble.card_of(config)
     prepare(folder, config)
-    with assemble.instrument(config, seed, folder) as microscope:
-        state = microscope.state()
-        header = Header(
-            created=now(),
-            versions=versions(),
-            config=config,
-            seed=seed,
-            capabilities=microscope.describe(),
-            card=card,
-            start_s=state.clock_s,
-            end_s=state.clock_s + config.budget.duration_s,
-            max_electrons=config.budget.electrons,
-            electrons_at_start=state.electrons_charged,
-        )
-        with FileRecorder(folder, header) as recorder:
-            return _loop(microscope, recorder, observer)
+    try:
+        with assemble.instrument(config, seed, folder) as microscope:
+            state = microscope.state()
+            header = Header(
+                created=now(),
+                versions=versions(),
+                config=config,
+                seed=seed,
+                capabilities=microscope.describe(),
+                card=card,
+                start_s=state.clock_s,
+                end_s=state.clock_s + config.budget.duration_s,
+                max_electrons=config.budget.electrons,
+                electrons_at_start=state.electrons_charged,
+            )
+            with FileRecorder(folder, header) as recorder:
+                return _loop(microscope, recorder, observer)
+    finally:
+        abandon(folder)
 
 
 def resume(folder: Path, observer: Observer) -> Finished:
@@ -110,7 +117,7 @@ def _loop(microscope: Microscope, recorder: FileRecorder, observer: Observer) ->
     choice = header.config.review
     walls = Walls(setup.limits, setup.capabilities, choice.envelope)
     walls.resume(done)
-    observer.begin(header.config.goal.question, setup, done)
+    observer.begin(header.config.goal.question, setup, header.config.budget.turns, done)
     loop = Loop(
         microscope=microscope,
         policy=policy,
@@ -119,17 +126,21 @@ def _loop(microscope: Microscope, recorder: FileRecorder, observer: Observer) ->
         recorder=recorder,
         setup=setup,
         electrons_at_start=header.electrons_at_start,
+        # An instrument that ran before may know the ids that a policy gives: this run's are told apart from them.
+        suffix=f"-s{round(1e3 * header.start_s)}" if header.start_s > 0 else "",
     )
     if done:
         perceive_again(recorder.folder, perception.perceive)
         loop.resume(done)
+    stopped = False
     for record in loop.run(header.config.budget.turns):
         if not observer.show(record):
+            stopped = True
             break
     report = perception.report()
     path = recorder.folder / REPORT_JSON
     path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
-    return Finished(folder=recorder.folder, header=header, report=report, turns=loop.turn)
+    return Finished(folder=recorder.folder, header=header, report=report, turns=loop.turn, stopped=stopped)
 
 
 def perceive_again(folder: Path, perceive: Perceive) -> list[str]:

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "experiments" / "in_situ_growth" / "config.toml"
 IN_PROCESS = ("--set", "instrument.kind=twin", "--set", "policy.name=raster")
 OVER_THE_WIRE = ("--set", "policy.name=raster")
+IN_BAYES = ("--set", "instrument.kind=twin", "--seed", "7")
 
 
 def adaptem(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
@@ -153,3 +154,69 @@ def test_a_lost_server_is_told_in_two_seconds_and_nothing_is_lost(tmp_path: Path
     run = open_run(folder)
     assert [record.turn for record in run.records] == list(range(len(run.records)))
     assert "Unreachable" in run.records[-1].failure
+
+
+def test_a_run_that_could_not_begin_leaves_no_folder(tmp_path: Path) -> None:
+    silent = ("--set", "instrument.endpoint=tcp://127.0.0.1:9", *OVER_THE_WIRE)
+    status, _, err = finished("run", CONFIG, "--out", tmp_path / "none", *silent)
+    assert status == 3, err
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_resumed_run_refuses_what_it_would_not_hear(short_run: Path) -> None:
+    status, _, err = finished("run", CONFIG, "--resume", short_run, "--turns", "9", "--seed", "0", "--approve")
+    assert status == 2
+    assert "--resume takes no config, --turns, --seed, --approve: the run holds its own" in err
+
+
+def test_an_interrupted_run_says_how_to_go_on(tmp_path: Path) -> None:
+    folder = tmp_path / "interrupted"
+    process = adaptem("run", CONFIG, "--out", folder, "--turns", "200", "--seed", "9", *OVER_THE_WIRE)
+    until_turns(folder, 3)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 4
+    assert f"adaptem run --resume {folder}" in err
+    assert "Traceback" not in err
+    assert not open_run(folder).problems
+
+
+def test_raster_gets_no_more_turns_than_a_run_that_a_person_stopped(tmp_path: Path) -> None:
+    process = adaptem("run", CONFIG, "--out", tmp_path / "asked", "--approve", *IN_BAYES, stdin=subprocess.PIPE)
+    out, err = process.communicate("a\nq\n", timeout=100)
+    assert process.returncode == 4, err
+    assert "raster, same seed, 2 turns too: " in out
+
+
+def test_a_report_that_cannot_be_written_is_told_in_one_line(short_run: Path, tmp_path: Path) -> None:
+    status, _, err = finished("report", short_run, "--out", tmp_path / "none" / "report.html")
+    assert status == 2
+    assert err == f"adaptem: {tmp_path / 'none' / 'report.html'}: No such file or directory\n"
+
+
+def test_a_served_twin_takes_one_run_after_another(tmp_path: Path) -> None:
+    server = adaptem("serve", "twin", CONFIG, "--endpoint", f"ipc://{tmp_path}/twin", "--seed", "7")
+    assert server.stdout is not None
+    try:
+        assert server.stdout.readline() == f"ready ipc://{tmp_path}/twin\n"
+        served = ("--turns", "2", "--set", f"instrument.endpoint=ipc://{tmp_path}/twin", *OVER_THE_WIRE)
+        for name in ("first", "second"):
+            status, _, err = finished("run", CONFIG, "--out", tmp_path / name, *served)
+            assert status == 0, err
+    finally:
+        server.terminate()
+        server.communicate(timeout=10)
+    first, second = (open_run(tmp_path / name) for name in ("first", "second"))
+    assert [record.failure for record in (*first.records, *second.records)] == [""] * 4
+    assert second.records[0].start_s >= first.records[-1].end_s
+    assert second.records[0].end_s > second.records[0].start_s
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(short_run: Path) -> None:
+    process = adaptem("replay", short_run)
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    with process.stderr as complaints:
+        assert complaints.read() == ""
+    assert process.wait(timeout=60) == 0
