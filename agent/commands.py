@@ -136,7 +136,10 @@ def replay(given: argparse.Namespace) -> int:
         print(f"{record.turn:5d} {record.end_s:9.2f} s  {record.electrons:10.3g} e  {record.decision.verdict}: {what}")
     if whole.header is not None:
         perception = assemble.perception(whole.header.capabilities, whole.header.card, whole.header.config)
-        problems += perceive_again(given.run, perception.perceive)
+        try:
+            problems += perceive_again(given.run, perception.perceive)
+        except RecordError as error:
+            problems.append(f"perception was checked up to here only: {error}")
     whole.close()
     for problem in problems:
         print(f"! {problem}")

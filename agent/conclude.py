@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -15,6 +15,9 @@ from agent.eventlog import RecordError
 from agent.report import Scores, write_report
 from agent.run import REPORT_JSON, Finished
 from hardware_bridge.report import Report
+from hardware_bridge.words import Word
+
+WordT = TypeVar("WordT", bound=Word)
 
 RASTER = "raster"
 SCORES_JSON = "scores.json"
@@ -35,15 +38,17 @@ def rewrite(folder: Path, out: Path | None) -> Path:
     """Write the HTML report of a recorded run, with the claims and scores that lie beside its record.
 
     Raises:
-        RecordError: the folder holds no run.
+        RecordError: the folder holds no run, or its claims or scores are damaged.
     """
-    claims, scores = folder / REPORT_JSON, folder / SCORES_JSON
-    return write_report(
-        folder,
-        out or folder / PAGE,
-        msgspec.json.decode(claims.read_bytes(), type=Report) if claims.exists() else None,
-        msgspec.json.decode(scores.read_bytes(), type=Scores) if scores.exists() else None,
-    )
+    claims, scores = _beside(folder / REPORT_JSON, Report), _beside(folder / SCORES_JSON, Scores)
+    return write_report(folder, out or folder / PAGE, claims, scores)
+
+
+def _beside(path: Path, kind: type[WordT]) -> WordT | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind) if path.exists() else None
+    except msgspec.DecodeError as error:
+        raise RecordError(f"{path}: damaged: {error}; without this file the report can be written") from None
 
 
 def _scores(finished: Finished) -> Scores | None:

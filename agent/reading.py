@@ -15,6 +15,7 @@ from msgspec.structs import asdict, replace
 from agent.eventlog import LOG_NAME, Event, Header, RecordError, Window, read_log
 from agent.record import ArrayRef, Record
 from agent.streams import arrays_hash
+from agent.torn import TornFile
 from hardware_bridge.observation import FrameStatistics, Observation
 
 
@@ -31,6 +32,7 @@ class Run:
     problems: list[str]
     _windows: dict[int, Window | None] = field(default_factory=dict)
     _files: dict[str, h5py.File] = field(default_factory=dict)
+    _torn: set[str] = field(default_factory=set)
 
     def observation(self, record: Record) -> Observation | None:
         """Rebuild what was perceived in a turn, bit by bit; None where nothing ran.
@@ -68,7 +70,23 @@ class Run:
         Raises:
             RecordError: it cannot be read.
         """
-        return int(self._group(file)["data"].shape[0])
+        group = self._group(file)
+        try:
+            return int(group["data"].shape[0])
+        except (OSError, KeyError, RuntimeError) as error:
+            raise RecordError(f"{file}: cannot be read: {error}") from None
+
+    def is_whole(self, record: Record) -> bool:
+        """Whether the arrays of a turn are as they were written."""
+        window = self._windows.get(record.turn)
+        try:
+            return record.arrays is None or window is None or bool(self._arrays(record.arrays, window))
+        except RecordError:
+            return False
+
+    def is_torn(self, file: str) -> bool:
+        """Whether the end of a file of arrays that was opened is cut off."""
+        return file in self._torn
 
     def close(self) -> None:
         """Close the files of arrays."""
@@ -86,14 +104,14 @@ class Run:
 
     def _arrays(self, ref: ArrayRef, window: Window) -> dict[str, Any]:
         group = self._group(ref.file)
-        own = group["original_metadata/adaptem"]
         try:
+            own = group["original_metadata/adaptem"]
             arrays = {
                 "data": group["data"][ref.index],
                 "row_seen": own["row_seen"][ref.index],
                 "row_start_s": own["row_start_s"][ref.index],
             }
-        except (OSError, ValueError, IndexError) as error:
+        except (OSError, ValueError, IndexError, KeyError, RuntimeError) as error:
             raise RecordError(f"{ref.file}: item {ref.index} cannot be read: {error}") from None
         if arrays_hash(**arrays) != window.xxh3:
             raise RecordError(f"{ref.file}: item {ref.index} is not what was written: its hash does not fit")
@@ -102,12 +120,22 @@ class Run:
     def _group(self, file: str) -> h5py.Group:
         try:
             if file not in self._files:
-                # No HDF5 lock, so that a run can be read while it is written.
-                self._files[file] = h5py.File(self.folder / file, "r", locking=False)
+                self._files[file] = self._opened(file)
             experiments = self._files[file]["Experiments"]
             return experiments[next(iter(experiments))]
         except (OSError, KeyError, RuntimeError, StopIteration) as error:
             raise RecordError(f"{file}: cannot be read: {error}") from None
+
+    def _opened(self, file: str) -> h5py.File:
+        path = self.folder / file
+        try:
+            # No HDF5 lock, so that a run can be read while it is written.
+            return h5py.File(path, "r", locking=False)
+        except OSError as error:
+            if "truncated file" not in str(error):
+                raise
+            self._torn.add(file)
+            return h5py.File(TornFile(path), "r")
 
 
 def open_run(folder: Path | str) -> Run:
@@ -146,6 +174,12 @@ def _missing_arrays(run: Run) -> list[str]:
         lost = [turn for index, turn in items if index >= size]
         if lost:
             problems.append(f"{file}: holds {size} items; the arrays of {_spoken(lost)} are lost")
+        if run.is_torn(file):
+            own = [record for record in run.records if record.arrays is not None and record.arrays.file == file]
+            torn = [record.turn for record in own if not run.is_whole(record)]
+            problems.append(
+                f"{file}: its end is cut off; the arrays of {_spoken(torn) if torn else 'no turn'} are lost"
+            )
     run.close()
     return problems
 

@@ -10,7 +10,7 @@ import msgspec
 
 from agent import assemble
 from agent.config import Config
-from agent.eventlog import Header
+from agent.eventlog import Header, RecordError
 from agent.loop import Loop, Perceive, Review
 from agent.reading import open_run
 from agent.record import Record
@@ -147,18 +147,17 @@ def perceive_again(folder: Path, perceive: Perceive) -> list[str]:
     """Show perception the recorded observations again, so that it stands where it stood; says where it sees otherwise.
 
     Raises:
-        RecordError: arrays of the record are missing or altered.
+        RecordError: a turn or its arrays are missing or altered; perception stands before it.
     """
     differences = []
-    run = open_run(folder)
-    try:
-        for record in run.records:
+    with open_run(folder) as run:
+        for turn, record in enumerate(run.records):
+            if record.turn != turn:
+                raise RecordError(f"turn {turn} is missing")
             observation = run.observation(record)
             if observation is None:
                 continue
             percept = perceive(observation)
             if record.percept is not None and percept != record.percept:
                 differences.append(f"turn {record.turn} is perceived differently now")
-    finally:
-        run.close()
     return differences

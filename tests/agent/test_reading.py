@@ -186,3 +186,24 @@ class TestCompare:
                 recorder.write(make_record(turn, seen), seen)
         with open_run(folder) as one, open_run(other) as two:
             assert compare(one, two) == ["6 turns and 2 turns"]
+
+
+def test_of_a_cut_off_file_of_arrays_what_is_whole_is_read(folder: Path) -> None:
+    data = (folder / IMAGES).read_bytes()
+    readable = []
+    for cut in range(0, len(data), len(data) // 40):
+        (folder / IMAGES).write_bytes(data[:cut])
+        with open_run(folder) as run:
+            whole = [record.turn for record in run.records if run.is_whole(record)]
+            for record in run.records:
+                if record.turn in whole:
+                    run.observation(record)
+        (problem,) = run.problems
+        assert problem.startswith(IMAGES)
+        lost = sorted({0, 1, 2, 3, 4, 5} - set(whole))
+        spoken = {0: "no turn", 1: f"turn {lost[-1:]}"}.get(len(lost), f"{len(lost)} turns ({lost[:1]} to {lost[-1:]})")
+        assert problem.endswith(f"the arrays of {spoken.replace('[', '').replace(']', '')} are lost")
+        readable.append(len(whole))
+    # Turn 2 took no image. The further the cut, the more is read; all but the last are, well before the end.
+    assert readable == sorted(readable)
+    assert set(readable) >= {1, 3, 5}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -220,3 +221,26 @@ def test_a_reader_that_has_seen_enough_is_no_error(short_run: Path) -> None:
     with process.stderr as complaints:
         assert complaints.read() == ""
     assert process.wait(timeout=60) == 0
+
+
+def test_replay_and_report_of_a_torn_record_read_what_is_whole_and_say_what_is_missing(
+    short_run: Path, tmp_path: Path
+) -> None:
+    torn = tmp_path / "torn"
+    shutil.copytree(short_run, torn)
+    (images,) = (torn / "arrays").glob("HAADF*")
+    os.truncate(images, images.stat().st_size * 6 // 10)
+    (torn / "report.json").write_text("{")
+    status, out, err = finished("replay", torn)
+    assert status == 1, err
+    assert "its end is cut off; the arrays of" in out
+    assert "perception was checked up to here only" in out
+    assert "8 turns, 2 problems" in out
+    status, _, err = finished("report", torn)
+    assert status == 2
+    assert str(torn / "report.json") in err
+    (torn / "report.json").unlink()
+    assert finished("report", torn)[0] == 0
+    page = (torn / "report.html").read_text(encoding="utf-8")
+    assert "its end is cut off" in page
+    assert "No image was taken, or none can be read." not in page
