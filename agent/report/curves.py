@@ -153,7 +153,7 @@ def running_figure(seen: list[Look], came: list[tuple[str, float]]) -> Figure:
     for (words, value), colour in zip(came, (BLUE, VERMILION), strict=False):
         axes.axhline(value, color=colour, linewidth=1.0, linestyle="--", label=words)
     axes.set_ylim(bottom=0.0)
-    axes.legend(loc="center right")
+    axes.legend(loc="best")
     label(axes, "", TIME, "gain of the score")
     return made
 

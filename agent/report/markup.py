@@ -20,7 +20,8 @@ def said(text: str) -> str:
 
 def card(picture: str, caption: str) -> str:
     """A picture on a white card with its caption."""
-    return f"<figure><div class=card>{picture}</div><figcaption>{escape(caption)}</figcaption></figure>"
+    unbroken = escape(caption).replace("e/Å", "e/\N{WORD JOINER}Å")
+    return f"<figure><div class=card>{picture}</div><figcaption>{unbroken}</figcaption></figure>"
 
 
 def grid(cards: Iterable[str], columns: int) -> str:

@@ -86,7 +86,8 @@ def growth(run: Run, header: Header, claims: Report | None) -> str:
     cards = []
     if followed:
         picture = svg(curves.radii_figure(followed), "radii", "radius over time")
-        caption = f"Radius of the {len(followed)} particles that were seen most often, with standard deviations."
+        of = f"the {len(followed)} particles" if len(followed) > 1 else "the particle"
+        caption = f"Radius of {of} seen most often, with standard deviations."
         cards.append(card(picture, caption))
     if claims is not None:
         for target in curves.curve_targets(header.card, claims):

@@ -75,7 +75,8 @@ def score(scores: Scores | None, card: Card) -> str:
     rows = [(f"{name} (this run)" if name == scores.policy else name, f"{value:+.3f}") for name, value in ranked]
     words = (
         "The score compares the claims with what would have grown without the beam: 1 is exact with certainty, 0 is no "
-        "better than what was known before the run, below 0 is misled. All are on the same seed, dose and perception."
+        "better than what was known before the run, below 0 is misled. All had the same seed, dose and time to spend "
+        "(and turns, where they were limited) and the same perception."
     )
     weights = {target.name: target.weight for target in card.targets}
     parts = [
