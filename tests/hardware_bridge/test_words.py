@@ -46,6 +46,7 @@ def test_words_are_plain_messagepack_maps_by_field_name() -> None:
     [
         ({"surprise": 1}, "surprise"),
         ({"id": "two words"}, "id"),
+        ({"id": "a\n"}, "id"),
         ({"id": "x" * 65}, "id"),
         ({"go": {"stage_x_nm": math.nan}}, "stage_x_nm"),
         ({"go": {"stage_x_nm": math.inf}}, "stage_x_nm"),
