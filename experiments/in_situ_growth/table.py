@@ -50,7 +50,7 @@ def table(folder: Path) -> str:
     figure = {p: area(values) if complete else values[:, -1] for p, values in whole.items()}
     strongest = max(BASELINES, key=lambda policy: float(figure[policy].mean()))
     lines = [*_heading(complete, shares), *_rows(whole, figure, shares, strongest), ""]
-    lines += [_verdict(figure, strongest), "", _chosen(whole), "", "![scores](scores.png)", ""]
+    lines += [_verdict(whole, figure, strongest), "", _chosen(whole), "", "![scores](scores.png)", ""]
     lines += _details(episodes, settings)
     text = "\n".join(lines) + "\n"
     _picture(whole, shares, folder / "scores.png")
@@ -86,15 +86,17 @@ def _rows(
     return rows
 
 
-def _verdict(figure: Mapping[str, np.ndarray], strongest: str) -> str:
+def _verdict(whole: Mapping[str, np.ndarray], figure: Mapping[str, np.ndarray], strongest: str) -> str:
     share = closed(figure[ADAPTIVE], figure[strongest], figure[HINDSIGHT])
     gap = float((figure[HINDSIGHT] - figure[strongest]).mean())
+    full = interval(whole[ADAPTIVE][:, -1] - whole[strongest][:, -1])
+    said = f"At the largest budget {ADAPTIVE} is {full} above {strongest}, the best baseline. "
     if share is None:
-        return (
-            f"The gap between {strongest} and hindsight is {gap:.3f}, under 0.1: as it stands this world has no "
+        return said + (
+            f"Overall the gap between {strongest} and hindsight is {gap:.3f}, under 0.1: as it stands this world has no "
             "headroom, and no share of it is claimed."
         )
-    return f"Of the gap of {gap:.3f} between {strongest} and hindsight, {ADAPTIVE} closes {share}."
+    return said + f"Overall, of the gap of {gap:.3f} between {strongest} and hindsight, {ADAPTIVE} closes {share}."
 
 
 def _chosen(whole: Mapping[str, np.ndarray]) -> str:

@@ -45,7 +45,8 @@ def test_it_says_what_was_played(tmp_path: Path) -> None:
     # Half of the seeds have 0.6, half 0.8.
     assert f"{0.7 + area:+.3f} [" in rows(text)["hindsight"]
     assert "minus expert" in text
-    assert "Of the gap of 0.300 between expert and hindsight, bayes closes +0.667" in text
+    assert "bayes is +0.200 [+0.200, +0.200] above expert" in text
+    assert "of the gap of 0.300 between expert and hindsight, bayes closes +0.667" in text
     assert "bayes 20 times" in text
     assert "clairvoyant 20 times" in text
 
