@@ -93,8 +93,8 @@ def _verdict(whole: Mapping[str, np.ndarray], figure: Mapping[str, np.ndarray], 
     said = f"At the largest budget {ADAPTIVE} is {full} above {strongest}, the best baseline. "
     if share is None:
         return said + (
-            f"Overall the gap between {strongest} and hindsight is {gap:.3f}, under 0.1: as it stands this world has no "
-            "headroom, and no share of it is claimed."
+            f"Overall the gap between {strongest} and hindsight is {gap:.3f}, under 0.1: as it stands this world has "
+            "no headroom, and no share of it is claimed."
         )
     return said + f"Overall, of the gap of {gap:.3f} between {strongest} and hindsight, {ADAPTIVE} closes {share}."
 
