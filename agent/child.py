@@ -36,23 +36,52 @@ class ServedTwin:
     def __init__(self, endpoint: str, process: subprocess.Popen[bytes] | None) -> None:
         self.endpoint = endpoint
         self.fresh = process is not None
-        self._process = process
 
     @classmethod
     @contextmanager
     def beside(cls, folder: Path, seed: int) -> Iterator[ServedTwin]:
         """Use the server that the run left behind, if it still answers, else start one; end it when the run is done."""
         left = folder / ENDPOINT
-        if left.exists() and _answers(left.read_text()):
-            yield cls(left.read_text(), None)
+        found = _left_behind(left, folder)
+        if found is not None:
+            endpoint, pid = found
+            try:
+                yield cls(endpoint, None)
+            finally:
+                left.unlink(missing_ok=True)
+                if _serves(pid, folder):
+                    os.kill(pid, signal.SIGTERM)
             return
         process = _start(folder, seed)
         try:
             endpoint = _ready(process, folder)
-            left.write_text(endpoint)
+            left.write_text(f"{endpoint} {process.pid}\n")
             yield cls(endpoint, process)
         finally:
+            left.unlink(missing_ok=True)
             _end(process)
+
+
+def _left_behind(left: Path, folder: Path) -> tuple[str, int] | None:
+    """Endpoint and process of the server that serves this run and no other, if it is there and answers."""
+    try:
+        endpoint, pid = left.read_text().split()
+        return (endpoint, int(pid)) if _serves(int(pid), folder) and _answers(endpoint) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _serves(pid: int, folder: Path) -> bool:
+    """Whether a process is the server of this run: its number, and its port too, may be another one's by now."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return b"serve" in words and os.fsencode(_config_of(folder)) in words
+
+
+def _config_of(folder: Path) -> Path:
+    return (folder / "config.json").resolve()
 
 
 def _answers(endpoint: str) -> bool:
@@ -64,7 +93,7 @@ def _answers(endpoint: str) -> bool:
 
 
 def _start(folder: Path, seed: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "agent.cli", "serve", "twin", str(folder / "config.json")]
+    command = [sys.executable, "-m", "agent.cli", "serve", "twin", str(_config_of(folder))]
     command += ["--seed", str(seed), "--endpoint", "tcp://127.0.0.1:0"]
     command += ["--journal", str(folder / JOURNAL), "--linger", str(LINGER_S)]
     with (folder / LOG).open("ab") as log:

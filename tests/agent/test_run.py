@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -43,6 +44,15 @@ def until_turns(folder: Path, turns: int, timeout_s: float = 60.0) -> None:
             return
         time.sleep(0.01)
     raise AssertionError(f"no {turns} turns within {timeout_s} s")
+
+
+def until_gone(process: Path) -> None:
+    """Wait until a process, by its folder under /proc, has ended; nobody may have asked for its status yet."""
+    deadline = time.monotonic() + 10.0
+    with contextlib.suppress(FileNotFoundError):
+        while (process / "stat").read_text().rpartition(")")[2].split()[0] != "Z":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -127,17 +137,37 @@ def killed(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_killed_run_is_whole_and_goes_on_as_if_nothing_had_been(killed: Path, tmp_path: Path) -> None:
+def test_a_killed_run_is_whole_and_goes_on(killed: Path) -> None:
     run = open_run(killed)
     done = len(run.records)
     assert done >= 6
     assert [record.turn for record in run.records] == list(range(done))
+    server = Path("/proc") / (killed / "endpoint").read_text().split()[1]
+    assert server.exists()
     status, _, err = finished("run", "--resume", killed)
     assert status == 0, err
     run = open_run(killed)
     assert not run.problems
     assert [record.turn for record in run.records] == list(range(25))
     assert all(not record.failure for record in run.records)
+    until_gone(server)
+    assert not (killed / "endpoint").exists()
+
+
+def test_a_killed_run_goes_on_without_its_server_as_if_nothing_had_been(killed: Path, tmp_path: Path) -> None:
+    pid = int((killed / "endpoint").read_text().split()[1])
+    os.kill(pid, signal.SIGKILL)
+    until_gone(Path("/proc") / str(pid))
+    status, _, err = finished("run", "--resume", killed)
+    assert status == 0, err
+    run = open_run(killed)
+    assert [record.turn for record in run.records] == list(range(25))
+    assert all(not record.failure for record in run.records)
+    # What is claimed in the end is the same to the last digit as without the kill.
+    whole = tmp_path / "whole"
+    status, _, err = finished("run", CONFIG, "--out", whole, "--turns", "25", "--seed", "8", *IN_PROCESS)
+    assert status == 0, err
+    assert (whole / "report.json").read_bytes() == (killed / "report.json").read_bytes()
 
 
 def test_a_lost_server_is_told_in_two_seconds_and_nothing_is_lost(tmp_path: Path) -> None:
