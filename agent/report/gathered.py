@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from agent.eventlog import Header, RecordError
 from agent.reading import Run
 from agent.record import Record
+from agent.report.style import scientific
 from hardware_bridge.dose import DoseLedger, predict_charge
 from hardware_bridge.errors import Rejected
 from hardware_bridge.observation import Observation
@@ -22,6 +24,7 @@ from policies.interface import Proposal
 Array = NDArray[np.float64]
 REAL = 0.5
 SAME_PLACE = 0.35  # of the width of the field
+SMALLEST_DOSE = 1.0  # electrons; less is rounding
 NOT_OVERHEAD = frozenset({"execute", "suggest"})
 
 
@@ -179,7 +182,18 @@ def wrong(run: Run) -> list[str]:
     for record in run.records:
         for words in _wrong(record):
             turns[words].append(record.turn)
-    return list(chain(run.problems, (f"{_spoken(where)}: {words}" for words, where in turns.items())))
+    return list(chain(run.problems, (f"{_spoken(where)}: {words}" for words, where in turns.items()), _unheld(run)))
+
+
+def _unheld(run: Run) -> Iterator[str]:
+    """Dose between two turns that neither holds: an agent that dies after a command ran leaves no record of it."""
+    for before, record in pairwise(run.records):
+        charged = record.state.electrons_charged - before.state.electrons_charged - record.electrons_charged
+        if charged > SMALLEST_DOSE:
+            yield (
+                f"before turn {record.turn}: {scientific(charged, 1)} electrons were charged for a command that was "
+                "cut off before its turn was written; maps and sums lack them"
+            )
 
 
 def _wrong(record: Record) -> list[str]:

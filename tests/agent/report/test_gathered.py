@@ -123,3 +123,25 @@ def test_all_that_went_wrong_is_said_once(write_run: WriteRun, look: Look) -> No
         "turn 2: timed out: nobody",
         "turns 3, 4, 5, 6, 7, 8, 9, 10 and 3 more: the acquisition was aborted",
     ]
+
+
+def test_a_dose_that_the_turns_hold_is_no_problem(write_run: WriteRun, look: Look) -> None:
+    def charged(turn: int, electrons: float, so_far: float) -> Record:
+        record = look(turn)[0]
+        return replace(
+            record,
+            gaps=0,
+            electrons_charged=electrons,
+            state=replace(record.state, electrons_charged=so_far),
+        )
+
+    whole = [charged(0, 2e6, 5e6), charged(1, 3e6, 8e6), charged(2, 1e6, 9e6 + 0.1)]
+    assert gathered.wrong(open_run(write_run([(record, None) for record in whole]))) == []
+
+
+def test_dose_of_a_turn_that_was_not_written_is_told(write_run: WriteRun, look: Look) -> None:
+    first, second = (replace(look(turn)[0], gaps=0, electrons_charged=2e6) for turn in range(2))
+    first = replace(first, state=replace(first.state, electrons_charged=2e6))
+    second = replace(second, state=replace(second.state, electrons_charged=7e6))
+    (problem,) = gathered.wrong(open_run(write_run([(first, None), (second, None)])))
+    assert problem.startswith("before turn 1: 3.0·10⁶ electrons were charged")
