@@ -164,6 +164,11 @@ class Guard:
             raise Rejected("idle", "gather", "no command", "a command must be submitted first")
         return gather_from_watch(self, pending.command, pending.before, timeout_s)
 
+    def abandon(self) -> None:
+        """Whoever watched the running command could not go on: it is unknown, charged in full, and blanked."""
+        if self._running is not None:
+            self._lose(self._running)
+
     def blank(self) -> None:
         """Blank now and end what is running."""
         self._inner.blank()

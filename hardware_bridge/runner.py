@@ -130,6 +130,7 @@ class Runner(threading.Thread):
                 self._serve()
         except Exception as error:  # noqa: BLE001 - the border to a driver
             _log.exception("the instrument failed during command %s", command_id)
+            self._guard.abandon()  # where what it gave could not be sent on, the guard has not noticed
             self._port.send(session, Failure(command_id, f"{type(error).__name__}: {error}"), self._is_lost)
         finally:
             self.running = None

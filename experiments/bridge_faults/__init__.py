@@ -1,0 +1,1 @@
+"""What the hardware bridge does when everything around it goes wrong."""
