@@ -69,7 +69,7 @@ def differences(before: Command, after: Command) -> Iterator[str]:
 def sentence(command: Command, state: InstrumentState, capabilities: Capabilities) -> str:
     """One line that says what a command does, and where."""
     x_nm, y_nm = field_centre_nm(merged(state.go, command.go), capabilities)
-    where = f"at ({x_nm:.0f}, {y_nm:.0f}) nm"
+    where = f"at ({round(x_nm)}, {round(y_nm)}) nm"
     settings = [
         f"{name} {value:g}"
         for group in (command.set.optics, command.set.holder)

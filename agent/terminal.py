@@ -1,6 +1,6 @@
 """Approval in a terminal: the best proposal and its alternatives are shown, and one key answers.
 
-a or Enter  approve       1-4  an alternative      m  modify
+a or Enter  approve       1 2 ...  an alternative  m  modify
 r           refuse        q or Esc  stop           silence: hold, beam blanked
 """
 
@@ -24,7 +24,6 @@ from policies.interface import Proposal, Situation, Verdict
 
 SLICE_S = 0.1
 REASONS = ("wrong place", "too much dose", "out of focus", "seen already", "other")
-HELP = "a or Enter approve, 1-4 alternative, m modify, r refuse, q stop"
 
 
 class Silence(Exception):
@@ -206,8 +205,10 @@ class TerminalReview:
     def _answer(
         self, shown: Sequence[Proposal], situation: Situation, deadline: float
     ) -> tuple[Verdict, str, Command | None]:
+        alternatives = {1: "", 2: "1 alternative, "}.get(len(shown), f"1-{len(shown) - 1} alternative, ")
+        choices = f"a or Enter approve, {alternatives}m modify, r refuse, q stop"
         while True:
-            answer = self._terminal.key(f"{HELP}?", deadline)
+            answer = self._terminal.key(f"{choices}?", deadline)
             key, rest = answer[:1].lower(), answer[1:].strip()
             if answer.lower() in ("", "a"):
                 return "approved", shown[0].reason, shown[0].command
@@ -224,7 +225,7 @@ class TerminalReview:
                 if command is not None:
                     return "edited", "; ".join(differences(shown[0].command, command)), command
                 continue
-            self._terminal.say(f"{answer!r} is none of: {HELP}")
+            self._terminal.say(f"{answer!r} is none of: {choices}")
 
     def _reason(self, given: str, deadline: float) -> str:
         options = ", ".join(f"{number} {reason}" for number, reason in enumerate(REASONS, start=1))

@@ -59,6 +59,7 @@ def test_an_edit_can_add_an_exposure_only_whole(make_command: Make) -> None:
 def test_a_sentence_says_what_and_where(
     make_command: Make, make_state: Callable[..., InstrumentState], capabilities: Capabilities
 ) -> None:
+    assert "at (0, 0) nm" in sentence(make_command(beam_shift_y_nm=-0.2), make_state(0.0), capabilities)
     said = sentence(make_command(stage_x_nm=100.0, beam_shift_y_nm=-7.0), make_state(0.0), capabilities)
     assert said == "HAADF 32 x 32 pixels over 256 nm at (100, -7) nm, dwell 2 us, C10_nm -20"
 

@@ -124,7 +124,13 @@ class TestOnAPipe:
             decision = desk.decide(*three)
         assert (decision.verdict, decision.command) == ("approved", three[2])
         assert decision.reason == "alternative 2: because of third"
-        assert "'4' is none of" in desk.output.getvalue()
+        assert "'4' is none of: a or Enter approve, 1-2 alternative, m modify" in desk.output.getvalue()
+
+    def test_no_alternative_is_offered_where_there_is_none(self, desk: Desk, three: list[Command]) -> None:
+        with piped("a\n") as source:
+            desk.sit(source)
+            desk.decide(three[0])
+        assert "alternative" not in desk.output.getvalue()
 
     @pytest.mark.parametrize("answer", ["r2\n", "r 2\n", "r\n2\n", "r\n9\n2\n"])
     def test_refuse_with_a_reason(self, desk: Desk, three: list[Command], answer: str) -> None:
