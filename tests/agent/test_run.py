@@ -154,7 +154,7 @@ def test_a_killed_run_is_whole_and_goes_on(killed: Path) -> None:
     assert not (killed / "endpoint").exists()
 
 
-def test_a_killed_run_goes_on_without_its_server_as_if_nothing_had_been(killed: Path, tmp_path: Path) -> None:
+def test_a_killed_run_goes_on_without_its_server(killed: Path) -> None:
     pid = int((killed / "endpoint").read_text().split()[1])
     os.kill(pid, signal.SIGKILL)
     until_gone(Path("/proc") / str(pid))
@@ -163,11 +163,20 @@ def test_a_killed_run_goes_on_without_its_server_as_if_nothing_had_been(killed: 
     run = open_run(killed)
     assert [record.turn for record in run.records] == list(range(25))
     assert all(not record.failure for record in run.records)
-    # What is claimed in the end is the same to the last digit as without the kill.
-    whole = tmp_path / "whole"
-    status, _, err = finished("run", CONFIG, "--out", whole, "--turns", "25", "--seed", "8", *IN_PROCESS)
+
+
+def test_a_run_cut_off_between_turns_ends_in_the_same_claims(short_run: Path, tmp_path: Path) -> None:
+    cut = tmp_path / "cut"
+    shutil.copytree(short_run, cut)
+    # Without a journal nobody knows of the turns that are cut off, so they have not been.
+    shutil.rmtree(cut / "journal")
+    lines = (cut / "events.jsonl").read_bytes().splitlines(keepends=True)
+    (cut / "events.jsonl").write_bytes(b"".join(lines[:5]) + lines[5][:100])
+    (cut / "report.json").unlink()
+    status, _, err = finished("run", "--resume", cut)
     assert status == 0, err
-    assert (whole / "report.json").read_bytes() == (killed / "report.json").read_bytes()
+    assert len(open_run(cut).records) == 8
+    assert (cut / "report.json").read_bytes() == (short_run / "report.json").read_bytes()
 
 
 def test_a_lost_server_is_told_in_two_seconds_and_nothing_is_lost(tmp_path: Path) -> None:
