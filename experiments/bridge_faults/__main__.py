@@ -90,9 +90,8 @@ Through real sockets, to a server with its supervisor, by somebody without the l
 Found on the way, repaired, and held by a test: a name with a line's end behind it (`"a\\n"`) was taken for a name.
 
 ## Not done yet
-The 200 injected kills and freezes at named points, read by an independent observer, and the crash points of real
-processes enumerated one by one. The crash points that can be reached in one process are among the rules of
-`tests/hardware_bridge/test_state_machine.py`; kills and freezes of agent and bridge in mid scan, a few of each, are in
+The 200 injected kills and freezes at named points, read by an independent observer; the crash points enumerated one by
+one; the state machine over the whole protocol. Kills and freezes of agent and bridge in mid scan, a few of each, are in
 `tests/hardware_bridge/test_faults.py`.
 """
 
