@@ -1,4 +1,4 @@
-"""The command line: `adaptem run | serve | replay | report | evaluate | doctor`.
+"""The command line: `adaptem run | serve | keys | replay | report | evaluate | doctor`.
 
 Exit status: 0 done, 1 a check failed, 2 bad input (nothing was started), 3 the instrument was lost, 4 stopped by a
 person.
@@ -7,10 +7,12 @@ person.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+KEYS = Path.home() / ".config" / "adaptem" / "keys"
 CONFIG = "experiments/in_situ_growth/config.toml"
 EXAMPLES = {
     "run": f"""\
@@ -22,6 +24,10 @@ EXAMPLES = {
     "serve": f"""\
   adaptem serve twin {CONFIG} --endpoint tcp://127.0.0.1:5570
   adaptem run {CONFIG} --out runs/served --set instrument.endpoint=tcp://127.0.0.1:5570   (in another terminal)
+""",
+    "keys": """\
+  adaptem keys make agent --role operator --folder keys
+  adaptem keys list --folder keys
 """,
     "replay": "  adaptem replay runs/first\n",
     "report": "  adaptem report runs/first\n  adaptem report runs/first --out first.html\n",
@@ -78,9 +84,19 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("instrument", choices=["twin"], help="what to serve")
     serve.add_argument("config", type=Path, help="configuration (TOML)")
     serve.add_argument("--endpoint", default="tcp://127.0.0.1:5570", help="where to listen (default %(default)s)")
+    serve.add_argument("--keys", type=Path, help="folder of `adaptem keys`: clients need a key (a must off loopback)")
     serve.add_argument("--journal", type=Path, help="folder that keeps intents and results (default: none is kept)")
     serve.add_argument("--linger", type=float, metavar="S", help="end after this many seconds without a client")
     _config_arguments(serve)
+
+    keys = command("keys", "make and list the keys of a bridge and its clients")
+    actions = keys.add_subparsers(dest="action", required=True, metavar="make|list")
+    make = actions.add_parser("make", help="make a client's keys, authorise them, print their file")
+    make.add_argument("name", metavar="NAME", help="name of the client; its file is FOLDER/NAME.key")
+    make.add_argument("--role", choices=["operator", "observer"], required=True, help="what the client may do")
+    listing = actions.add_parser("list", help="list who is authorised")
+    for action in (make, listing):
+        action.add_argument("--folder", type=Path, default=KEYS, help="folder of the keys (default %(default)s)")
 
     replay = command("replay", "go through a recorded run again and check it")
     replay.add_argument("run", type=Path, help="folder of the run")
@@ -104,6 +120,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
+    # Small arrays: more threads only get in the way of each other and of the instrument. Read when numpy is loaded.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     given = parser().parse_args(arguments)
     # Imported here: each command loads only what it needs, so that --help and doctor answer at once.
     from agent import commands

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from agent.config import Config, ConfigErrors, load
 from agent.eventlog import RecordError
 from agent.loop import Stuck
-from hardware_bridge.errors import BridgeError, Unreachable
+from hardware_bridge.errors import BridgeError, KeyRefused, Unreachable
 
 if TYPE_CHECKING:
     from agent.run import Finished
@@ -27,7 +27,7 @@ def told(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Nam
     def wrapped(given: argparse.Namespace) -> int:
         try:
             return command(given)
-        except (ConfigErrors, RecordError, ValueError) as error:
+        except (ConfigErrors, KeyRefused, RecordError, ValueError) as error:
             return _say(str(error), BAD_INPUT)
         except Unreachable as error:
             return _say(f"the instrument is lost: {error}", LOST)
@@ -113,12 +113,15 @@ def _unbroken(folder: Path, bring_to_an_end: Callable[[], Finished]) -> Finished
 def serve(given: argparse.Namespace) -> int:
     """Serve the twin over the bridge until a signal, or until nobody came for a while."""
     from agent import assemble
+    from hardware_bridge.keys import read_server
+    from hardware_bridge.server import Timing
     from hardware_bridge.server import serve as serve_microscope
 
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
     config, seed = configured(given)
     microscope = assemble.twin(config, seed)
-    serve_microscope(microscope, config.limits, given.endpoint, journal_folder=given.journal, linger_s=given.linger)
+    timing = Timing(linger_s=given.linger)
+    keys = read_server(given.keys) if given.keys is not None else None
+    serve_microscope(microscope, config.limits, given.endpoint, journal_folder=given.journal, timing=timing, keys=keys)
     return DONE
 
 
@@ -167,6 +170,19 @@ def evaluate(given: argparse.Namespace) -> int:
     own = {config.policy.name: config.policy.settings}
     policies = {name: own.get(name, {}) for name in given.policies.split(",")}
     run_episodes(config, policies, seeds_of(given.seeds), shares, given.out, given.ray)
+    return DONE
+
+
+@told
+def keys(given: argparse.Namespace) -> int:
+    """Make the keys of a client, or list who is authorised; never shows a secret."""
+    from hardware_bridge import keys as files
+
+    if given.action == "make":
+        print(files.make(given.folder, given.name, given.role))
+    else:
+        for entry in files.authorised(given.folder):
+            print(f"{entry.name:16s} {entry.role:9s} {entry.public}")
     return DONE
 
 

@@ -34,7 +34,7 @@ LOW_LOSS_eV = 390.0
 BEND_SD = 1.0
 LEAST_BEYOND, LEAST_COUNTS = 20, 100.0
 # What the model of the tail below the zero loss leaves in t/lambda, and in the position in eV.
-THICKNESS_FLOOR, POSITION_FLOOR_eV = 0.0003, 0.001
+THICKNESS_FLOOR, POSITION_FLOOR_eV = 0.0003, 0.0008
 # About the plasmon energy of water, nitride and oxides, which bends that tail.
 PLASMON_eV = 22.0
 # By how much a bent power law may miss the true background, as a share of it.

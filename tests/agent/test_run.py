@@ -25,8 +25,16 @@ IN_BAYES = ("--set", "instrument.kind=twin", "--seed", "7")
 def adaptem(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-W", "error::UserWarning", "-m", "agent.cli", *map(str, arguments)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    # Where the tests themselves run in the background, an interrupt would be ignored by all that they start.
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT, **options
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=ROOT,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **options,
     )
 
 
