@@ -28,6 +28,7 @@ from envs.score import Truth, score
 from envs.workers import each
 from hardware_bridge.client import Client
 from hardware_bridge.guard import Guard
+from hardware_bridge.keys import read_client
 from hardware_bridge.messages import Capabilities
 from hardware_bridge.microscope import Microscope
 from hardware_bridge.observation import Observation
@@ -211,6 +212,7 @@ def instrument(config: Config, seed: int, beside: Path, done: Sequence[Record] =
 
     Raises:
         Unreachable: nothing answers at the endpoint.
+        BadKeys, KeyRefused: the file of keys is not in order, or the bridge refuses them.
     """
     choice = config.instrument
     if choice.kind == "twin":
@@ -218,7 +220,8 @@ def instrument(config: Config, seed: int, beside: Path, done: Sequence[Record] =
         _again(microscope, done)
         yield microscope
     elif choice.endpoint is not None:
-        with Client(choice.endpoint) as client:
+        keys = read_client(Path(choice.keys)) if choice.keys is not None else None
+        with Client(choice.endpoint, keys=keys) as client:
             yield client
     else:
         with ServedTwin.beside(beside, seed) as served, Client(served.endpoint) as client:

@@ -44,11 +44,13 @@ class Instrument(Word, frozen=True, kw_only=True):
     ``endpoint`` is where a bridge listens; left out, a twin is served by a process of its own for the run. ``world``
     and ``seed`` choose the twin's specimen, or ``specimen`` names a file with a measured micrograph to use as one. In
     ``stepped`` time only commands pass time, so a seed gives the same record; in ``real`` time the wall clock does,
-    ``speed`` times as fast.
+    ``speed`` times as fast. ``keys`` is the file that `adaptem keys make` wrote for this client of the bridge; without
+    it only a bridge on this machine can be reached.
     """
 
     kind: Literal["twin", "bridge"] = "twin"
     endpoint: Text | None = None
+    keys: Text | None = None
     world: Name = "growth"
     specimen: Text | None = None
     seed: Count = 0
@@ -213,9 +215,12 @@ def _check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "endpoint", 'only a bridge has one: set kind = "bridge" or leave it out'
     if got.get("time") == "stepped" and got.get("speed", 1.0) != 1.0:
         yield "speed", 'only real time has one: set time = "real" or leave it out'
+    if got.get("keys") is not None and got.get("endpoint") is None:
+        yield "keys", "only an endpoint needs them: set endpoint or leave them out"
     if got.get("endpoint") is not None:
         try:
-            parse(got["endpoint"])
+            if not parse(got["endpoint"]).is_local and got.get("keys") is None:
+                yield "keys", f"{got['endpoint']} is not on this machine: the file of this client's keys is needed"
         except ValueError as error:
             yield "endpoint", str(error).removeprefix("endpoint = ")
 

@@ -20,9 +20,10 @@ from queue import Empty
 from typing import Any, TypeVar
 
 from hardware_bridge import wire
-from hardware_bridge.endpoint import parse
+from hardware_bridge.endpoint import Endpoint, parse
 from hardware_bridge.errors import BridgeError, NotHeld, Rejected, Unreachable
 from hardware_bridge.frames import Failure
+from hardware_bridge.keys import ClientKeys
 from hardware_bridge.link import Link
 from hardware_bridge.messages import Capabilities, Command, End, InstrumentState
 from hardware_bridge.microscope import gather_from_watch
@@ -45,20 +46,29 @@ class Client:
     Use it from one thread; ``blank`` and ``stop`` may be called from any.
     """
 
-    def __init__(self, endpoint: str, holder: str = "", timeout_s: float = 1.8, lease_wait_s: float = 12.0) -> None:
-        """Connect and take the lease.
+    def __init__(
+        self,
+        endpoint: str,
+        holder: str | None = "",
+        timeout_s: float = 1.8,
+        lease_wait_s: float = 12.0,
+        keys: ClientKeys | None = None,
+    ) -> None:
+        """Connect and take the lease; None for ``holder`` takes none, to look on, to blank and to stop.
 
         ``holder`` is what others are told about who has it. A lease whose holder is not heard any more is waited for,
         up to ``lease_wait_s``.
 
         Raises:
-            ValueError: the endpoint is no address.
+            ValueError: the endpoint is no address, or is not on this machine and there are no keys.
+            KeyRefused: the bridge does not know the key, or is not the one whose key the client has.
+            Rejected: the key's role may not take the lease.
             Unreachable: nothing answers within ``timeout_s``.
             NotHeld: somebody else works there; who, and for how long already, is said.
             Malformed: the other end speaks another version.
         """
         self._timeout_s = timeout_s
-        self._link = Link(parse(endpoint))
+        self._link = Link(_allowed(endpoint, keys), keys)
         self._token = 0
         self._pending: tuple[Command, InstrumentState] | None = None
         self._beat_s = 0.0
@@ -69,7 +79,9 @@ class Client:
             self._offset_ns = self._greet()
             self._capabilities = self._ask("control", wire.Describe, wire.Described).capabilities
             self._ask("data", wire.Attach, wire.Attached, window_bytes=WINDOW_BYTES)
-            self._take_lease(holder or f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()}", lease_wait_s)
+            if holder is not None:
+                name = holder or f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()}"
+                self._take_lease(name, lease_wait_s)
         except BaseException:
             self._link.close()
             raise
@@ -265,6 +277,13 @@ class Client:
         if not isinstance(reply, reply_kind):
             raise Unreachable(f"the bridge answered {type(reply).__name__} to {kind.__name__}")
         return reply
+
+
+def _allowed(text: str, keys: ClientKeys | None) -> Endpoint:
+    endpoint = parse(text)
+    if keys is None and not endpoint.is_local:
+        raise ValueError(f"endpoint = {text!r}: is not on this machine, and a bridge elsewhere needs keys")
+    return endpoint
 
 
 def _command_of(part: Part | Failure) -> str:

@@ -17,6 +17,7 @@ from hardware_bridge.journal import FileJournal
 from hardware_bridge.lease import Lease
 from hardware_bridge.messages import End
 from hardware_bridge.refusals import refusal
+from hardware_bridge.roles import Role, check_role, receive
 from hardware_bridge.runner import Runner
 from hardware_bridge.wire import (
     CONTROL_REQUESTS,
@@ -76,8 +77,7 @@ class Desk(threading.Thread):
         poller.register(self._answers.fileno(), zmq.POLLIN)
         while not self._is_closing:
             if self._socket in dict(poller.poll(POLL_MS)):
-                identity, *frames = self._socket.recv_multipart()
-                self._take(identity, frames)
+                self._take(*receive(self._socket))
             for identity, message in self._answers.drain():
                 self._send(identity, message)
         self._socket.close(0)
@@ -86,7 +86,7 @@ class Desk(threading.Thread):
         """End soon."""
         self._is_closing = True
 
-    def _take(self, identity: bytes, frames: list[bytes]) -> None:
+    def _take(self, identity: bytes, role: Role, frames: list[bytes]) -> None:
         self.heard_s = time.monotonic()
         try:
             request = read(CONTROL_REQUESTS, frames[0] if len(frames) == 1 else b"")
@@ -104,6 +104,7 @@ class Desk(threading.Thread):
             return
         self._remember(identity, request.sequence, None)
         try:
+            check_role(role, request)
             reply = self._answer(identity, request)
         except (Rejected, NotHeld) as error:
             reply = refusal(request, error, self._lease.tenure())

@@ -4,6 +4,7 @@ BridgeError
 |-- Malformed        a message that is not one of the words, or a number that is not finite
 |-- Rejected         a command outside what is safe: code, field, value and limit
 |-- NotHeld          the sender does not hold the lease, or its fencing token is stale
+|-- KeyRefused       the key is not authorised at the bridge, or the bridge is another one
 |-- Unreachable      the instrument does not answer within its time
 |-- Interrupted      the acquisition ended early: blanked, stopped or the lease was lost
 `-- GapFound         parts of a stream are missing where the caller asked for all of it
@@ -37,6 +38,10 @@ class Rejected(BridgeError):
 
 class NotHeld(BridgeError):
     """The sender does not hold the lease on the instrument; nothing was done."""
+
+
+class KeyRefused(BridgeError):
+    """The encrypted connection did not come about: a key is unknown or wrong, or one side has none."""
 
 
 class Unreachable(BridgeError):

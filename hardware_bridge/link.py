@@ -13,9 +13,10 @@ import zmq
 from zmq.utils.monitor import recv_monitor_message
 
 from hardware_bridge.endpoint import CHANNELS, Endpoint
-from hardware_bridge.errors import Malformed, Unreachable
+from hardware_bridge.errors import KeyRefused, Malformed, Unreachable
 from hardware_bridge.frames import Failure, unpack
 from hardware_bridge.inbox import Mailbox
+from hardware_bridge.keys import ClientKeys
 from hardware_bridge.observation import Part
 from hardware_bridge.wire import MAX_MESSAGE_BYTES, MAX_PART_BYTES, REPLIES, Message, PartMessage, Reply, read
 from hardware_bridge.words import encode
@@ -25,6 +26,15 @@ POLL_MS = 200
 PRESENT_EVERY_S = 1.0
 SLICE_S = 0.1
 GONE_S = 0.5
+HANDSHAKES = (
+    zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+)
+NO_KEYS_HERE = "the bridge lets in only clients with a key, and none was given"
+OTHER_BRIDGE = "the bridge has another server key than the one in the key file"
+NO_KEYS_THERE = "the bridge uses no keys, and one was given"
 
 
 class Link(threading.Thread):
@@ -33,13 +43,14 @@ class Link(threading.Thread):
     ``lost_parts`` counts parts of the stream that never came, or came changed.
     """
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, keys: ClientKeys | None = None) -> None:
         super().__init__(name="bridge link", daemon=True)
         self.session = secrets.token_hex(16)
         self.lost_parts = 0
         self.read_bytes = 0
-        self._endpoint = endpoint
+        self._endpoint, self._keys = endpoint, keys
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._monitor: zmq.Socket[bytes]
         self._sockets = {channel: self._connect(channel) for channel in CHANNELS}
         self._sequence = itertools.count(1)
         self._outbox: Mailbox[tuple[str, bytes]] = Mailbox()
@@ -49,9 +60,9 @@ class Link(threading.Thread):
         self._present: bytes | None = None
         self._present_s = 0.0
         self._gone_since_s: float | None = None
-        self._monitor = self._sockets["safety"].get_monitor_socket(
-            zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
-        )
+        self._was_connected = False
+        self._failed_since_s: float | None = None
+        self._refused: str | None = None
         self._is_closing = False
         self.start()
 
@@ -79,6 +90,7 @@ class Link(threading.Thread):
         """Send and wait for the reply; the same request is sent again where none comes, and is carried out once.
 
         Raises:
+            KeyRefused: the two sides do not know each other's keys.
             Unreachable: no reply within ``timeout_s``, or the bridge is gone.
         """
         replies = self.listen(message.sequence)
@@ -97,7 +109,14 @@ class Link(threading.Thread):
             self.forget(message.sequence)
 
     def check(self) -> None:
-        """Raise Unreachable where the connection broke and has not come back."""
+        """Raise Unreachable where the connection broke and has not come back, KeyRefused where there never was one."""
+        if not self._was_connected:
+            failed_s = self._failed_since_s
+            if self._refused is not None:
+                raise KeyRefused(f"{self._endpoint}: {self._refused}")
+            if failed_s is not None and self._keys is not None and time.monotonic() - failed_s > GONE_S:
+                raise KeyRefused(f"{self._endpoint}: {OTHER_BRIDGE}")
+            return
         since_s = self._gone_since_s
         if since_s is not None and time.monotonic() - since_s > GONE_S:
             raise Unreachable(f"the connection to {self._endpoint} broke and nobody listens there any more")
@@ -152,6 +171,12 @@ class Link(threading.Thread):
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_PART_BYTES if channel == "data" else MAX_MESSAGE_BYTES)
         if channel == "data":
             socket.setsockopt(zmq.RCVHWM, 0)  # what is under way is bounded by the window, in bytes
+        if self._keys is not None:
+            socket.setsockopt(zmq.CURVE_PUBLICKEY, self._keys.public.encode())
+            socket.setsockopt(zmq.CURVE_SECRETKEY, self._keys.secret.encode())
+            socket.setsockopt(zmq.CURVE_SERVERKEY, self._keys.server.encode())
+        if channel == "safety":  # before it connects, so that nothing is missed
+            self._monitor = socket.get_monitor_socket(HANDSHAKES | zmq.EVENT_DISCONNECTED)
         socket.connect(self._endpoint.address(channel))
         return socket
 
@@ -184,10 +209,20 @@ class Link(threading.Thread):
             self._parts.put((part, nbytes))
 
     def _note_connection(self) -> None:
-        if recv_monitor_message(self._monitor)["event"] != zmq.EVENT_DISCONNECTED:
-            self._gone_since_s = None
-        elif self._gone_since_s is None:
-            self._gone_since_s = time.monotonic()
+        event = recv_monitor_message(self._monitor)["event"]
+        if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+            self._gone_since_s, self._was_connected = None, True
+        elif event == zmq.EVENT_DISCONNECTED:
+            if self._gone_since_s is None:
+                self._gone_since_s = time.monotonic()
+        elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
+            self._refused = "the bridge does not know this key: it must be authorised there"
+        elif event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
+            self._refused = NO_KEYS_HERE if self._keys is None else NO_KEYS_THERE
+        elif self._failed_since_s is None:
+            # No detail is given. Where one side alone has keys a later try tells so; a bridge that was just ending is
+            # gone, or new, at the next; a bridge with another key goes on like this.
+            self._failed_since_s = time.monotonic()
 
     def _settle(self, reply: Reply) -> None:
         waiting = self._replies.get(reply.sequence)

@@ -23,9 +23,11 @@ from hardware_bridge.dataport import DataPort
 from hardware_bridge.desk import Desk
 from hardware_bridge.endpoint import CHANNELS, Endpoint, parse
 from hardware_bridge.errors import Rejected
+from hardware_bridge.gate import Gate
 from hardware_bridge.guard import Guard
 from hardware_bridge.hand import Hand
 from hardware_bridge.journal import FileJournal, Past
+from hardware_bridge.keys import ServerKeys
 from hardware_bridge.lease import Lease
 from hardware_bridge.messages import Limits
 from hardware_bridge.microscope import Microscope
@@ -48,12 +50,13 @@ class Timing:
     """How long the bridge waits, in s on the wall's clock.
 
     Without a beat for ``heartbeat_s`` the beam is blanked, for ``lease_s`` the lease is lost. ``silence_s`` is what the
-    driver may take between two parts.
+    driver may take between two parts. ``serve`` ends once no client was heard for ``linger_s``, if that is set.
     """
 
     heartbeat_s: float = 0.4
     lease_s: float = 10.0
     silence_s: float = 60.0
+    linger_s: float | None = None
 
 
 class Server:
@@ -66,24 +69,31 @@ class Server:
         endpoint: str,
         journal_folder: Path | None = None,
         timing: Timing = Timing(),
+        keys: ServerKeys | None = None,
     ) -> None:
         """Bind, read the journal, start the supervisor and all threads.
 
         Raises:
-            ValueError: the endpoint is no address, or others than this machine could reach it.
+            ValueError: the endpoint is no address, or others than this machine could reach it and there are no keys.
             Rejected: the driver blanks too slowly for the beam to be blank within 0.5 s of the last beat.
             OSError: the address or the journal is in use, or cannot be written.
             JournalDamaged: the journal cannot be relied on.
         """
         self._closing = contextlib.ExitStack()
         try:
-            self._open(microscope, limits, _local(endpoint), journal_folder, timing)
+            self._open(microscope, limits, _allowed(endpoint, keys), journal_folder, timing, keys)
         except BaseException:
             self._closing.close()
             raise
 
     def _open(
-        self, microscope: Microscope, limits: Limits, endpoint: Endpoint, folder: Path | None, timing: Timing
+        self,
+        microscope: Microscope,
+        limits: Limits,
+        endpoint: Endpoint,
+        folder: Path | None,
+        timing: Timing,
+        keys: ServerKeys | None,
     ) -> None:
         _check_latency(microscope, timing)
         if folder is None:
@@ -97,7 +107,12 @@ class Server:
         blanker.blank()
         context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._closing.callback(context.destroy, linger=0)
-        bound, (control, safety, data) = _bind(context, endpoint)
+        gate = None
+        if keys is not None:
+            gate = Gate(context, keys)
+            self._closing.callback(gate.close)
+            gate.start()
+        bound, (control, safety, data) = _bind(context, endpoint, gate)
         self.endpoint = str(bound)
 
         guard = Guard(Shutter(microscope, blanker), limits, journal, journal.past.ledger(limits), journal.past.settled)
@@ -138,21 +153,21 @@ def serve(
     endpoint: str,
     *,
     journal_folder: Path | None = None,
-    linger_s: float | None = None,
     timing: Timing = Timing(),
+    keys: ServerKeys | None = None,
 ) -> None:
-    """Serve an instrument until SIGTERM, SIGINT, or until no client was heard for ``linger_s``.
+    """Serve an instrument until SIGTERM, SIGINT, or until no client was heard for ``timing.linger_s``.
 
     Prints one line, ``ready ENDPOINT``, once clients can connect. Call it from the main thread; raises what ``Server``
     raises.
     """
     ended = threading.Event()
-    server = Server(microscope, limits, endpoint, journal_folder, timing)
+    server = Server(microscope, limits, endpoint, journal_folder, timing, keys)
     before = {number: signal.signal(number, lambda *_: ended.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         print(f"ready {server.endpoint}", flush=True)
         while not ended.wait(0.1):
-            if linger_s is not None and server.idle_s > linger_s:
+            if timing.linger_s is not None and server.idle_s > timing.linger_s:
                 return
     finally:
         server.close()
@@ -160,11 +175,12 @@ def serve(
             signal.signal(number, handler)
 
 
-def _local(text: str) -> Endpoint:
+def _allowed(text: str, keys: ServerKeys | None) -> Endpoint:
     endpoint = parse(text)
-    if not endpoint.is_local:
+    if keys is None and not endpoint.is_local:
         raise ValueError(
-            f"endpoint = {text!r}: other machines could reach it and commands are not encrypted; use 127.0.0.1 or ipc"
+            f"endpoint = {text!r}: other machines could reach it and commands are not encrypted; "
+            "make keys, or use 127.0.0.1 or ipc"
         )
     return endpoint
 
@@ -195,7 +211,9 @@ def _restore(microscope: Microscope, past: Past) -> None:
                 pass
 
 
-def _bind(context: zmq.Context[zmq.Socket[bytes]], endpoint: Endpoint) -> tuple[Endpoint, list[zmq.Socket[bytes]]]:
+def _bind(
+    context: zmq.Context[zmq.Socket[bytes]], endpoint: Endpoint, gate: Gate | None
+) -> tuple[Endpoint, list[zmq.Socket[bytes]]]:
     """Bind the three sockets; port 0 tries free ones until three lie side by side."""
     for _ in range(TRIES):
         chosen = endpoint if endpoint.path or endpoint.port else Endpoint(endpoint.host, _free_port(endpoint.host))
@@ -203,6 +221,8 @@ def _bind(context: zmq.Context[zmq.Socket[bytes]], endpoint: Endpoint) -> tuple[
         try:
             for channel in CHANNELS:
                 bound.append(_router(context))
+                if gate is not None:
+                    gate.lock(bound[-1])
                 _refuse_to_steal(chosen, channel)
                 bound[-1].bind(chosen.address(channel))
         except (zmq.ZMQError, OSError) as error:

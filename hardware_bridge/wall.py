@@ -15,11 +15,12 @@ from dataclasses import dataclass
 import zmq
 
 from hardware_bridge.blanker import Blanker
-from hardware_bridge.errors import Malformed, NotHeld
+from hardware_bridge.errors import Malformed, NotHeld, Rejected
 from hardware_bridge.hand import Hand
 from hardware_bridge.inbox import Mailbox
 from hardware_bridge.lease import Lease
 from hardware_bridge.refusals import refusal
+from hardware_bridge.roles import Role, check_role, receive
 from hardware_bridge.runner import Runner
 from hardware_bridge.supervisor import Supervisor
 from hardware_bridge.wire import SAFETY_REQUESTS, Alive, Beat, Invalid, Message, Present, SafetyRequest, Stop, read
@@ -106,12 +107,12 @@ class Wall(threading.Thread):
         # All that has arrived is read before anybody is judged silent, and never more than a fair share of it.
         for _ in range(1000):
             try:
-                identity, *frames = self._socket.recv_multipart(zmq.NOBLOCK)
+                identity, role, frames = receive(self._socket, zmq.NOBLOCK)
             except zmq.Again:
                 return
             self.heard_s = time.monotonic()
             try:
-                reply = self._take(identity, frames)
+                reply = self._take(identity, role, frames)
             except Exception:  # noqa: BLE001 - this thread must outlive whatever it is sent
                 _log.exception("a request on the safety socket failed")
                 continue
@@ -127,7 +128,7 @@ class Wall(threading.Thread):
             return error.errno != zmq.EHOSTUNREACH
         return True
 
-    def _take(self, identity: bytes, frames: list[bytes]) -> Message | None:
+    def _take(self, identity: bytes, role: Role, frames: list[bytes]) -> Message | None:
         try:
             request = read(SAFETY_REQUESTS, frames[0] if len(frames) == 1 else b"")
             if request.session.encode() != identity:
@@ -135,13 +136,14 @@ class Wall(threading.Thread):
         except Malformed as error:
             return Invalid(session="unknown", sequence=0, reason=str(error)[:2000])
         try:
+            check_role(role, request)
             if isinstance(request, Beat):
                 self._lease.beat(request.session, request.token)
                 return self._alive(request)
             if isinstance(request, Present):
                 self._lease.present(request.session, request.token)
                 return None
-        except NotHeld as error:
+        except (NotHeld, Rejected) as error:
             return refusal(request, error, self._lease.tenure())
         # Anybody may blank; the holder who did keeps the lease while it thinks.
         with contextlib.suppress(NotHeld):

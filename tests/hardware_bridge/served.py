@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench import LIMITS, Bench
 
-from hardware_bridge.server import serve
+from hardware_bridge.server import Timing, serve
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     )
     linger_s = float(options["linger_s"]) if "linger_s" in options else None
     endpoint = options.get("endpoint", "tcp://127.0.0.1:0")
-    serve(bench, LIMITS, endpoint, journal_folder=folder, linger_s=linger_s)
+    serve(bench, LIMITS, endpoint, journal_folder=folder, timing=Timing(linger_s=linger_s))
 
 
 if __name__ == "__main__":
