@@ -41,11 +41,16 @@ class Line:
     def setsockopt(self, option: int, value: int) -> None:
         """Set nothing."""
 
-    def recv_multipart(self, flags: int = 0) -> list[bytes]:
+    def getsockopt(self, option: int) -> int:
+        """Nothing is encrypted, so whoever speaks is an operator."""
+        return zmq.NULL
+
+    def recv_multipart(self, flags: int = 0, copy: bool = True) -> list[bytes] | list[zmq.Frame]:
         """Take the oldest message, or raise Again."""
         if not self.inbox:
             raise zmq.Again
-        return self.inbox.popleft()
+        frames = self.inbox.popleft()
+        return frames if copy else [zmq.Frame(frame) for frame in frames]
 
     def send_multipart(self, frames: list[bytes], flags: int = 0, copy: bool = True) -> None:
         """Keep a message, or say that its receiver is gone."""
@@ -127,7 +132,7 @@ class Stepped:
         line = self.lines["control"]
         while line.inbox:
             identity, *frames = line.inbox.popleft()
-            self.desk._take(identity, frames)
+            self.desk._take(identity=identity, role="operator", frames=frames)
 
     def turn(self) -> None:
         """Let all threads run; commands that were accepted run to their end, ``listen`` going on between chunks."""
