@@ -84,7 +84,9 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("instrument", choices=["twin"], help="what to serve")
     serve.add_argument("config", type=Path, help="configuration (TOML)")
     serve.add_argument("--endpoint", default="tcp://127.0.0.1:5570", help="where to listen (default %(default)s)")
-    serve.add_argument("--keys", type=Path, help="folder of `adaptem keys`: clients need a key (a must off loopback)")
+    serve.add_argument(
+        "--keys", type=Path, help="folder of `adaptem keys`; only its clients get in (needed off loopback)"
+    )
     serve.add_argument("--journal", type=Path, help="folder that keeps intents and results (default: none is kept)")
     serve.add_argument("--linger", type=float, metavar="S", help="end after this many seconds without a client")
     _config_arguments(serve)

@@ -33,7 +33,7 @@ HANDSHAKES = (
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 )
 NO_KEYS_HERE = "the bridge lets in only clients with a key, and none was given"
-OTHER_BRIDGE = "the bridge has another server key than the one in the key file"
+OTHER_BRIDGE = "the bridge has another server key than the one in the key file, or uses no keys"
 NO_KEYS_THERE = "the bridge uses no keys, and one was given"
 
 

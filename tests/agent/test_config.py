@@ -137,6 +137,7 @@ def test_a_range_for_no_setting_is_an_error_with_the_nearest_name() -> None:
         ("budget", "turns", 0, "budget.turns: expected int >= 1, got int 0"),
         ("budget", "turns", 2.5, "budget.turns: expected int | null, got float 2.5"),
         ("instrument", "endpoint", "tcp://h:1", "instrument.endpoint: only a bridge has one"),
+        ("instrument", "keys", "agent.key", "instrument.keys: only an endpoint needs them"),
         ("instrument", "speed", 2.0, "instrument.speed: only real time has one"),
         ("instrument", "seed", True, "instrument.seed: expected int, got bool true"),
         ("review", "envelope", {"C10_nm": {"low": -9e9, "high": 0}}, "review.envelope.C10_nm: -9e+09..0 passes limits"),
@@ -159,6 +160,13 @@ def test_errors_between_sections_show_beside_others() -> None:
     broken["goal"]["world"] = 3
     broken["budget"]["electrons"] = 2e10
     assert len(complaints(broken)) == 2
+
+
+def test_a_bridge_on_another_machine_needs_keys() -> None:
+    away = ["instrument.kind=bridge", "instrument.endpoint=tcp://192.0.2.7:5570"]
+    told = "instrument.keys: tcp://192.0.2.7:5570 is not on this machine: the file of this client's keys is needed"
+    assert complaints(table(), *away) == (told,)
+    assert from_table(table(), [*away, "instrument.keys=agent.key"]).instrument.keys == "agent.key"
 
 
 @pytest.mark.parametrize("override", ["budget.electrons", "=3", "a..b=1", "goal.question.word=1"])
