@@ -55,24 +55,7 @@ def _override_argument(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def parser() -> argparse.ArgumentParser:
-    """Build the parser of the whole command line."""
-    raw = argparse.RawDescriptionHelpFormatter
-    top = argparse.ArgumentParser(
-        prog="adaptem",
-        description="An agent that runs an electron microscope by itself.",
-        epilog="examples:\n" + "".join(EXAMPLES.values()),
-        formatter_class=raw,
-    )
-    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def command(name: str, does: str) -> argparse.ArgumentParser:
-        epilog = f"examples:\n{EXAMPLES[name]}"
-        return commands.add_parser(
-            name, help=does, description=f"{does[0].upper()}{does[1:]}.", epilog=epilog, formatter_class=raw
-        )
-
-    run = command("run", "run the agent at an instrument")
+def _run_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument("config", type=Path, nargs="?", help="configuration (TOML); not with --resume")
     run.add_argument("--out", type=Path, help="new folder for the record; an existing one is refused")
     run.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run, as it was configured")
@@ -80,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--approve", action="store_true", help="ask in the terminal before every command")
     _config_arguments(run)
 
-    serve = command("serve", "serve an instrument over the bridge, until Ctrl-C")
+
+def _serve_arguments(serve: argparse.ArgumentParser) -> None:
     serve.add_argument("instrument", choices=["twin"], help="what to serve")
     serve.add_argument("config", type=Path, help="configuration (TOML)")
     serve.add_argument("--endpoint", default="tcp://127.0.0.1:5570", help="where to listen (default %(default)s)")
@@ -91,7 +75,8 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--linger", type=float, metavar="S", help="end after this many seconds without a client")
     _config_arguments(serve)
 
-    keys = command("keys", "make and list the keys of a bridge and its clients")
+
+def _keys_arguments(keys: argparse.ArgumentParser) -> None:
     actions = keys.add_subparsers(dest="action", required=True, metavar="make|list")
     make = actions.add_parser("make", help="make a client's keys, authorise them, print their file")
     make.add_argument("name", metavar="NAME", help="name of the client; its file is FOLDER/NAME.key")
@@ -100,14 +85,17 @@ def parser() -> argparse.ArgumentParser:
     for action in (make, listing):
         action.add_argument("--folder", type=Path, default=KEYS, help="folder of the keys (default %(default)s)")
 
-    replay = command("replay", "go through a recorded run again and check it")
+
+def _replay_arguments(replay: argparse.ArgumentParser) -> None:
     replay.add_argument("run", type=Path, help="folder of the run")
 
-    report = command("report", "write the HTML report of a run again")
+
+def _report_arguments(report: argparse.ArgumentParser) -> None:
     report.add_argument("run", type=Path, help="folder of the run")
     report.add_argument("--out", type=Path, help="where to write it (default: RUN/report.html)")
 
-    evaluate = command("evaluate", "compare policies on the twin over paired seeds")
+
+def _evaluate_arguments(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument("config", type=Path, help="configuration (TOML)")
     evaluate.add_argument("--policies", default="bayes,raster", help="comma-separated names (default %(default)s)")
     evaluate.add_argument("--seeds", default="1000-1003", help="first-last (default %(default)s)")
@@ -116,7 +104,41 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--ray", metavar="local|ADDRESS", help="distribute the episodes with Ray")
     _override_argument(evaluate)
 
-    command("doctor", "check the installation")
+
+def _no_arguments(_: argparse.ArgumentParser) -> None:
+    """Take none."""
+
+
+COMMANDS = {
+    "run": ("run the agent at an instrument", _run_arguments),
+    "serve": ("serve an instrument over the bridge, until Ctrl-C", _serve_arguments),
+    "keys": ("make and list the keys of a bridge and its clients", _keys_arguments),
+    "replay": ("go through a recorded run again and check it", _replay_arguments),
+    "report": ("write the HTML report of a run again", _report_arguments),
+    "evaluate": ("compare policies on the twin over paired seeds", _evaluate_arguments),
+    "doctor": ("check the installation", _no_arguments),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the parser of the whole command line."""
+    raw = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(
+        prog="adaptem",
+        description="An agent that runs an electron microscope by itself.",
+        epilog="examples:\n" + "".join(EXAMPLES.values()),
+        formatter_class=raw,
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (does, add_arguments) in COMMANDS.items():
+        sub = commands.add_parser(
+            name,
+            help=does,
+            description=f"{does[0].upper()}{does[1:]}.",
+            epilog=f"examples:\n{EXAMPLES[name]}",
+            formatter_class=raw,
+        )
+        add_arguments(sub)
     return top
 
 
