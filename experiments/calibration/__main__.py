@@ -32,7 +32,6 @@ What lies outside 0.8-1.2, and why:
 - *blur*: a bulging window has no one blur; the middle of the field is compared with the mean over its particles.
 - *drift*, *particle x, y*: sds are honest, the mean is not 0: the stage's backlash (12 nm after moves to one side) is
   taken as an error on either side.
-- *zero loss*: too cautious by a quarter; the twin's losses begin in whole channels, 1e-3 of one.
 - *defocus*: pairs of few particles are told by their blur, with caution.
 """
 
