@@ -8,15 +8,18 @@ OUT ?= runs/growth-seed$(SEED)-$(shell date +%Y%m%d-%H%M%S)
 BIN := .venv/bin
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: run test test-slow lint clean
+# Instruments from elsewhere run in environments of their own; one that cannot be installed is told and skipped by its tests.
+FOREIGN := $(patsubst experiments/foreign_%/requirements.txt,.foreign/%/done,$(wildcard experiments/foreign_*/requirements.txt))
+
+.PHONY: run test test-slow lint foreign clean
 
 run: .venv/.runtime
 	$(BIN)/adaptem run $(CONFIG) --seed $(SEED) --out $(OUT)
 
-test: lint
+test: lint foreign
 	$(BIN)/pytest -m "not slow"
 
-test-slow: .venv/.test
+test-slow: .venv/.test foreign
 	$(BIN)/pytest -m slow
 
 lint: .venv/.test
@@ -25,8 +28,15 @@ lint: .venv/.test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
+foreign: $(FOREIGN)
+
+.foreign/%/done: experiments/foreign_%/requirements.txt
+	rm -rf .foreign/$* && $(PYTHON) -m venv .foreign/$*
+	.foreign/$*/bin/pip install --quiet --disable-pip-version-check --requirement $< || echo "$< cannot be installed" > .foreign/$*/failed
+	touch $@
+
 clean:
-	rm -rf .venv dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .foreign dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/pip:
