@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench import LIMITS, Bench, expected, scan
-from contract import BAD_COMMANDS, CHECKS, refusal
+from contract import BAD_COMMANDS, CHECKS, Acquisition, refusal
 
 from digital_twin.instrument import Twin
 from digital_twin.liquid_cell import LiquidCell
@@ -63,8 +63,8 @@ def microscope(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Micro
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-def test_contract(microscope: Microscope, check: Callable[[Microscope], None]) -> None:
-    check(microscope)
+def test_contract(microscope: Microscope, check: Callable[[Microscope, Acquisition], None]) -> None:
+    check(microscope, lambda name, frames: scan(name, rows=256, frames=frames))
 
 
 @pytest.mark.parametrize("name", INSTRUMENTS)
