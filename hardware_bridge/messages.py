@@ -218,12 +218,17 @@ class Start(Word, frozen=True, kw_only=True):
 
 
 class ChunkHeader(Word, frozen=True, kw_only=True):
-    """Heads the rows [row_start, row_start + rows) of frame ``frame``; counts only on the instrument's clock."""
+    """Heads the rows [row_start, row_start + rows) of frame ``frame``; counts only on the instrument's clock.
+
+    A fast detector hands over as many frames as are ready: where ``frames`` is more than one, these are so many whole
+    frames from ``frame`` on, taken at even steps from ``start_s`` to ``end_s``.
+    """
 
     command_id: Name
     epoch: Count
     sequence: Count
     frame: Count
+    frames: Size = 1
     row_start: Count
     rows: Size
     start_s: Number

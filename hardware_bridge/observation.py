@@ -14,10 +14,23 @@ from hardware_bridge.messages import Axis, ChunkHeader, Command, End, Instrument
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some rows of one frame: (rows, W) for images, (rows, W, E) for spectra, (rows, W, ky, kx) for patterns."""
+    """Some rows of one frame: (rows, W) for images, (rows, W, E) for spectra, (rows, W, ky, kx) for patterns.
+
+    A burst of several frames has one axis more, in front: (frames, H, W), (frames, H, W, E), (frames, H, W, ky, kx).
+    """
 
     header: ChunkHeader
     data: NDArray[np.generic]
+
+    @property
+    def stack(self) -> NDArray[np.generic]:
+        """The data with the axis of frames in front, even where there is one only: (frames, rows, ...); no copy."""
+        return self.data if self.header.frames > 1 else self.data[np.newaxis]
+
+    def frame_start_s(self, index: int) -> float:
+        """When frame number ``index`` of this chunk was begun, on the instrument's clock."""
+        header = self.header
+        return header.start_s + (header.end_s - header.start_s) * index / header.frames
 
 
 Part = Start | Chunk | End
@@ -120,25 +133,27 @@ class _Collector:
         header = chunk.header
         if self._data is None:
             raise BridgeError(f"a chunk of command {header.command_id} came before its Start")
-        if header.row_start + header.rows > self._data.shape[0] or chunk.data.shape != (
-            header.rows,
-            *self._data.shape[1:],
-        ):
+        if not _fits(chunk, self._data.shape):
             raise BridgeError(f"chunk {header.sequence} of command {header.command_id} does not fit its frame")
-        if header.frame != self._frame:
-            self._close_frame()
-            self._frame = header.frame
-            self._frame_start_s = header.start_s
-            self._data[...] = 0
-            self._rows[:] = False
-        rows = slice(header.row_start, header.row_start + header.rows)
-        self._data[rows] = chunk.data
-        self._rows[rows] = True
-        step_s = (header.end_s - header.start_s) / header.rows
-        self._times[rows] = header.start_s + step_s * np.arange(header.rows)
-        self._frame_end_s = header.end_s
+        for index, data in enumerate(chunk.stack):
+            start_s, end_s = chunk.frame_start_s(index), chunk.frame_start_s(index + 1)
+            if header.frame + index != self._frame:
+                self._close_frame()
+                self._open_frame(header.frame + index, start_s)
+            rows = slice(header.row_start, header.row_start + header.rows)
+            self._data[rows] = data
+            self._rows[rows] = True
+            self._times[rows] = start_s + (end_s - start_s) / header.rows * np.arange(header.rows)
+            self._frame_end_s = end_s
         self._received += 1
         self._dropped = max(self._dropped, header.dropped_total)
+
+    def _open_frame(self, frame: int, start_s: float) -> None:
+        assert self._data is not None
+        self._frame, self._frame_start_s = frame, start_s
+        self._data[...] = 0
+        self._rows[:] = False
+        self._times[:] = np.nan
 
     def _close_frame(self) -> None:
         if self._data is None or not self._rows.any():
@@ -178,3 +193,11 @@ class _Collector:
             aborted=end.aborted,
             reason=end.reason,
         )
+
+
+def _fits(chunk: Chunk, frame: tuple[int, ...]) -> bool:
+    """Whether a chunk has its place in frames of this shape; several frames at once are whole ones."""
+    header = chunk.header
+    if header.frames > 1:
+        return (header.row_start, header.rows) == (0, frame[0]) and chunk.data.shape == (header.frames, *frame)
+    return header.row_start + header.rows <= frame[0] and chunk.data.shape == (header.rows, *frame[1:])

@@ -24,7 +24,7 @@ MAX_PART_BYTES = 1 << 28
 
 Version = Annotated[int, Meta(ge=0, le=65535)]
 Dtype = Literal["uint8", "uint16", "uint32", "float32"]
-Shape = Annotated[tuple[Size, ...], Meta(min_length=1, max_length=4)]
+Shape = Annotated[tuple[Size, ...], Meta(min_length=1, max_length=5)]
 
 
 class Message(Word, frozen=True, kw_only=True, tag=True):

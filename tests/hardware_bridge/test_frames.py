@@ -59,7 +59,7 @@ def test_headers_come_back_as_they_went(part: Start | End | Failure) -> None:
 @given(
     values=hnp.arrays(
         dtype=st.sampled_from(["<u1", "<u2", ">u2", "<u4", ">u4", "<f4", ">f4"]),
-        shape=hnp.array_shapes(min_dims=1, max_dims=4, max_side=5),
+        shape=hnp.array_shapes(min_dims=1, max_dims=5, max_side=4),
     )
 )
 def test_values_come_back_bit_by_bit_whatever_their_byte_order(values: np.ndarray) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from bench import STATE, Bench, expected, scan
+from msgspec.structs import replace
 
 from hardware_bridge.errors import BridgeError
-from hardware_bridge.messages import Command, Start
+from hardware_bridge.messages import ChunkHeader, Command, End, Start
 from hardware_bridge.observation import Chunk, Part, collect
 
 
@@ -49,6 +50,79 @@ def test_rows_of_the_frame_before_do_not_stay() -> None:
     np.testing.assert_array_equal(seen.row_seen, np.arange(16) < 8)
     assert seen.data is not None
     assert not seen.data[8:].any()
+
+
+def test_times_of_the_frame_before_do_not_stay() -> None:
+    command = scan("a", rows=16, frames=2)
+    parts = parts_of(command)
+    last = max(index for index, part in enumerate(parts) if isinstance(part, Chunk))
+    seen = collect(command, STATE, parts[:last] + parts[last + 1 :])
+    np.testing.assert_array_equal(np.isnan(seen.row_start_s), np.arange(16) >= 8)
+
+
+def burst(command: Command, frames: int) -> list[Part]:
+    """The parts of a scan as a fast detector gives them: ``frames`` whole frames at a time."""
+    acquire = command.acquire
+    assert acquire is not None
+    start, *_, end = parts_of(command)
+    assert isinstance(end, End)
+    chunks = [
+        Chunk(
+            ChunkHeader(
+                command_id=command.id,
+                epoch=1,
+                sequence=number,
+                frame=first,
+                frames=min(frames, acquire.max_frames - first),
+                row_start=0,
+                rows=acquire.pixels_y,
+                start_s=float(first),
+                end_s=float(min(first + frames, acquire.max_frames)),
+            ),
+            np.stack([expected(acquire, f) for f in range(first, min(first + frames, acquire.max_frames))]),
+        )
+        for number, first in enumerate(range(0, acquire.max_frames, frames))
+    ]
+    # One frame alone has no axis of frames.
+    chunks = [chunk if chunk.header.frames > 1 else Chunk(chunk.header, chunk.data[0]) for chunk in chunks]
+    return [start, *chunks, replace(end, chunks=len(chunks))]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 7])
+def test_several_frames_in_one_chunk_are_seen_as_if_they_had_come_alone(frames: int) -> None:
+    command = scan("a", rows=16, frames=7)
+    assert command.acquire is not None
+    seen = collect(command, STATE, burst(command, frames))
+    np.testing.assert_array_equal(seen.data, expected(command.acquire, frame=6))
+    assert [line.frame for line in seen.statistics] == list(range(7))
+    assert [(line.start_s, line.end_s) for line in seen.statistics] == [(f, f + 1.0) for f in range(7)]
+    assert [line.low for line in seen.statistics] == [float(f) for f in range(7)]
+    np.testing.assert_allclose(seen.row_start_s, 6.0 + np.arange(16) / 16)
+    assert (seen.gaps, seen.row_seen.all()) == (0, True)
+
+
+def test_a_missing_burst_is_a_gap_and_its_frames_have_no_line() -> None:
+    command = scan("a", rows=16, frames=7)
+    parts = burst(command, 2)
+    seen = collect(command, STATE, parts[:2] + parts[3:])
+    assert seen.gaps == 1
+    assert [line.frame for line in seen.statistics] == [0, 1, 4, 5, 6]
+
+
+def test_a_chunk_shows_its_frames_in_front_whether_one_or_many() -> None:
+    chunks = [part for part in burst(scan("a", rows=16, frames=3), 2) if isinstance(part, Chunk)]
+    assert [chunk.stack.shape for chunk in chunks] == [(2, 16, 32), (1, 16, 32)]
+    assert np.shares_memory(chunks[0].stack, chunks[0].data)
+    assert chunks[0].frame_start_s(1) == 1.0
+
+
+@pytest.mark.parametrize("spoilt", [{"row_start": 1}, {"rows": 8}, {"frames": 3}], ids=str)
+def test_a_burst_of_anything_but_whole_frames_does_not_fit(spoilt: dict[str, int]) -> None:
+    command = scan("a", rows=16, frames=4)
+    start, first, *_ = burst(command, 2)
+    assert isinstance(first, Chunk)
+    with pytest.raises(BridgeError, match="does not fit"):
+        collect(command, STATE, [start, Chunk(replace(first.header, **spoilt), first.data)])
 
 
 def test_nothing_acquired_is_no_data() -> None:
