@@ -12,6 +12,7 @@ from agent import assemble
 from agent.config import PolicyChoice
 from agent.episode import play
 from agent.eventlog import RecordError
+from agent.notify import Occasion, tell
 from agent.report import Scores, write_report
 from agent.run import REPORT_JSON, Finished
 from hardware_bridge.report import Report
@@ -25,13 +26,19 @@ PAGE = "report.html"
 
 
 def conclude(finished: Finished, output: TextIO) -> None:
-    """Score a finished run where the world has a truth, write its report, and say both on ``output``."""
+    """Score a finished run where the world has a truth, write its report, and say both here and afar."""
+    said = []
     scores = _scores(finished)
     if scores is not None:
         path = finished.folder / SCORES_JSON
         path.write_bytes(msgspec.json.format(msgspec.json.encode(scores), indent=1) + b"\n")
-        print(_spoken(scores, finished), file=output)
-    print(f"report: {rewrite(finished.folder, None)}", file=output, flush=True)
+        said.append(_spoken(scores, finished))
+    said.append(f"report: {rewrite(finished.folder, None)}")
+    print("\n".join(said), file=output, flush=True)
+    occasion: Occasion = "stopped" if finished.stopped else "ended"
+    subject = f"adaptem: {finished.folder.name} {'was stopped' if finished.stopped else 'has ended'}"
+    for problem in tell(finished.header.config.notify, occasion, subject, "\n".join(said)):
+        print(problem, file=output, flush=True)
 
 
 def rewrite(folder: Path, out: Path | None) -> Path:

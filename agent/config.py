@@ -1,6 +1,6 @@
 """The configuration of a run: one frozen tree, read from a TOML file, with every error told at once.
 
-    [goal] [instrument] [limits] [budget] [perception] [policy] [review] [record]
+    [goal] [instrument] [limits] [budget] [perception] [policy] [review] [record] [park] [notify]
 
 Nothing starts before the whole tree is known to be good.
 """
@@ -18,8 +18,9 @@ from typing import Any, Literal, cast
 import msgspec
 
 from agent.decoding import Check, Errors, decode_table, nearest
+from agent.notify import Notify
 from hardware_bridge.endpoint import parse
-from hardware_bridge.messages import Go, Holder, Limits, Optics, Range
+from hardware_bridge.messages import Go, Holder, Limits, Optics, Range, Settings
 from hardware_bridge.words import Count, Name, Number, Positive, Size, Text, Word
 
 Setting = bool | int | Number | Text | tuple[Number, ...]
@@ -98,6 +99,13 @@ class RecordChoice(Word, frozen=True, kw_only=True):
     folder: Text | None = None
 
 
+class Park(Word, frozen=True, kw_only=True):
+    """Where the instrument is left when a run ends: what is not named here stays as it is."""
+
+    go: Go = Go()
+    set: Settings = Settings()
+
+
 class Config(Word, frozen=True, kw_only=True):
     """All that decides a run. The same tree and seed in stepped time give the same record."""
 
@@ -109,6 +117,8 @@ class Config(Word, frozen=True, kw_only=True):
     policy: PolicyChoice
     review: ReviewChoice = ReviewChoice()
     record: RecordChoice = RecordChoice()
+    park: Park | None = None
+    notify: Notify = Notify()
 
 
 class ConfigErrors(ValueError):
@@ -225,6 +235,12 @@ def _check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "endpoint", str(error).removeprefix("endpoint = ")
 
 
+def _check_notify(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    webhook = got.get("webhook")
+    if webhook is not None and not webhook.startswith(("https://", "http://")):
+        yield "webhook", f"{webhook!r} is no address: https://... is needed"
+
+
 def _check_config(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     limits = cast(Limits | None, got.get("limits"))
     if limits is None:
@@ -232,6 +248,9 @@ def _check_config(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     budget = cast(Budget | None, got.get("budget"))
     if budget is not None and budget.electrons > limits.max_electrons:
         yield "budget.electrons", f"{budget.electrons:g} is above limits.max_electrons = {limits.max_electrons:g}"
+    park = cast(Park | None, got.get("park"))
+    if park is not None:
+        yield from _outside(park, limits)
     review = cast(ReviewChoice | None, got.get("review"))
     for name, asked in (review.envelope if review is not None else {}).items():
         allowed = limits.ranges.get(name)
@@ -244,9 +263,23 @@ def _check_config(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             )
 
 
+def _outside(park: Park, limits: Limits) -> Iterator[tuple[str, str]]:
+    for prefix, group in (("go", park.go), ("set.optics", park.set.optics), ("set.holder", park.set.holder)):
+        for name in RANGED.intersection(group.__struct_fields__):
+            value, allowed = getattr(group, name), limits.ranges.get(name)
+            if value is None:
+                continue
+            if allowed is None:
+                yield f"park.{prefix}.{name}", "not in limits.ranges: it cannot be set"
+            elif not allowed.low <= value <= allowed.high:
+                limit = f"limits.ranges.{name} = {allowed.low:g}..{allowed.high:g}"
+                yield f"park.{prefix}.{name}", f"{value:g} passes {limit}"
+
+
 CHECKS: Mapping[type, Check] = {
     Range: _check_range,
     Limits: _check_limits,
     Instrument: _check_instrument,
+    Notify: _check_notify,
     Config: _check_config,
 }

@@ -11,7 +11,9 @@ import msgspec
 from agent import assemble
 from agent.config import Config
 from agent.eventlog import Header, RecordError
-from agent.loop import Loop, Perceive, Review
+from agent.loop import Loop, Perceive, Review, Stuck
+from agent.notify import failure_told
+from agent.park import park
 from agent.reading import open_run
 from agent.record import Record
 from agent.recorder import FileRecorder, abandon, now, prepare, versions
@@ -63,7 +65,7 @@ def begin(config: Config, seed: int, folder: Path, observer: Observer) -> Finish
     card = assemble.card_of(config)
     prepare(folder, config)
     try:
-        with assemble.instrument(config, seed, folder) as microscope:
+        with failure_told(config.notify, folder.name), assemble.instrument(config, seed, folder) as microscope:
             state = microscope.state()
             header = Header(
                 created=now(),
@@ -92,7 +94,10 @@ def resume(folder: Path, observer: Observer) -> Finished:
     """
     with FileRecorder.resume(folder) as recorder:
         header = recorder.header
-        with assemble.instrument(header.config, header.seed, folder, recorder.records) as microscope:
+        with (
+            failure_told(header.config.notify, folder.name),
+            assemble.instrument(header.config, header.seed, folder, recorder.records) as microscope,
+        ):
             return _loop(microscope, recorder, observer)
 
 
@@ -133,14 +138,25 @@ def _loop(microscope: Microscope, recorder: FileRecorder, observer: Observer) ->
         perceive_again(recorder.folder, perception.perceive)
         loop.resume(done)
     stopped = False
-    for record in loop.run(header.config.budget.turns):
-        if not observer.show(record):
-            stopped = True
-            break
+    try:
+        for record in loop.run(header.config.budget.turns):
+            if not observer.show(record):
+                stopped = True
+                break
+    except Stuck:
+        _park(loop, header.config)
+        raise
+    if not stopped:  # after a person's stop nothing moves
+        _park(loop, header.config)
     report = perception.report()
     path = recorder.folder / REPORT_JSON
     path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
     return Finished(folder=recorder.folder, header=header, report=report, turns=loop.turn, stopped=stopped)
+
+
+def _park(loop: Loop, config: Config) -> None:
+    if config.park is not None:
+        park(loop, config.park)
 
 
 def perceive_again(folder: Path, perceive: Perceive) -> list[str]:
@@ -155,9 +171,8 @@ def perceive_again(folder: Path, perceive: Perceive) -> list[str]:
             if record.turn != turn:
                 raise RecordError(f"turn {turn} is missing")
             observation = run.observation(record)
-            if observation is None:
+            if observation is None or record.percept is None:
                 continue
-            percept = perceive(observation)
-            if record.percept is not None and percept != record.percept:
+            if perceive(observation) != record.percept:
                 differences.append(f"turn {record.turn} is perceived differently now")
     return differences
