@@ -20,7 +20,9 @@ from agent.record import Record
 from digital_twin.instrument import Twin
 from digital_twin.liquid_cell import LiquidCell
 from digital_twin.measured import MeasuredSpecimen, measured_card
+from digital_twin.misalignment import Misalignment
 from digital_twin.specimen import Specimen
+from digital_twin.standard import Standard, standard_card
 from digital_twin.truth import truths
 from envs.growth import Eyes, GrowthEnv
 from envs.prior import load_card
@@ -148,7 +150,7 @@ def _check_specimen(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             measured_card(Path(instrument.specimen), 1.0, 1.0)
         except ValueError as error:
             yield "instrument.specimen", str(error).removeprefix("instrument.specimen = ")
-    elif goal is not None:
+    elif goal is not None and (instrument is None or instrument.world == "growth"):
         try:
             load_card(goal.world)
         except ValueError as error:
@@ -167,6 +169,8 @@ def card_of(config: Config) -> Card:
     """The card of the world that a configuration asks for."""
     if config.instrument.specimen is not None:
         return measured_card(Path(config.instrument.specimen), config.budget.duration_s, config.budget.electrons)
+    if config.instrument.world == "standard":
+        return standard_card(config.budget.duration_s, config.budget.electrons)
     try:
         return load_card(config.goal.world)
     except ValueError as error:
@@ -194,13 +198,15 @@ def specimen(config: Config, seed: int) -> Specimen:
     """The specimen that a configuration asks for."""
     if config.instrument.specimen is not None:
         return MeasuredSpecimen(Path(config.instrument.specimen))
-    return LiquidCell(seed)
+    return Standard(seed) if config.instrument.world == "standard" else LiquidCell(seed)
 
 
 def twin(config: Config, seed: int, on_beam: Callable[[bool], None] | None = None) -> Twin:
     """The bare twin; whoever drives it puts a guard in front."""
     speed = config.instrument.speed if config.instrument.time == "real" else None
-    return Twin(specimen(config, seed), seed, speed, on_beam)
+    misaligned = config.instrument.misaligned
+    hidden = Misalignment.drawn(misaligned) if misaligned is not None else Misalignment()
+    return Twin(specimen(config, seed), seed, speed, on_beam, hidden)
 
 
 @contextmanager

@@ -43,7 +43,9 @@ class Instrument(Word, frozen=True, kw_only=True):
     """What is driven: ``twin`` runs one in this process, ``bridge`` goes over the wire.
 
     ``endpoint`` is where a bridge listens; left out, a twin is served by a process of its own for the run. ``world``
-    and ``seed`` choose the twin's specimen, or ``specimen`` names a file with a measured micrograph to use as one. In
+    (``growth``, or ``standard`` to calibrate on) and ``seed`` choose the twin's specimen, or ``specimen`` names a file
+    with a measured micrograph to use as one. ``misaligned`` is the seed of hidden errors of the twin's stage, beam
+    shift, scan, lens and spectrometer; left out, it is as it says. In
     ``stepped`` time only commands pass time, so a seed gives the same record; in ``real`` time the wall clock does,
     ``speed`` times as fast. ``keys`` is the file that `adaptem keys make` wrote for this client of the bridge; without
     it only a bridge on this machine can be reached.
@@ -52,8 +54,9 @@ class Instrument(Word, frozen=True, kw_only=True):
     kind: Literal["twin", "bridge"] = "twin"
     endpoint: Text | None = None
     keys: Text | None = None
-    world: Name = "growth"
+    world: Literal["growth", "standard"] = "growth"
     specimen: Text | None = None
+    misaligned: Count | None = None
     seed: Count = 0
     time: Literal["stepped", "real"] = "stepped"
     speed: Positive = 1.0

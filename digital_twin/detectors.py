@@ -88,10 +88,11 @@ def haadf_fraction(layers: Layers, column: Column) -> Tensor:
 class Spectrometer:
     """Expected spectra of mixtures of copper, debris, water and nitride; cross-sections are computed once.
 
-    ``spectra.SpectrumModel`` in torch on a device, less what the collection aperture misses.
+    ``spectra.SpectrumModel`` in torch on a device, less what the collection aperture misses. The zero loss lies at
+    ``zero_loss_eV`` of the column's axis.
     """
 
-    def __init__(self, column: Column, device: torch.device | str = "cpu") -> None:
+    def __init__(self, column: Column, device: torch.device | str = "cpu", zero_loss_eV: float = 0.0) -> None:
         self.axis_eV = column.energy_axis_eV()
         energy, collection = column.beam_energy_keV, column.collection_mrad
         self.free_path_nm: Array = np.array(
@@ -99,7 +100,7 @@ class Spectrometer:
         )
         single = np.array([drude(self.axis_eV, *plasmon) for plasmon in PLASMONS_eV])
         edges = np.array([edge_nm2_per_eV(edge, self.axis_eV, energy, collection) for edge in (CU_L3, O_K, N_K, SI_L3)])
-        model = SpectrumModel(self.axis_eV, column.energy_fwhm_eV, single, edges)
+        model = SpectrumModel(self.axis_eV, column.energy_fwhm_eV, single, edges, zero_loss_eV)
         self._size = model.size
         # Atoms of Cu, O, N and Si per nm^3 of each layer, in the order of the edges.
         atoms_per_nm3 = np.zeros((4, 4))

@@ -35,15 +35,15 @@ class Wander:
 class Stage:
     """A stage that overshoots, settles and has backlash; positions in nm, (x, y).
 
-    ``BACKLASH_NM`` is missing after a move in negative direction that was not approached from the negative side.
+    ``backlash_nm`` is missing after a move in negative direction that was not approached from the negative side.
     ``CREEP_SHARE`` of a move, at most ``CREEP_MAX_NM``, is still to come when it ends and decays with ``CREEP_S``.
     """
 
-    BACKLASH_NM = 12.0
     CREEP_SHARE = 0.02
     CREEP_MAX_NM = 8.0
     CREEP_S = 3.0
 
+    backlash_nm: tuple[float, float] = (12.0, 12.0)
     commanded_nm: Array = field(default_factory=lambda: np.zeros(2))
     _backlash_nm: Array = field(default_factory=lambda: np.zeros(2))
     _creep_nm: Array = field(default_factory=lambda: np.zeros(2))
@@ -57,7 +57,7 @@ class Stage:
         if from_negative:
             self._backlash_nm = np.zeros(2)
         else:
-            back = np.where(step < 0, self.BACKLASH_NM, np.where(step > 0, 0.0, self._backlash_nm))
+            back = np.where(step < 0, np.array(self.backlash_nm), np.where(step > 0, 0.0, self._backlash_nm))
             self._backlash_nm = back
         self._creep_nm = -np.sign(step) * np.minimum(self.CREEP_SHARE * np.abs(step), self.CREEP_MAX_NM)
         self.commanded_nm = target_nm.copy()

@@ -19,6 +19,7 @@ from digital_twin.detectors import Column, Spectrometer
 from digital_twin.drift import Drift, Stage
 from digital_twin.exposure import DoseMap, Scan
 from digital_twin.imaging import expected_haadf, expected_spectra
+from digital_twin.misalignment import Misalignment
 from digital_twin.optics import Array, aberrations_of
 from digital_twin.specimen import Specimen
 from hardware_bridge.cost import ELECTRONS_PER_PA_S, move_s
@@ -71,6 +72,7 @@ START_OPTICS = Optics(
     phi23_rad=-0.5,
     C30_um=1200.0,
 )
+ALIGNED = Misalignment()
 START_HOLDER = Holder(temperature_K=298.0, bias_V=0.0, flow_nl_per_s=5.0)
 
 
@@ -91,7 +93,7 @@ class Twin:
 
     The specimen is a batch of one world. What is expected of it is computed on its device, noise is drawn on the host.
     ``on_beam`` is called with True and False as the beam goes on and off, from the thread that watches. ``speed`` None
-    is stepped time.
+    is stepped time. ``hidden`` is how the instrument differs from what it says of itself.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Twin:
         seed: int,
         speed: float | None = None,
         on_beam: Callable[[bool], None] | None = None,
+        hidden: Misalignment = ALIGNED,
     ) -> None:
         self.specimen = specimen
         self.column = Column()
@@ -107,10 +110,16 @@ class Twin:
         self._seed = seed
         self._speed = speed
         self._on_beam = on_beam or (lambda on: None)
-        self._spectrometer = Spectrometer(self.column, specimen.device)
+        self._spectrometer = Spectrometer(self.column, specimen.device, hidden.zero_loss_eV)
         self._capabilities = capabilities(self.column, "stepped" if speed is None else "real")
+        self._hidden = hidden
+        self._true = replace(
+            self._capabilities,
+            stage_to_specimen=hidden.stage_to_specimen,
+            beam_shift_to_specimen=hidden.beam_shift_to_specimen,
+        )
         self._drift = Drift(seed)
-        self._stage = Stage()
+        self._stage = Stage(hidden.backlash_nm)
         self._clock_s = 0.0
         self._begun = time.monotonic()
         self._go, self._optics, self._holder = ZERO_GO, START_OPTICS, START_HOLDER
@@ -275,16 +284,18 @@ class Twin:
             yield Chunk(header, np.minimum(counts, np.iinfo(dtype).max).astype(dtype))
 
     def _scan(self, acquire: Acquire, row_start_s: Array) -> Scan:
-        centre = np.array(field_centre_nm(self._go, self._capabilities))
-        matrix = np.array(self._capabilities.stage_to_specimen).reshape(2, 2)
+        centre = np.array(field_centre_nm(self._go, self._true))
+        matrix = np.array(self._true.stage_to_specimen).reshape(2, 2)
         # What the stage and the specimen do by themselves carries the specimen away from under the beam.
         moved = self._drift.specimen_nm(row_start_s) - self._stage.error_nm(row_start_s) @ matrix.T
-        return Scan.over(acquire, centre, self._go.scan_rotation_deg or 0.0, moved)
+        wide = replace(acquire, fov_nm=self._hidden.pixel_size * acquire.fov_nm)
+        return Scan.over(wide, centre, (self._go.scan_rotation_deg or 0.0) + self._hidden.scan_rotation_deg, moved)
 
     def _expected(self, acquire: Acquire, scan: Scan) -> Array:
         if acquire.mode == "EELS":
             return np.asarray(expected_spectra(self.specimen, [scan.grid], self._spectrometer)[0].cpu())
-        C10_nm = (self._optics.C10_nm or 0.0) + (self._go.stage_z_nm or 0.0) + self._drift.C10_nm(self._clock_s)
+        lens_nm = self._hidden.defocus_gain * (self._optics.C10_nm or 0.0)
+        C10_nm = lens_nm + (self._go.stage_z_nm or 0.0) + self._drift.C10_nm(self._clock_s)
         aberrations = aberrations_of(replace(self._optics, C10_nm=C10_nm))
         return np.asarray(expected_haadf(self.specimen, [scan.grid], self.column, [aberrations])[0].cpu())
 

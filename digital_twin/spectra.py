@@ -173,15 +173,18 @@ class SpectrumModel:
     ``t_over_lambda`` and the shares sum to 1 (less what is lost beyond the end of the axis).
 
     ``peak`` (F,), ``single`` (M, F) and ``edges`` (K, F) are the Fourier transforms, of ``size`` channels, of the zero
-    loss, of the materials' single scattering and of the edges per atom and nm^2.
+    loss, of the materials' single scattering and of the edges per atom and nm^2. A zero loss at ``zero_loss_eV`` takes
+    everything along with it.
     """
 
-    def __init__(self, energy_loss_eV: Array, fwhm_eV: float, single: Array, edges: Array) -> None:
+    def __init__(
+        self, energy_loss_eV: Array, fwhm_eV: float, single: Array, edges: Array, zero_loss_eV: float = 0.0
+    ) -> None:
         self.energy_loss_eV = energy_loss_eV
         self.step_eV = float(energy_loss_eV[1] - energy_loss_eV[0])
         origin = round(-float(energy_loss_eV[0]) / self.step_eV)
         self.size = scipy.fft.next_fast_len(2 * energy_loss_eV.size, real=True)
-        peak = zero_loss(energy_loss_eV, fwhm_eV)
+        peak = zero_loss(energy_loss_eV - zero_loss_eV, fwhm_eV)
         self.peak = scipy.fft.rfft(peak / peak.sum(), self.size)
         # Losses are counted from the channel of zero loss, so that convolving with them moves nothing.
         self.single = scipy.fft.rfft(np.atleast_2d(single)[:, origin:], self.size, axis=-1)

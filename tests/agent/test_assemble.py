@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.assemble import CHOICES, DEFAULT_CONFIG
+from agent.assemble import CHOICES, DEFAULT_CONFIG, card_of, specimen, twin
 from agent.config import ConfigErrors, load
+from digital_twin.misalignment import Misalignment
+from digital_twin.standard import Standard
 
 
 def complaints(*overrides: str) -> list[str]:
@@ -46,3 +48,11 @@ def test_a_setting_out_of_its_range_is_told_by_its_path() -> None:
 
 def test_a_specimen_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert complaints(f"instrument.specimen={tmp_path / 'none.npz'}") == ["instrument.specimen"]
+
+
+def test_the_standard_specimen_and_hidden_errors_are_chosen_by_the_config() -> None:
+    config = load(DEFAULT_CONFIG, ("instrument.world=standard", "instrument.misaligned=3"), CHOICES)
+    assert isinstance(specimen(config, 1), Standard)
+    assert card_of(config).world == "standard"
+    assert twin(config, 1)._hidden == Misalignment.drawn(3)
+    assert twin(load(DEFAULT_CONFIG), 1)._hidden == Misalignment()

@@ -1,0 +1,61 @@
+"""What the twin's instrument is really like where that differs from what it says of itself: hidden, to be measured."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from digital_twin.optics import Array
+from hardware_bridge.messages import Matrix
+
+ONE: Matrix = (1.0, 0.0, 0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Misalignment:
+    """The true maps and gains behind what is set and read; the default is an instrument that is as it says.
+
+    ``stage_to_specimen`` and ``beam_shift_to_specimen`` are row-major 2x2 matrices, as in ``Capabilities``. A stage axis
+    that moved in negative direction stands ``backlash_nm`` (x, y) further on than it reads. The scan is turned by
+    ``scan_rotation_deg`` more than is set, its pixels are ``pixel_size`` times as large as stated, and a set C10 acts
+    ``defocus_gain`` times as strongly, the other way round where that is negative. The zero loss lies at
+    ``zero_loss_eV`` of the stated energy axis.
+    """
+
+    stage_to_specimen: Matrix = ONE
+    beam_shift_to_specimen: Matrix = ONE
+    backlash_nm: tuple[float, float] = (12.0, 12.0)
+    scan_rotation_deg: float = 0.0
+    pixel_size: float = 1.0
+    defocus_gain: float = 1.0
+    zero_loss_eV: float = 0.0
+
+    @classmethod
+    def drawn(cls, seed: int) -> Misalignment:
+        """Draw an instrument that was calibrated long ago: degrees of rotation, percents of scale, any sign of defocus."""
+        random = np.random.default_rng([seed, 6])
+        return cls(
+            stage_to_specimen=_matrix(random, turn_deg=4.0, stretch=0.03),
+            beam_shift_to_specimen=_matrix(random, turn_deg=8.0, stretch=0.08),
+            backlash_nm=(float(random.uniform(4.0, 40.0)), float(random.uniform(4.0, 40.0))),
+            scan_rotation_deg=float(random.normal(0.0, 3.0)),
+            pixel_size=math.exp(random.normal(0.0, 0.04)),
+            defocus_gain=float(random.choice([-1.0, 1.0])) * math.exp(random.normal(0.0, 0.06)),
+            zero_loss_eV=float(random.normal(0.0, 2.0)),
+        )
+
+
+def _matrix(random: np.random.Generator, turn_deg: float, stretch: float) -> Matrix:
+    """Axes that are turned, stretched each by itself, and not quite at right angles."""
+    turn, lean = np.radians(random.normal(0.0, [turn_deg, 1.0]))
+    long, wide = np.exp(random.normal(0.0, stretch, 2))
+    axes: Array = np.array(
+        [
+            [long * math.cos(turn), -wide * math.sin(turn + lean)],
+            [long * math.sin(turn), wide * math.cos(turn + lean)],
+        ]
+    )
+    a, b, c, d = axes.ravel().tolist()
+    return a, b, c, d
