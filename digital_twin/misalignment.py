@@ -17,8 +17,8 @@ ONE: Matrix = (1.0, 0.0, 0.0, 1.0)
 class Misalignment:
     """The true maps and gains behind what is set and read; the default is an instrument that is as it says.
 
-    ``stage_to_specimen`` and ``beam_shift_to_specimen`` are row-major 2x2 matrices, as in ``Capabilities``. A stage axis
-    that moved in negative direction stands ``backlash_nm`` (x, y) further on than it reads. The scan is turned by
+    ``stage_to_specimen`` and ``beam_shift_to_specimen`` are row-major 2x2 matrices, as in ``Capabilities``. A stage
+    axis that moved in negative direction stands ``backlash_nm`` (x, y) further on than it reads. The scan is turned by
     ``scan_rotation_deg`` more than is set, its pixels are ``pixel_size`` times as large as stated, and a set C10 acts
     ``defocus_gain`` times as strongly, the other way round where that is negative. The zero loss lies at
     ``zero_loss_eV`` of the stated energy axis.
@@ -34,7 +34,7 @@ class Misalignment:
 
     @classmethod
     def drawn(cls, seed: int) -> Misalignment:
-        """Draw an instrument that was calibrated long ago: degrees of rotation, percents of scale, any sign of defocus."""
+        """Draw an instrument calibrated long ago: degrees of rotation, percents of scale, any sign of defocus."""
         random = np.random.default_rng([seed, 6])
         return cls(
             stage_to_specimen=_matrix(random, turn_deg=4.0, stretch=0.03),

@@ -1,4 +1,4 @@
-"""A specimen to calibrate on: metal particles on a film with the bars of a cross grating. It stands still and is flat."""
+"""A specimen to calibrate on: particles on a film with the bars of a cross grating. It stands still and is flat."""
 
 from __future__ import annotations
 
