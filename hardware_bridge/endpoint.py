@@ -9,8 +9,8 @@ from dataclasses import dataclass
 CHANNELS = ("control", "safety", "data")
 EXAMPLES = "tcp://127.0.0.1:5570 or ipc:///run/adaptem"
 
-_TCP = re.compile(r"^tcp://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-]+):(\d{1,5})$")
-_IPC = re.compile(r"^ipc://(/[^\0]{1,90})$")
+_TCP = re.compile(r"^tcp://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-]+):(\d{1,5})\Z")
+_IPC = re.compile(r"^ipc://(/[^\x00-\x1f]{1,90})\Z")
 
 
 @dataclass(frozen=True)

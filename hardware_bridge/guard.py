@@ -6,6 +6,7 @@ In process and behind the server it is the same object, so both reject identical
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -18,7 +19,10 @@ from hardware_bridge.errors import Malformed, Rejected
 from hardware_bridge.messages import Capabilities, Command, End, InstrumentState, Limits
 from hardware_bridge.microscope import Microscope, gather_from_watch
 from hardware_bridge.observation import Observation, Part
+from hardware_bridge.on_loss import SAFE_STATE
 from hardware_bridge.words import validated
+
+_log = logging.getLogger(__name__)
 
 
 class Journal(Protocol):
@@ -51,6 +55,7 @@ class _Running:
     command: Command
     before: InstrumentState
     charge: Charge
+    is_written: bool = True
     parts: Iterator[Part] | None = None
 
 
@@ -75,6 +80,7 @@ class Guard:
         self._running: _Running | None = None
         self._repeated: Settled | None = None
         self._is_stopped = False
+        self._blanks = 0
 
     def describe(self) -> Capabilities:
         """Say what the instrument can do."""
@@ -95,35 +101,41 @@ class Guard:
             Malformed: the command is not a valid word (NaN included).
             Rejected: it is unsafe, its id was used for another command, or one is still running.
         """
-        command = validated(command)
-        if self._running is not None:
-            raise Rejected("busy", "id", command.id, f"command {self._running.command.id} has not been gathered")
+        command, blanks = validated(command), self._blanks
+        self._check_idle(command)
         if self._is_stopped:
             raise Rejected("stopped", "id", command.id, "no command after a stop until a new session begins")
+        if command.id.startswith(SAFE_STATE):
+            raise Rejected("id_reserved", "id", command.id, f"an id that does not begin with {SAFE_STATE}")
         known = self._settled.get(command.id)
         if known is not None:
             self._repeated = _repeat(known, command)
             return
-        before = self.state()
+        before = self._blanked_state()
         charge = safety.check(command, self.limits, before, self._capabilities, self.ledger)
         self._write_intent(command, charge, before)
-        self.ledger.add(charge)
-        self._repeated = None
-        self._running = _Running(command, before, charge)
+        self._begin(_Running(command, before, charge), blanks)
+
+    def secure(self, command: Command, timeout_s: float) -> End:
+        """Run a command that brings the holder to its safe state, to its end: after a stop too, and with a full disk.
+
+        Raises:
+            Rejected: it is outside the limits, or another command is running.
+            Unreachable: nothing came for ``timeout_s``.
+        """
+        command, blanks = validated(command), self._blanks
+        self._check_idle(command)
+        before = self.state()
+        run = _Running(command, before, safety.check(command, self.limits, before, self._capabilities, self.ledger))
         try:
-            self._inner.submit(command)
-        except (Rejected, Malformed):
-            # The backend refused before doing anything, so nothing was exposed.
-            self.ledger.refund(charge, 0.0)
-            self._running = None
-            if self._journal is not None:
-                # Where that cannot be written, a restart finds the command unknown and charges it fully.
-                with contextlib.suppress(OSError):
-                    self._journal.withdrawn(command.id)
-            raise
-        except Exception:
-            self._lose(self._running)
-            raise
+            self._write_intent(command, run.charge, before)
+        except Rejected as error:
+            _log.warning("the holder goes to its safe state without a journal: %s", error)
+            run.is_written = False
+        self._begin(run, blanks)
+        *_, end = self.watch(timeout_s)
+        assert isinstance(end, End)
+        return end
 
     def watch(self, timeout_s: float) -> Iterator[Part]:
         """Yield the parts of the running command; its End carries the reconciled dose.
@@ -171,12 +183,13 @@ class Guard:
 
     def blank(self) -> None:
         """Blank now and end what is running."""
+        self._blanks += 1
         self._inner.blank()
 
     def stop(self) -> None:
         """Blank, abort and refuse further commands until ``begin_session``."""
         self._is_stopped = True
-        self._inner.blank()
+        self.blank()
 
     def begin_session(self) -> None:
         """Accept commands again after a stop: somebody new has taken over."""
@@ -196,6 +209,43 @@ class Guard:
         pending = self._repeated or self._running
         return None if pending is None else (pending.command, pending.before)
 
+    def _check_idle(self, command: Command) -> None:
+        if self._running is not None:
+            raise Rejected("busy", "id", command.id, f"command {self._running.command.id} has not been gathered")
+
+    def _blanked_state(self) -> InstrumentState:
+        """Read back the instrument; a beam that was left on is blanked, and must then read back as blanked."""
+        state = self.state()
+        if not state.beam_blanked:
+            self._inner.blank()
+            state = self.state()
+            if not state.beam_blanked:
+                raise Rejected("interlock", "beam_blanked", "false", "true before any command")
+        return state
+
+    def _begin(self, run: _Running, blanks: int) -> None:
+        """Hand a command to the backend; ``blanks`` is how often it had been blanked when the command came."""
+        self.ledger.add(run.charge)
+        self._repeated = None
+        self._running = run
+        try:
+            self._inner.submit(run.command)
+        except (Rejected, Malformed):
+            # The backend refused before doing anything, so nothing was exposed.
+            self.ledger.refund(run.charge, 0.0)
+            self._running = None
+            if self._journal is not None and run.is_written:
+                # Where that cannot be written, a restart finds the command unknown and charges it fully.
+                with contextlib.suppress(OSError):
+                    self._journal.withdrawn(run.command.id)
+            raise
+        except Exception:
+            self._lose(run)
+            raise
+        if blanks != self._blanks:
+            # Somebody blanked or stopped while this command was being checked and written: that must end it too.
+            self._inner.blank()
+
     def _write_intent(self, command: Command, charge: Charge, before: InstrumentState) -> None:
         if self._journal is None:
             return
@@ -212,7 +262,7 @@ class Guard:
         if not end.state.beam_blanked:
             # A probe parked on the specimen between two commands is dose that nobody charged.
             self._inner.blank()
-        if self._journal is not None:
+        if self._journal is not None and run.is_written:
             with contextlib.suppress(OSError):
                 self._journal.result(end)
         return end

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from hardware_bridge.messages import Command, Holder, InstrumentState, Limits, Range, Settings
 
+SAFE_STATE = "on-loss-"
+"""How the ids of these commands begin; nobody else's may."""
+
 RAMP_STEPS = 10
 RAMP_STEP_S = 1.0
 

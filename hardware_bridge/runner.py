@@ -11,14 +11,14 @@ from collections.abc import Callable
 import zmq
 
 from hardware_bridge.dataport import DataPort
-from hardware_bridge.errors import BridgeError, Malformed, NotHeld, Rejected
+from hardware_bridge.errors import Malformed, NotHeld, Rejected
 from hardware_bridge.frames import Failure
 from hardware_bridge.guard import Guard
 from hardware_bridge.hand import Hand
 from hardware_bridge.inbox import Mailbox
 from hardware_bridge.lease import Lease
 from hardware_bridge.messages import Command, End
-from hardware_bridge.on_loss import RAMP_STEP_S, commands_on_loss
+from hardware_bridge.on_loss import RAMP_STEP_S, SAFE_STATE, commands_on_loss
 from hardware_bridge.refusals import refusal
 from hardware_bridge.wire import Accepted, Expired, GetState, Message, StateIs, Submit
 
@@ -112,6 +112,9 @@ class Runner(threading.Thread):
         if request.deadline_ns and late_ns > 0:
             raise _Late(late_ns * 1e-9)
         self._lease.check(request.session, request.token)
+        if not self._lease.is_live():
+            # The request counted as a sign of life when it was read; it has waited here since, and nothing followed.
+            raise Rejected("heartbeat", "id", request.command.id, f"a beat within {self._lease.heartbeat_s:g} s")
         if self._guard.pending is None:
             # A blank that is still on its way would end the next command instead of the last.
             if not self._hand.settled(BLANKED_WITHIN_S):
@@ -139,7 +142,7 @@ class Runner(threading.Thread):
         return self._is_closing or not self._lease.is_live()
 
     def _plan_loss(self, token: int) -> None:
-        commands = commands_on_loss(self._guard.limits, self._guard.state(), f"on-loss-{token}")
+        commands = commands_on_loss(self._guard.limits, self._guard.state(), f"{SAFE_STATE}{token}")
         now = time.monotonic()
         self._due.extend((now + RAMP_STEP_S * step, command) for step, command in enumerate(commands))
 
@@ -149,11 +152,11 @@ class Runner(threading.Thread):
         if not self._due or time.monotonic() < self._due[0][0]:
             return
         _, command = self._due.popleft()
+        # A blank that is still on its way would end this command; one that never comes back must not keep it away.
+        self._hand.settled(BLANKED_WITHIN_S)
         try:
-            self._guard.submit(command)
-            for _ in self._guard.watch(self._silence_s):
-                pass
-        except BridgeError:
+            self._guard.secure(command, self._silence_s)
+        except Exception:  # noqa: BLE001 - the border to a driver: this thread goes on, and so does the ramp
             _log.exception("the holder could not be brought to its safe state")
 
 

@@ -30,8 +30,10 @@ def test_the_bridge_listens_nowhere_that_others_could_reach(text: str, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "127.0.0.1:5570", "tcp://127.0.0.1", "tcp://127.0.0.1:70000", "ipc://relative", "udp://127.0.0.1:1"]
-)
+    "text",
+    ["", "127.0.0.1:5570", "tcp://127.0.0.1", "tcp://127.0.0.1:70000", "ipc://relative", "udp://127.0.0.1:1",
+     "tcp://127.0.0.1:5570\n", "ipc:///run/adaptem\n"],
+)  # fmt: skip
 def test_what_is_no_address(text: str) -> None:
     with pytest.raises(ValueError, match=r"endpoint = "):
         parse(text)

@@ -1,6 +1,7 @@
 """The guard lets only safe commands through, once each, and knows what it does not know."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from bench import LIMITS, Bench, scan
@@ -9,7 +10,8 @@ from msgspec.structs import replace
 from hardware_bridge.dose import predict_charge
 from hardware_bridge.errors import Malformed, Rejected, Unreachable
 from hardware_bridge.guard import Guard
-from hardware_bridge.messages import End
+from hardware_bridge.journal import FileJournal
+from hardware_bridge.messages import Command, End, Go, Holder, InstrumentState, Settings
 from hardware_bridge.microscope import execute
 from hardware_bridge.observation import Chunk, Part
 
@@ -107,3 +109,90 @@ def test_after_stop_only_a_new_session_may_command() -> None:
 def test_limits_that_are_no_limits_are_refused() -> None:
     with pytest.raises(Malformed, match="max_electrons"):
         Guard(Bench(), replace(LIMITS, max_electrons=float("inf")))
+
+
+def test_whoever_could_not_go_on_watching_leaves_it_unknown_blanked_and_charged_in_full() -> None:
+    bench = Bench()
+    guard = Guard(bench, LIMITS)
+    guard.abandon()  # nothing runs, nothing happens
+    assert bench.blanks == 0
+    guard.submit(scan("a"))
+    parts = guard.watch(1.0)
+    next(parts), next(parts)
+    guard.abandon()
+    assert (guard.fate("a"), guard.pending) == ("unknown", None)
+    assert (bench.blanks, bench.state().beam_blanked) == (1, True)
+    full = predict_charge(scan("a"), LIMITS, Bench().state(), bench.describe())
+    assert guard.state().electrons_charged == pytest.approx(full.electrons)
+
+
+OFF = Command(id="on-loss-1-1", set=Settings(holder=Holder(flow_nl_per_s=0.0)))
+
+
+def test_the_holder_reaches_its_safe_state_after_a_stop_and_nobody_else_may_use_its_ids() -> None:
+    bench = Bench()
+    guard = Guard(bench, LIMITS)
+    with pytest.raises(Rejected, match="id_reserved"):
+        guard.submit(OFF)
+    guard.stop()
+    assert not guard.secure(OFF, 1.0).aborted
+    assert bench.seen == [OFF]
+    with pytest.raises(Rejected, match="stopped"):
+        guard.submit(scan("a"))
+    with pytest.raises(Rejected, match="range"):
+        guard.secure(replace(OFF, set=Settings(holder=Holder(flow_nl_per_s=51.0))), 1.0)
+
+
+def test_the_holder_reaches_its_safe_state_while_the_disk_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_once(descriptor: int) -> None:
+        monkeypatch.undo()
+        raise OSError("disk full")
+
+    journal = FileJournal(tmp_path / "j")
+    bench = Bench()
+    guard = Guard(bench, LIMITS, journal)
+    monkeypatch.setattr("os.fdatasync", full_once)
+    guard.secure(OFF, 1.0)
+    assert bench.seen == [OFF]
+    execute(guard, scan("a"), 1.0)
+    journal.close()
+    again = FileJournal(tmp_path / "j")  # a result without its intent would be damage
+    assert set(again.past.settled) == {"a"}
+    again.close()
+
+
+@pytest.mark.parametrize("act", ["blank", "stop"])
+def test_a_blank_while_a_command_is_being_checked_ends_it_before_it_exposes(act: str) -> None:
+    class Pressed(Bench):
+        then: Callable[[], None] = staticmethod(lambda: None)
+
+        def submit(self, command: Command) -> None:
+            self.then()  # comes after the guard has looked whether somebody stopped
+            super().submit(command)
+
+    bench = Pressed()
+    guard = Guard(bench, LIMITS)
+    bench.then = getattr(guard, act)
+    guard.submit(scan("a"))
+    (*_, end) = guard.watch(1.0)
+    assert isinstance(end, End)
+    assert (end.aborted, end.chunks, guard.state().electrons_charged) == (True, 0, 0.0)
+
+
+def test_nothing_runs_before_the_beam_reads_back_blanked() -> None:
+    class Stuck(Bench):
+        blank_works = True
+
+        def state(self) -> InstrumentState:
+            return replace(super().state(), beam_blanked=self.blank_works and self.blanks > 0)
+
+    bench = Stuck()
+    guard = Guard(bench, LIMITS)
+    execute(guard, Command(id="a", go=Go(stage_x_nm=1.0)), 1.0)
+    assert bench.blanks == 1
+    bench.blank_works = False
+    with pytest.raises(Rejected, match=r"beam_blanked = false refused \(interlock\)"):
+        guard.submit(Command(id="b", go=Go(stage_x_nm=2.0)))
+    assert [command.id for command in bench.seen] == ["a"]
