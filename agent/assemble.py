@@ -17,7 +17,8 @@ from agent.decoding import Check, decode_table
 from agent.perception.analyst import Analyst, AnalystSettings
 from agent.perception.reporter import Reporter
 from agent.record import Record
-from digital_twin.instrument import Twin
+from digital_twin.holder import TwinHolder
+from digital_twin.instrument import START_HOLDER, Twin
 from digital_twin.liquid_cell import LiquidCell
 from digital_twin.measured import MeasuredSpecimen, measured_card
 from digital_twin.misalignment import Misalignment
@@ -30,6 +31,7 @@ from envs.score import Truth, score
 from envs.workers import each
 from hardware_bridge.client import Client
 from hardware_bridge.guard import Guard
+from hardware_bridge.holder import WithHolder
 from hardware_bridge.keys import read_client
 from hardware_bridge.messages import Capabilities
 from hardware_bridge.microscope import Microscope
@@ -201,12 +203,13 @@ def specimen(config: Config, seed: int) -> Specimen:
     return Standard(seed) if config.instrument.world == "standard" else LiquidCell(seed)
 
 
-def twin(config: Config, seed: int, on_beam: Callable[[bool], None] | None = None) -> Twin:
-    """The bare twin; whoever drives it puts a guard in front."""
+def twin(config: Config, seed: int) -> Microscope:
+    """The bare twin with its holder; whoever drives it puts a guard in front."""
     speed = config.instrument.speed if config.instrument.time == "real" else None
     misaligned = config.instrument.misaligned
     hidden = Misalignment.drawn(misaligned) if misaligned is not None else Misalignment()
-    return Twin(specimen(config, seed), seed, speed, on_beam, hidden)
+    column = Twin(specimen(config, seed), seed, speed, hidden=hidden)
+    return WithHolder(column, TwinHolder(START_HOLDER, lambda: column.state().clock_s, seed))
 
 
 @contextmanager

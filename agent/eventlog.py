@@ -20,7 +20,7 @@ import xxhash
 
 from agent.config import Config
 from agent.record import Record
-from hardware_bridge.messages import Axis, Capabilities, Kind
+from hardware_bridge.messages import Axis, Capabilities, Kind, Reading
 from hardware_bridge.report import Card
 from hardware_bridge.words import Count, NotNegative, Number, Positive, Text, Word
 
@@ -62,6 +62,7 @@ class Window(Word, frozen=True, kw_only=True):
     axes: tuple[Axis, ...] = ()
     statistics: tuple[StatisticsRow, ...] = ()
     reason: Text = ""
+    readings: tuple[Reading, ...] = ()
     xxh3: Text = ""
 
 

@@ -16,6 +16,7 @@ from agent.eventlog import LOG_NAME, Event, Header, RecordError, Window, read_lo
 from agent.record import ArrayRef, Record
 from agent.streams import arrays_hash
 from agent.torn import TornFile
+from hardware_bridge.messages import Reading
 from hardware_bridge.observation import FrameStatistics, Observation
 
 
@@ -61,8 +62,14 @@ class Run:
             electrons_charged=record.electrons_charged,
             aborted=record.aborted,
             reason=window.reason,
+            readings=window.readings,
             **arrays,
         )
+
+    def readings(self) -> list[Reading]:
+        """What the holder measured, all through the run."""
+        windows = (self._windows.get(record.turn) for record in self.records)
+        return [reading for window in windows if window is not None for reading in window.readings]
 
     def stack_size(self, file: str) -> int:
         """How many turns a file of arrays holds.
@@ -223,7 +230,7 @@ def _header_differences(one: Header | None, other: Header | None) -> list[str]:
 def _observed(one: Observation | None, other: Observation | None) -> list[tuple[str, bool]]:
     if one is None or other is None:
         return [("window", one is other)]
-    names = ("start_s", "kind", "axes", "statistics", "reason", "data", "row_seen", "row_start_s")
+    names = ("start_s", "kind", "axes", "statistics", "reason", "readings", "data", "row_seen", "row_start_s")
     return [(name, _identical(getattr(one, name), getattr(other, name))) for name in names]
 
 

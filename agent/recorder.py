@@ -141,6 +141,7 @@ class FileRecorder:
                 axes=observation.axes,
                 statistics=tuple(_statistics_row(astuple(row)) for row in observation.statistics),
                 reason=observation.reason[:MAX_TEXT],
+                readings=observation.readings,
             )
             if observation.data is not None:
                 try:

@@ -237,11 +237,19 @@ class ChunkHeader(Word, frozen=True, kw_only=True):
     blanked: bool = False
 
 
+class Reading(Word, frozen=True, kw_only=True):
+    """What the holder measured, at a time on the instrument's clock."""
+
+    clock_s: Number
+    holder: Holder
+
+
 class End(Word, frozen=True, kw_only=True):
     """Closes an acquisition (or a command without one) with what the beam really did.
 
     ``electrons`` is current x beam-on time / e as measured by the instrument; ``beam_on_share`` is the part of the
-    commanded beam-on time that happened, by which the charge is reconciled.
+    commanded beam-on time that happened, by which the charge is reconciled. ``readings`` are the holder's, all through
+    the command, where it is a device of its own.
     """
 
     command_id: Name
@@ -253,3 +261,4 @@ class End(Word, frozen=True, kw_only=True):
     reason: Text
     chunks: Count
     state: InstrumentState
+    readings: tuple[Reading, ...] = ()

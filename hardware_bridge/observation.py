@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware_bridge.errors import BridgeError
-from hardware_bridge.messages import Axis, ChunkHeader, Command, End, InstrumentState, Kind, Start
+from hardware_bridge.messages import Axis, ChunkHeader, Command, End, InstrumentState, Kind, Reading, Start
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Observation:
     ``data`` is (H, W), (H, W, E) or (H, W, ky, kx), None where the command acquired nothing. ``row_seen`` (H,) bool
     tells which rows of it arrived, ``row_start_s`` (H,) when each was begun. ``gaps`` counts missing chunks.
     ``electrons`` is what hit the specimen by the instrument's measure, ``electrons_charged`` what the guard charged
-    after reconciling.
+    after reconciling. ``readings`` tell what the holder measured in that time.
     """
 
     command: Command
@@ -75,6 +75,7 @@ class Observation:
     electrons_charged: float = 0.0
     aborted: bool = False
     reason: str = ""
+    readings: tuple[Reading, ...] = ()
 
 
 def collect(command: Command, before: InstrumentState, parts: Iterable[Part]) -> Observation:
@@ -192,6 +193,7 @@ class _Collector:
             electrons_charged=end.state.electrons_charged - self._before.electrons_charged,
             aborted=end.aborted,
             reason=end.reason,
+            readings=end.readings,
         )
 
 

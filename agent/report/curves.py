@@ -25,6 +25,7 @@ from agent.report.style import (
     panel,
     raised,
 )  # fmt: skip
+from hardware_bridge.messages import Reading
 from hardware_bridge.report import Card, Report, Target
 
 TIME = "specimen time (s)"
@@ -107,6 +108,22 @@ def drift_figure(run: Run) -> Figure:
         axes.plot(rows[:, 0], rows[:, 1], ".-", color=colour, markersize=3, linewidth=0.8, label=words)
     axes.legend(loc="upper left", ncols=2)
     label(axes, "", TIME, "drift (nm)")
+    return made
+
+
+HOLDER = {
+    "temperature_K": "holder temperature (K)",
+    "bias_V": "holder bias (V)",
+    "flow_nl_per_s": "holder flow (nl/s)",
+}
+
+
+def holder_figure(readings: list[Reading], channel: str) -> Figure:
+    """What the holder measured in one channel, on the instrument's clock."""
+    made, axes = panel(3.9, 2.9)
+    axes.plot([r.clock_s for r in readings], [getattr(r.holder, channel) for r in readings], color=INK, linewidth=0.9)
+    label(axes, "", TIME, HOLDER[channel])
+    axes.ticklabel_format(useOffset=False)
     return made
 
 

@@ -98,6 +98,11 @@ def growth(run: Run, header: Header, claims: Report | None) -> str:
             )
             empty = " A cell without particles counts as radius 0." if target.name == "mean_radius_nm" else ""
             cards.append(card(picture, caption + empty))
+    readings = run.readings()
+    for channel, words in curves.HOLDER.items():
+        if readings and getattr(readings[0].holder, channel) is not None:
+            picture = svg(curves.holder_figure(readings, channel), f"holder-{channel}", words)
+            cards.append(card(picture, "What the holder's own sensor said, on the same clock as the images."))
     parts = [grid(cards, 3)] if cards else []
     if not followed:
         parts.append(said("No particle was seen twice, so there are no growth curves of single ones."))

@@ -9,20 +9,24 @@ import pytest
 from bench import LIMITS, Bench, expected, scan
 from contract import BAD_COMMANDS, CHECKS, Acquisition, refusal
 
-from digital_twin.instrument import Twin
+from digital_twin.holder import TwinHolder
+from digital_twin.instrument import START_HOLDER, Twin
 from digital_twin.liquid_cell import LiquidCell
 from hardware_bridge.client import Client
 from hardware_bridge.guard import Guard
+from hardware_bridge.holder import WithHolder
 from hardware_bridge.microscope import Microscope, execute
 from hardware_bridge.server import Server
 
 Way = Callable[[Microscope, Path], contextlib.AbstractContextManager[Microscope]]
 
 
-INSTRUMENTS: dict[str, Callable[[], Microscope]] = {
-    "bench": Bench,
-    "twin": lambda: Twin(LiquidCell(5), seed=5),
-}
+def twin_and_holder() -> Microscope:
+    column = Twin(LiquidCell(5), seed=5)
+    return WithHolder(column, TwinHolder(START_HOLDER, lambda: column.state().clock_s, seed=5))
+
+
+INSTRUMENTS: dict[str, Callable[[], Microscope]] = {"bench": Bench, "twin": twin_and_holder}
 
 
 @contextlib.contextmanager
