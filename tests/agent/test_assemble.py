@@ -54,5 +54,6 @@ def test_the_standard_specimen_and_hidden_errors_are_chosen_by_the_config() -> N
     config = load(DEFAULT_CONFIG, ("instrument.world=standard", "instrument.misaligned=3"), CHOICES)
     assert isinstance(specimen(config, 1), Standard)
     assert card_of(config).world == "standard"
-    assert twin(config, 1)._hidden == Misalignment.drawn(3)
+    column = vars(twin(config, 1))["_column"]
+    assert column._hidden == Misalignment.drawn(3)
     assert twin(load(DEFAULT_CONFIG), 1)._hidden == Misalignment()
