@@ -8,6 +8,7 @@ from agent.assemble import CHOICES, DEFAULT_CONFIG, card_of, specimen, twin
 from agent.config import ConfigErrors, load
 from digital_twin.misalignment import Misalignment
 from digital_twin.standard import Standard
+from hardware_bridge.microscope import Microscope
 
 
 def complaints(*overrides: str) -> list[str]:
@@ -50,10 +51,13 @@ def test_a_specimen_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert complaints(f"instrument.specimen={tmp_path / 'none.npz'}") == ["instrument.specimen"]
 
 
+def hidden_in(microscope: Microscope) -> object:
+    return vars(microscope)["_column"]._hidden
+
+
 def test_the_standard_specimen_and_hidden_errors_are_chosen_by_the_config() -> None:
     config = load(DEFAULT_CONFIG, ("instrument.world=standard", "instrument.misaligned=3"), CHOICES)
     assert isinstance(specimen(config, 1), Standard)
     assert card_of(config).world == "standard"
-    column = vars(twin(config, 1))["_column"]
-    assert column._hidden == Misalignment.drawn(3)
-    assert twin(load(DEFAULT_CONFIG), 1)._hidden == Misalignment()
+    assert hidden_in(twin(config, 1)) == Misalignment.drawn(3)
+    assert hidden_in(twin(load(DEFAULT_CONFIG), 1)) == Misalignment()
