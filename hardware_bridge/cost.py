@@ -60,7 +60,7 @@ def beam_current_pA(command: Command, state: InstrumentState) -> float:
 def fluence_e_per_A2(command: Command, state: InstrumentState, capabilities: Capabilities) -> float:
     """Fluence of a whole acquisition in e/A^2, averaged over the larger of pixel and probe disc (I6 of the bridge).
 
-    Outside scanned modes the illuminated disc is taken as the probe disc, or the field where that is smaller.
+    Outside scanned modes the current falls on the illuminated disc, however much of it the camera sees.
     """
     acquire = command.acquire
     if acquire is None:
@@ -71,5 +71,4 @@ def fluence_e_per_A2(command: Command, state: InstrumentState, capabilities: Cap
         flyback_share = 1.0 + capabilities.flyback_s / (acquire.pixels_x * acquire.dwell_s)
         electrons = beam_current_pA(command, state) * acquire.dwell_s * ELECTRONS_PER_PA_S * flyback_share
         return acquire.max_frames * electrons / max(pixel_area_A2, probe_area_A2)
-    field_A2 = pixel_area_A2 * acquire.pixels_x * acquire.pixels_y
-    return predict(command, state, capabilities).electrons / min(field_A2, probe_area_A2)
+    return predict(command, state, capabilities).electrons / probe_area_A2

@@ -32,13 +32,14 @@ def test_the_commanded_current_counts() -> None:
     assert ratio == pytest.approx(2.0)
 
 
-def test_a_broad_beam_exposes_all_at_once_over_the_lit_disc() -> None:
+@pytest.mark.parametrize("disc_nm", [50.0, 400.0], ids=["within the field", "beyond the field"])
+def test_a_broad_beam_exposes_all_at_once_over_the_lit_disc(disc_nm: float) -> None:
     acquire = Acquire(mode="HRTEM", fov_nm=100.0, pixels_x=64, pixels_y=64, dwell_s=0.5)
-    broad = replace(CAPABILITIES, probe_diameter_nm=50.0)
+    broad = replace(CAPABILITIES, probe_diameter_nm=disc_nm)
     assert frame_s(acquire, broad) == 0.5
     electrons = 50.0 * E_PER_PA_S * 0.5
     fluence = fluence_e_per_A2(Command(id="a", acquire=acquire), STATE, broad)
-    assert fluence == pytest.approx(electrons / (math.pi * 250.0**2))
+    assert fluence == pytest.approx(electrons / (math.pi * (5.0 * disc_nm) ** 2))
 
 
 def test_a_move_alone_costs_no_electrons() -> None:
