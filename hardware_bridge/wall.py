@@ -61,7 +61,7 @@ class Wall(threading.Thread):
         """``acts`` are the driver's blank and stop, which are done by ``hand``."""
         super().__init__(name="safety", daemon=True)
         self._socket, self._lease, self._runner, self._hand, self._blanker = socket, lease, runner, hand, blanker
-        self._blank, self._stop = acts
+        self._do_blank, self._do_stop = acts
         self._done: Mailbox[_Waiting] = Mailbox()
         self._waiting: list[_Waiting] = []
         self._ended: str | None = None
@@ -83,7 +83,7 @@ class Wall(threading.Thread):
 
     def blank(self) -> None:
         """Have the driver blank, without waiting for it."""
-        self._hand.do(self._blank)
+        self._hand.do(self._do_blank)
 
     def run(self) -> None:
         """Work until ``close``."""
@@ -150,7 +150,7 @@ class Wall(threading.Thread):
             self._lease.wait(request.session, request.token)
         waiting = _Waiting(identity, request, time.monotonic() + CONFIRM_S)
         self._waiting.append(waiting)
-        self._hand.do(self._stop if isinstance(request, Stop) else self._blank, lambda: self._done.put(waiting))
+        self._hand.do(self._do_stop if isinstance(request, Stop) else self._do_blank, lambda: self._done.put(waiting))
         return None
 
     def _confirm(self) -> None:
@@ -178,7 +178,7 @@ class Wall(threading.Thread):
     def _lost(self, why: str) -> None:
         self._unreached = 0
         _log.warning("the lease was lost: its holder %s", why)
-        self._hand.do(self._blank)
+        self._hand.do(self._do_blank)
         self._runner.lose_holder(self._lease.token)
 
     def _watch(self) -> None:
@@ -196,7 +196,7 @@ class Wall(threading.Thread):
         else:
             return
         self._ended = running
-        self._hand.do(self._blank)
+        self._hand.do(self._do_blank)
 
     def _alive(self, request: SafetyRequest, is_confirmed: bool = True) -> Alive:
         return Alive(

@@ -47,6 +47,19 @@ def test_a_driver_that_blanks_too_slowly_is_not_served() -> None:
     Server(Slow(), LIMITS, LOCAL, timing=Timing(heartbeat_s=0.35)).close()
 
 
+def test_a_server_closes_in_order_when_its_driver_can_no_longer_blank(tmp_path: Path) -> None:
+    class Gone(Bench):
+        def blank(self) -> None:
+            super().blank()
+            raise Unreachable("the instrument is gone")
+
+    gone = Gone()
+    server = Server(gone, LIMITS, LOCAL, tmp_path)
+    wait_until(lambda: gone.blanks == 1)
+    server.close()
+    assert gone.blanks == 2
+
+
 def test_an_address_or_a_journal_in_use_is_not_taken_away(server: Server, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="cannot listen there"):
         Server(Bench(), LIMITS, server.endpoint)
