@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from hardware_bridge.cost import beam_current_pA, fluence_e_per_A2, frame_s, predict
 from hardware_bridge.errors import Rejected
 from hardware_bridge.geometry import field_centre_nm, merged, pixel_to_specimen
-from hardware_bridge.messages import Capabilities, Command, InstrumentState, Limits
+from hardware_bridge.messages import Capabilities, Command, End, InstrumentState, Limits
 from hardware_bridge.words import NotNegative, Number, Word
 
 POSITION_SIGMAS = 3.0
 MAX_CELLS = 4_000_000
+ROUNDING = 1e-9
 
 
 class Charge(Word, frozen=True, kw_only=True):
@@ -128,8 +129,9 @@ class DoseLedger:
     def add(self, charge: Charge) -> None:
         """Charge the whole of a command, before its exposure."""
         if charge.electrons:
+            window = self.window(charge)
             self.electrons += charge.electrons
-            self.window(charge)[...] += charge.fluence_e_per_A2
+            window[...] += charge.fluence_e_per_A2
 
     def refund(self, charge: Charge, share_used: float) -> None:
         """Give back what was not exposed: ``share_used`` of the charge stays."""
@@ -137,3 +139,14 @@ class DoseLedger:
             unused = 1.0 - share_used
             self.electrons -= unused * charge.electrons
             self.window(charge)[...] -= unused * charge.fluence_e_per_A2
+
+    def share_used(self, charge: Charge, end: End) -> float:
+        """The share of a charge that a command has used: of the time that the beam was to be on, or of the electrons.
+
+        The second counts where the instrument measured more than that time says, as with a slow shutter; it can exceed
+        1, and what was measured is taken times the same bound of the current.
+        """
+        if not charge.electrons:
+            return end.beam_on_share
+        measured = self.limits.current_bound * end.electrons / charge.electrons
+        return measured if measured > end.beam_on_share * (1.0 + ROUNDING) else end.beam_on_share

@@ -255,7 +255,7 @@ class Guard:
             raise Rejected("journal", "id", command.id, f"a journal that can be written ({error})") from error
 
     def _settle(self, run: _Running, end: End) -> End:
-        self.ledger.refund(run.charge, end.beam_on_share)
+        self.ledger.refund(run.charge, self.ledger.share_used(run.charge, end))
         end = replace(end, state=self._with_dose(end.state))
         self._settled[run.command.id] = Settled(run.command, run.before, end)
         self._running = None

@@ -75,7 +75,7 @@ class Past:
         ledger = DoseLedger(limits)
         for command_id, charge in self.charges.items():
             end = self.settled[command_id].end
-            share = end.beam_on_share if end is not None else 1.0
+            share = ledger.share_used(charge, end) if end is not None else 1.0
             try:
                 ledger.add(charge)
                 ledger.refund(charge, share)

@@ -1,6 +1,8 @@
 """The dose ledger is an upper bound, charged before and reconciled after."""
 
 import math
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,10 @@ from hardware_bridge.dose import Charge, DoseLedger, predict_charge
 from hardware_bridge.errors import Rejected
 from hardware_bridge.geometry import pixel_to_specimen
 from hardware_bridge.guard import Guard
-from hardware_bridge.messages import Command, Go, Optics, Range, Settings
+from hardware_bridge.journal import FileJournal
+from hardware_bridge.messages import Command, End, Go, Optics, Range, Settings
+from hardware_bridge.microscope import execute
+from hardware_bridge.observation import Part
 
 E_PER_PA_S = 1e-12 / 1.602176634e-19
 
@@ -121,6 +126,34 @@ def test_what_was_not_exposed_is_given_back_and_no_more(shares: list[float]) -> 
     assert ledger.fluence_e_per_A2.max() == pytest.approx(
         sum(shares) * charge.fluence_e_per_A2, abs=1e-6 * charge.fluence_e_per_A2
     )
+
+
+def test_what_a_slow_shutter_let_through_is_charged_here_and_after_a_restart(tmp_path: Path) -> None:
+    class Slow(Bench):
+        def watch(self, timeout_s: float) -> Iterator[Part]:
+            for part in super().watch(timeout_s):
+                yield replace(part, electrons=1.3 * part.electrons) if isinstance(part, End) else part
+
+    journal = FileJournal(tmp_path / "journal")
+    guard = Guard(Slow(), LIMITS, journal)
+    charge = predict_charge(scan("a"), LIMITS, STATE, CAPABILITIES)
+    seen = execute(guard, scan("a"), 1.0)
+    journal.close()
+    assert seen.electrons_charged == pytest.approx(1.3 * charge.electrons)
+    assert seen.state.fluence_max_e_per_A2 == pytest.approx(1.3 * charge.fluence_e_per_A2)
+    again = FileJournal(tmp_path / "journal")
+    ledger = again.past.ledger(LIMITS)
+    again.close()
+    assert ledger.electrons == pytest.approx(seen.electrons_charged)
+    assert ledger.fluence_e_per_A2.max() == pytest.approx(seen.state.fluence_max_e_per_A2)
+
+
+def test_a_charge_that_leaves_the_map_adds_nothing() -> None:
+    charge = predict_charge(scan("a"), LIMITS, STATE, CAPABILITIES)
+    ledger = DoseLedger(LIMITS)
+    with pytest.raises(Rejected, match="dose_map"):
+        ledger.add(replace(charge, x_high_nm=1e6))
+    assert ledger.electrons == 0.0
 
 
 def test_a_commanded_current_is_charged_and_not_the_one_before() -> None:
