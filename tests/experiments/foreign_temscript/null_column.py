@@ -90,6 +90,9 @@ class Bridge:
         self.endpoint = wait_line(self.process, "ready ")
         self.beam = Blanker(folder / "beam")
 
-    def close(self) -> None:
+    def __enter__(self) -> Bridge:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.beam.close()
         end(self.process)

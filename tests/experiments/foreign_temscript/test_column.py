@@ -45,10 +45,8 @@ def column(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NullColumn]:
 @pytest.fixture(scope="module")
 def client(column: NullColumn, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     column.as_at_start()
-    bridge = Bridge(column, tmp_path_factory.mktemp("bridge"))
-    with Client(bridge.endpoint) as made:
+    with Bridge(column, tmp_path_factory.mktemp("bridge")) as bridge, Client(bridge.endpoint) as made:
         yield made
-    bridge.close()
 
 
 def test_nothing_is_exposed_before_the_operator_has_opened_the_column(column: NullColumn, client: Client) -> None:
@@ -140,10 +138,9 @@ def test_silent_clamping_is_noticed_before_any_exposure(column: NullColumn, tmp_
     column.put("stage_position?method=GO", {"x": 1.5e-3})
     assert column.get("stage_position")["x"] == 1e-3
     column.as_at_start()
-    bridge = Bridge(column, tmp_path / "bridge", "--stage-um", "2000")
-    column.ready()
     before = len(column.requests())
-    with Client(bridge.endpoint) as client:
+    with Bridge(column, tmp_path / "bridge", "--stage-um", "2000") as bridge, Client(bridge.endpoint) as client:
+        column.ready()
         far = exposure("far", 1)
         far = Command(id="far", go=Go(stage_x_nm=1.5e6), acquire=far.acquire)
         with pytest.raises(BridgeError, match=r"stage_x_nm.*1\.5e\+06.*1e\+06"):
@@ -156,15 +153,13 @@ def test_silent_clamping_is_noticed_before_any_exposure(column: NullColumn, tmp_
         assert "PUT /v1/stage_position?method=GO" in asked
         assert not [request for request in asked if request.startswith("GET /v1/acquire")]
         assert execute(client, near, SILENCE_S).state.go.stage_x_nm == pytest.approx(0.5e6)
-    bridge.close()
 
 
 def test_a_server_killed_in_mid_command_leaves_it_unknown_and_the_beam_line_blank(tmp_path: Path) -> None:
     column = NullColumn(tmp_path)
-    bridge = Bridge(column, tmp_path / "bridge")
     try:
-        column.ready()
-        with Client(bridge.endpoint) as client:
+        with Bridge(column, tmp_path / "bridge") as bridge, Client(bridge.endpoint) as client:
+            column.ready()
             client.submit(exposure("cut", 100))
             parts = client.watch(SILENCE_S)
             for _ in range(3):
@@ -181,7 +176,6 @@ def test_a_server_killed_in_mid_command_leaves_it_unknown_and_the_beam_line_blan
             with pytest.raises(BridgeError):
                 client.submit(exposure("after", 1))
     finally:
-        bridge.close()
         column.close()
 
 
@@ -190,9 +184,8 @@ def test_a_bridge_that_dies_or_freezes_leaves_the_column_blanked(
     column: NullColumn, tmp_path: Path, number: signal.Signals
 ) -> None:
     column.as_at_start()
-    bridge = Bridge(column, tmp_path / "bridge")
-    column.ready()
-    with Client(bridge.endpoint) as client:
+    with Bridge(column, tmp_path / "bridge") as bridge, Client(bridge.endpoint) as client:
+        column.ready()
         client.submit(exposure("cut", 100, dwell_s=0.1))
         parts = client.watch(SILENCE_S)
         next(parts)
@@ -204,4 +197,3 @@ def test_a_bridge_that_dies_or_freezes_leaves_the_column_blanked(
         time.sleep(max(0.0, 0.5 - first_s))
         assert column.get("beam_blanked")
         assert bridge.beam.is_pulled
-    bridge.close()
