@@ -126,7 +126,8 @@ class Capabilities(Word, frozen=True, kw_only=True):
     axis moves by matrix @ (dx, dy). ``detector_fraction`` is, per mode, the largest share of the incident electrons
     that one detector element can receive. ``decision_s`` is what the instrument lets pass before it begins a command,
     for the decision (stepped time; 0 in real time, where decisions take what they take). ``probe_diameter_nm`` is a
-    lower bound on the illuminated disc. ``energy_*`` describe the spectrum axis.
+    lower bound on the illuminated disc. ``energy_*`` describe the spectrum axis. ``unresponsive`` names, per mode, the
+    settings that change nothing in its data, though they can be set; a mode without an entry answers to all.
     """
 
     name: Name
@@ -152,6 +153,7 @@ class Capabilities(Word, frozen=True, kw_only=True):
     flyback_s: NotNegative
     frame_overhead_s: NotNegative
     blank_latency_s: NotNegative
+    unresponsive: dict[Mode, tuple[Name, ...]] = {}
 
 
 class Range(Word, frozen=True, kw_only=True):

@@ -1,17 +1,27 @@
-"""Where the environments of foreign instruments are, and why one is not there."""
+"""Foreign instruments for tests: skipped, with the reason, where their environment cannot be made."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from experiments import foreign
+
+ROOT = foreign.ROOT
 
 
 def python_of(name: str) -> Path:
     """The interpreter of an instrument's environment (`make foreign`); skips the test, with the reason, without one."""
-    environment = ROOT / ".foreign" / name
-    if (environment / "failed").exists():
-        pytest.skip((environment / "failed").read_text().strip())
-    if not (environment / "done").exists():
-        pytest.skip(f"no environment for {name}: `make foreign` makes it")
-    return environment / "bin" / "python"
+    try:
+        return foreign.python_of(name)
+    except foreign.NotInstalled as reason:
+        pytest.skip(str(reason))
+
+
+@contextmanager
+def served(name: str, module: str, *arguments: str) -> Iterator[str]:
+    """A foreign instrument's server for the time of a test; yields its endpoint."""
+    python_of(name)
+    with foreign.served(name, module, *arguments) as endpoint:
+        yield endpoint
