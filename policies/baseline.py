@@ -13,6 +13,7 @@ from policies.commands import View, clipped, command_id, looking
 from policies.focus import Focus, FocusSettings
 from policies.interface import Proposal, Setup, Situation, Turn
 from policies.pointing import Pointing
+from policies.refocusing import answers_to_focus
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class Baseline(ABC):
         self.book = Book(setup)
         self.focus = Focus(self._focus_settings, setup)
         self.pointing = Pointing(setup)
+
+    def pairs_every(self, every: int, view: View) -> int:
+        """Every how many turns to refocus: as asked for, or never (0) where such an image does not answer to focus."""
+        return every if answers_to_focus(self.setup.capabilities, view.mode) else 0
 
     @abstractmethod
     def plan(self, situation: Situation) -> Iterator[Look]:

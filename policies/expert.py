@@ -14,6 +14,7 @@ from policies.baseline import Baseline, Look
 from policies.commands import View
 from policies.focus import FocusSettings
 from policies.interface import Setup, Situation, Turn
+from policies.refocusing import answers_to_focus
 from policies.tiles import nearest, tiles
 
 RECENT_IMAGES = 8
@@ -155,6 +156,8 @@ class Expert(Baseline):
 
     def _should_refocus(self) -> bool:
         memory, settings = self.memory, self.settings
+        if not answers_to_focus(self.setup.capabilities, settings.view.mode):
+            return False
         if memory.since_refocus >= settings.refocus_every > 0:
             return True
         return len(memory.sharpness) > 2 and memory.sharpness[-1] < settings.sharpness_share * median(memory.sharpness)

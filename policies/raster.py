@@ -44,7 +44,7 @@ class Raster(Baseline):
     def plan(self, situation: Situation) -> Iterator[Look]:
         """Yield the tile that is due, then those after it."""
         points = tiles(self.setup.card.extent_nm, self.settings.tiles, self.settings.view.fov_nm, self.settings.share)
-        every = self.settings.refocus_every
+        every = self.pairs_every(self.settings.refocus_every, self.settings.view)
         offset_nm = pair_offset_nm(situation.turn, every, self.settings.refocus_offset_nm)
         # The two images of a pair and the in-focus one after them look at the same tile.
         due = images_before(situation.turn, every) // self.settings.repeats

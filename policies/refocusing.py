@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from hardware_bridge.messages import Capabilities, Mode
+
+
+def answers_to_focus(capabilities: Capabilities, mode: Mode) -> bool:
+    """Whether focus changes anything in images of a mode; where not, moving it is a waste."""
+    return "C10_nm" not in capabilities.unresponsive.get(mode, ())
+
 
 def pair_offset_nm(turn: int, every: int, offset_nm: float) -> float:
     """The purposeful defocus (added to C10) of a turn: +offset, -offset, then zero for the rest of ``every`` turns.

@@ -34,6 +34,7 @@ class Staring(Baseline):
 
     def plan(self, situation: Situation) -> Iterator[Look]:
         """Yield the field, at times as one of a pair off focus."""
-        offset_nm = pair_offset_nm(situation.turn, self.settings.refocus_every, self.settings.refocus_offset_nm)
+        every = self.pairs_every(self.settings.refocus_every, self.settings.view)
+        offset_nm = pair_offset_nm(situation.turn, every, self.settings.refocus_offset_nm)
         reason = "Stare at one field" if not offset_nm else f"Refocus: an image {offset_nm:+.0f} nm from the best C10"
         yield Look((self.settings.x_nm, self.settings.y_nm), self.settings.view, reason, offset_nm)

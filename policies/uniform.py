@@ -36,7 +36,7 @@ class Uniform(Baseline):
 
     def plan(self, situation: Situation) -> Iterator[Look]:
         """Yield random places; the two images of a pair share theirs."""
-        every = self.settings.refocus_every
+        every = self.pairs_every(self.settings.refocus_every, self.settings.view)
         offset_nm = pair_offset_nm(situation.turn, every, self.settings.refocus_offset_nm)
         drawn_at = situation.turn - 1 if offset_nm < 0 else situation.turn
         reach_nm = (self.setup.card.extent_nm - self.settings.view.fov_nm) / 2

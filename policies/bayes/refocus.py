@@ -18,6 +18,7 @@ from policies.bayes.now import Now
 from policies.book import Price
 from policies.commands import View
 from policies.interface import Proposal
+from policies.refocusing import answers_to_focus
 
 
 class Refocus:
@@ -31,6 +32,8 @@ class Refocus:
     def propose(self, belief: Now) -> Sequence[Proposal]:
         """Return images off focus with what they gain for the images that follow."""
         settings, view = belief.belief.settings.refocus, _view(belief)
+        if not answers_to_focus(belief.belief.setup.capabilities, view.mode):
+            return []
         typical = typical_command(belief, view)
         recent = belief.belief.recent
         tries = [(place, view, settings.offset_nm, 0.5) for place in _telling(belief, settings.places)]
