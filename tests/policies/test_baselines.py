@@ -1,13 +1,18 @@
 """What each baseline is for: tiles in order, one field, places at random, an expert's rule."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from hardware_bridge.geometry import field_centre_nm
+from hardware_bridge.messages import Mode
 from hardware_bridge.report import Particle, Percept
 from policies.baseline import Baseline
+from policies.catalogue import make, settings_type
 from policies.expert import Expert, ExpertSettings
 from policies.interface import Turn
 from policies.raster import Raster, RasterSettings
@@ -181,3 +186,22 @@ def test_drift_is_allowed_for(make_bench: Callable[..., Any]) -> None:
     staring.ingest(Turn(0, first.command, percept(30.0, -20.0, 20.0, 5.0), "approved", ""))
     second = staring.suggest(bench.situation(1), 1)[0]
     assert centre(second, bench) == pytest.approx((-30.0, 20.0))
+
+
+@pytest.mark.parametrize("policy", ["raster", "staring", "random", "expert", "bayes"])
+def test_focus_is_not_moved_where_images_do_not_answer_to_it(policy: str, make_bench: Callable[..., Any]) -> None:
+    tuned = {} if policy == "bayes" else {"refocus_every": 5}
+    settings = msgspec.convert(tuned, settings_type(policy))
+
+    def refocused(unresponsive: dict[Mode, tuple[str, ...]]) -> int:
+        bench = make_bench()
+        able = replace(bench.setup.capabilities, unresponsive=unresponsive)
+        bench.setup = dataclasses.replace(bench.setup, capabilities=able)
+        made = make(policy, settings)
+        made.begin(bench.setup, 0)
+        bench.run(made, 15)
+        assert len(bench.shown) == 15
+        return sum("efocus" in shown[0].reason for shown in bench.shown)
+
+    assert refocused({}) > 0
+    assert refocused({"HAADF": ("C10_nm",)}) == 0
