@@ -13,6 +13,7 @@ from hardware_bridge.messages import Mode
 from hardware_bridge.words import Count, Fraction, Name, NotNegative, Number, Positive, Text, Word
 
 Sd = Annotated[float, Meta(ge=0, le=1e15)]
+EventKind = Literal["change", "lost_signal", "saturation"]
 
 
 class Estimate(Word, frozen=True, kw_only=True):
@@ -37,6 +38,22 @@ class Particle(Word, frozen=True, kw_only=True):
     radius_sd_nm: Sd
     snr: NotNegative
     real: Fraction = 1.0
+
+
+class FrameEvent(Word, frozen=True, kw_only=True):
+    """Something sudden in a stream, seen by a watcher: what, in which frame, begun when, how much against which limit.
+
+    ``x_px`` and ``y_px`` tell where in the frame a change is largest.
+    """
+
+    kind: EventKind
+    epoch: Count
+    frame: Count
+    time_s: Number
+    value: Number
+    limit: Number
+    x_px: Number | None = None
+    y_px: Number | None = None
 
 
 class Percept(Word, frozen=True, kw_only=True):
