@@ -115,8 +115,9 @@ class Server:
         bound, (control, safety, data) = _bind(context, endpoint, gate)
         self.endpoint = str(bound)
 
-        guard = Guard(Shutter(microscope, blanker), limits, journal, journal.past.ledger(limits), journal.past.settled)
         lease = Lease(timing.heartbeat_s, timing.lease_s, journal.past.token)
+        shutter = Shutter(microscope, blanker, lease.is_live)
+        guard = Guard(shutter, limits, journal, journal.past.ledger(limits), journal.past.settled)
         hand = Hand()
         self._runner = Runner(guard, DataPort(data), lease, hand, lambda: self._wall.is_watched(), timing.silence_s)
         self._wall = Wall(safety, lease, self._runner, hand, blanker, (guard.blank, guard.stop))

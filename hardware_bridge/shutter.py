@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from hardware_bridge.blanker import Blanker
 from hardware_bridge.messages import Capabilities, Command, End, InstrumentState, Start
@@ -14,9 +14,11 @@ from hardware_bridge.observation import Observation, Part
 class Shutter:
     """A Microscope whose beam passes a blanker: open from Start to End, closed before the driver is asked to blank."""
 
-    def __init__(self, inner: Microscope, blanker: Blanker) -> None:
+    def __init__(self, inner: Microscope, blanker: Blanker, may_open: Callable[[], bool]) -> None:
+        """``may_open`` is asked at every Start: where it says no, the beam stays off and the driver ends what runs."""
         self._inner = inner
         self._blanker = blanker
+        self._may_open = may_open
         self._lock = threading.Lock()
         self._is_shut = True
         self._pending: tuple[Command, InstrumentState] | None = None
@@ -66,6 +68,9 @@ class Shutter:
         self._inner.stop()
 
     def _open(self) -> None:
+        # This process may just have woken up, long after the command was accepted.
+        if not self._may_open():
+            self.blank()
         with self._lock:
             if not self._is_shut:
                 self._blanker.open()

@@ -98,8 +98,9 @@ class Stepped:
         past = self.journal.past
         self.blanker = Blanker(folder / BEAM)
         self.blanker.blank()
-        self.guard = Guard(Shutter(microscope, self.blanker), limits, self.journal, past.ledger(limits), past.settled)
         self.lease = Lease(timing.heartbeat_s, timing.lease_s, past.token, clock)
+        shutter = Shutter(microscope, self.blanker, self.lease.is_live)
+        self.guard = Guard(shutter, limits, self.journal, past.ledger(limits), past.settled)
         self.supervisor = Watching()
         self.lines = {name: Line() for name in ("control", "safety", "data")}
         control, safety, data = (cast("zmq.Socket[bytes]", line) for line in self.lines.values())

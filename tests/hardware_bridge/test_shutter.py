@@ -19,8 +19,13 @@ def beam(tmp_path: Path) -> Blanker:
     return Blanker(tmp_path / "beam")
 
 
+def always() -> bool:
+    """Nothing speaks against opening."""
+    return True
+
+
 def test_it_is_open_from_start_to_end_alone(beam: Blanker) -> None:
-    shutter = Shutter(Bench(), beam)
+    shutter = Shutter(Bench(), beam, always)
     assert isinstance(shutter, Microscope)
     shutter.submit(scan("a"))
     assert beam.is_blanked
@@ -31,18 +36,29 @@ def test_it_is_open_from_start_to_end_alone(beam: Blanker) -> None:
 
 
 def test_a_move_opens_nothing(beam: Blanker) -> None:
-    shutter = Shutter(Bench(), beam)
+    shutter = Shutter(Bench(), beam, always)
     execute(shutter, Command(id="a", go=Go(stage_x_nm=5.0)), 1.0)
     assert beam.changed_ns == 0
 
 
 def test_a_blank_before_the_start_keeps_it_shut(beam: Blanker) -> None:
-    shutter = Shutter(Bench(), beam)
+    shutter = Shutter(Bench(), beam, always)
     shutter.submit(scan("a"))
     shutter.blank()
     assert beam.changed_ns == 0
     assert any(isinstance(part, Start) for part in shutter.watch(1.0))
     assert beam.is_blanked
+    assert beam.changed_ns == 0
+
+
+def test_where_it_may_not_open_any_more_the_command_is_ended_in_the_dark(beam: Blanker) -> None:
+    """As in a process that was frozen between the command's acceptance and its Start."""
+    bench = Bench()
+    shutter = Shutter(bench, beam, lambda: False)
+    shutter.submit(scan("a"))
+    *_, end = shutter.watch(1.0)
+    assert isinstance(end, End)
+    assert (end.aborted, end.chunks, bench.blanks) == (True, 0, 1)
     assert beam.changed_ns == 0
 
 
@@ -53,7 +69,7 @@ def test_the_line_is_shut_before_the_driver_is_asked(beam: Blanker) -> None:
             super().blank()
 
     for act in ("blank", "stop"):
-        shutter = Shutter(Asked(), beam)
+        shutter = Shutter(Asked(), beam, always)
         shutter.submit(scan("a"))
         parts = iter(shutter.watch(1.0))
         next(parts)
@@ -68,7 +84,7 @@ def test_a_driver_that_fails_leaves_it_shut(beam: Blanker) -> None:
             yield next(iter(super().watch(timeout_s)))
             raise RuntimeError("lost")
 
-    guard = Guard(Shutter(Failing(), beam), LIMITS)
+    guard = Guard(Shutter(Failing(), beam, always), LIMITS)
     guard.submit(scan("a"))
     with pytest.raises(RuntimeError, match="lost"):
         guard.gather(1.0)
@@ -78,6 +94,6 @@ def test_a_driver_that_fails_leaves_it_shut(beam: Blanker) -> None:
 
 def test_a_new_command_gives_the_supervisors_line_back(beam: Blanker) -> None:
     beam.pull()
-    shutter = Shutter(Bench(), beam)
+    shutter = Shutter(Bench(), beam, always)
     shutter.submit(scan("a"))
     assert not beam.is_pulled
