@@ -3,6 +3,7 @@
 python -m experiments.bridge_faults fuzz                       a million messages, some two minutes on one core
 python -m experiments.bridge_faults fuzz --messages 20000      a quick look, nothing is written
 python -m experiments.bridge_faults kills --runs 240           kills, freezes and hangs, some five minutes on two cores
+python -m experiments.bridge_faults crashes                    a crash at every side effect, some ten seconds
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 
 from experiments.bridge_faults import page
+from experiments.bridge_faults.crashes import enumerated
 from experiments.bridge_faults.fuzz import Fuzz
 from experiments.bridge_faults.kills import Run, campaign, spread
 from experiments.bridge_faults.wired import fuzz_wired
@@ -33,6 +35,7 @@ def main() -> int:
     fuzz.add_argument("--messages", type=int, default=MANY, metavar="N", help=f"how many (default {MANY})")
     kills = commands.add_parser("kills", help="agents and bridges that die, freeze and hang")
     kills.add_argument("--runs", type=int, default=RUNS, metavar="N", help=f"at least how many (default {RUNS})")
+    commands.add_parser("crashes", help="a crash at every side effect")
     for command in (fuzz, kills):
         command.add_argument("--seed", type=int, default=1, metavar="S", help="of all random choices (default 1)")
     given = parser.parse_args()
@@ -40,6 +43,8 @@ def main() -> int:
         if given.messages < 1:
             parser.error(f"--messages {given.messages}: it must be at least 1")
         return _fuzz(given.messages, given.seed)
+    if given.what == "crashes":
+        return _crashes()
     if given.runs < 1:
         parser.error(f"--runs {given.runs}: it must be at least 1")
     return _kills(given.runs, given.seed)
@@ -78,6 +83,13 @@ def _kills(runs: int, seed: int) -> int:
         found = campaign(Path(scratch), faults, tell)
     section = page.kills_section(found, seed, time.monotonic() - begun_s)
     return _told(section, len(faults) >= RUNS, any(run.wrong for run in found))
+
+
+def _crashes() -> int:
+    begun_s = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as scratch:
+        found = enumerated(Path(scratch))
+    return _told(page.crashes_section(found, time.monotonic() - begun_s), True, bool(found.wrong))
 
 
 def _told(section: str, is_whole: bool, is_wrong: bool) -> int:

@@ -89,9 +89,9 @@ def test_the_page_tells_what_was_wrong_and_keeps_what_others_wrote(tmp_path: Pat
     assert "- agent, submitted, nothing read, SIGSTOP: it glowed" in section
     assert "What was wrong: 1" in section
     path = tmp_path / "RESULT.md"
-    path.write_text("# Kills, freezes and hangs\n\nold\n\n# Another\n\nkept\n")
+    path.write_text("# Kills, freezes and hangs\n\nof last year\n\n# Another\n\nkept\n")
     page.put(section, path)
     page.put("# New\n\nlast\n", path)
     told = path.read_text()
-    assert "old" not in told
-    assert told.index("it glowed") < told.index("kept") < told.index("last")
+    assert "of last year" not in told
+    assert told.index("it glowed") < told.index("\nkept\n") < told.index("\nlast\n")
