@@ -3,6 +3,12 @@
     with Client("tcp://127.0.0.1:5570") as microscope:
         observation = execute(microscope, command, timeout_s=2.0)
 
+Whoever does not hold the lease may look on, with ``holder=None``:
+
+    with Client("tcp://127.0.0.1:5570", holder=None, intake=Intake(window_bytes=1)) as client:
+        for part in client.look_on(timeout_s=10.0):
+            show(part)
+
 Beats come from the caller's own thread alone, in ``watch``, ``gather`` and ``beat``: where that thread hangs, the beam
 goes blank. Before a step that may take over 400 ms, call ``blank``: blanked, thinking may take as long as it takes.
 """
@@ -16,6 +22,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from queue import Empty
 from typing import Any, TypeVar
 
@@ -25,9 +32,10 @@ from hardware_bridge.errors import BridgeError, NotHeld, Rejected, Unreachable
 from hardware_bridge.frames import Failure
 from hardware_bridge.keys import ClientKeys
 from hardware_bridge.link import Link
-from hardware_bridge.messages import Capabilities, Command, End, InstrumentState
+from hardware_bridge.messages import Capabilities, Command, End, InstrumentState, Start
 from hardware_bridge.microscope import gather_from_watch
-from hardware_bridge.observation import Observation, Part
+from hardware_bridge.observation import Chunk, Gap, Observation, Part
+from hardware_bridge.reader import EVERYTHING, Intake, Reader
 from hardware_bridge.refusals import raise_refusal
 from hardware_bridge.words import validated
 
@@ -35,7 +43,6 @@ SLICE_S = 0.1
 BEAT_EVERY_S = 0.05
 DEAD_S = 1.3
 RECOVER_S = 0.5
-WINDOW_BYTES = 48 << 20
 
 ReplyT = TypeVar("ReplyT")
 
@@ -53,11 +60,12 @@ class Client:
         timeout_s: float = 1.8,
         lease_wait_s: float = 12.0,
         keys: ClientKeys | None = None,
+        intake: Intake = EVERYTHING,
     ) -> None:
         """Connect and take the lease; None for ``holder`` takes none, to look on, to blank and to stop.
 
         ``holder`` is what others are told about who has it. A lease whose holder is not heard any more is waited for,
-        up to ``lease_wait_s``.
+        up to ``lease_wait_s``. ``intake`` is how the stream comes.
 
         Raises:
             ValueError: the endpoint is no address, or is not on this machine and there are no keys.
@@ -68,7 +76,10 @@ class Client:
             Malformed: the other end speaks another version.
         """
         self._timeout_s = timeout_s
-        self._link = Link(_allowed(endpoint, keys), keys)
+        self._endpoint = _allowed(endpoint, keys)
+        self._intake = intake if self._endpoint.is_local else replace(intake, ring=False)
+        self._link = Link(self._endpoint, keys)
+        self._reader: Reader | None = None
         self._token = 0
         self._pending: tuple[Command, InstrumentState] | None = None
         self._beat_s = 0.0
@@ -78,12 +89,12 @@ class Client:
         try:
             self._offset_ns = self._greet()
             self._capabilities = self._ask("control", wire.Describe, wire.Described).capabilities
-            self._ask("data", wire.Attach, wire.Attached, window_bytes=WINDOW_BYTES)
             if holder is not None:
+                self._attached()
                 name = holder or f"{getpass.getuser()}@{socket.gethostname()} pid {os.getpid()}"
                 self._take_lease(name, lease_wait_s)
         except BaseException:
-            self._link.close()
+            self._disconnect()
             raise
 
     def __enter__(self) -> Client:
@@ -94,8 +105,13 @@ class Client:
 
     @property
     def lost_parts(self) -> int:
-        """Parts of the stream that never came, or came changed, since the client connected."""
-        return self._link.lost_parts
+        """Parts of the stream that never came, or came changed or too late, since the client began to read it."""
+        return self._reader.lost if self._reader is not None else 0
+
+    @property
+    def dropped_parts(self) -> int:
+        """Parts that the bridge gave up because this client had no room for them; none for the holder of the lease."""
+        return self._reader.dropped if self._reader is not None else 0
 
     def describe(self) -> Capabilities:
         """Say what the instrument can do."""
@@ -135,17 +151,17 @@ class Client:
         heard_s = time.monotonic()
         while True:
             self.beat()
-            part = self._link.part(SLICE_S)
-            silent_s = time.monotonic() - heard_s
-            if part is None and silent_s > RECOVER_S and self._running != command.id:
-                part = self._recovered(command.id)
+            part = self._attached().part(SLICE_S)
             if part is None:
-                if silent_s > timeout_s:
+                silent_s = time.monotonic() - heard_s
+                if silent_s > RECOVER_S and self._running != command.id:
+                    part = self._recovered(command.id)
+                elif silent_s > timeout_s:
                     raise Unreachable(f"nothing came from the instrument for {timeout_s:g} s")
-                continue
+                if part is None:
+                    continue
             heard_s = time.monotonic()
-            self._grant()
-            if _command_of(part) != command.id:
+            if not isinstance(part, Gap) and _command_of(part) != command.id:
                 continue  # the rest of a command whose end was recovered
             if isinstance(part, Failure):
                 self._pending = None
@@ -155,6 +171,30 @@ class Client:
             yield part
             if isinstance(part, End):
                 return
+
+    def look_on(self, timeout_s: float) -> Iterator[Part]:
+        """Yield the parts of whatever runs, whoever commands it, until nothing has come for ``timeout_s``.
+
+        What this client has no room for never holds up the instrument: in its place comes a Gap. Where a command runs
+        already, its Start comes first.
+
+        Raises:
+            Rejected: this client holds the lease and reads its stream with ``watch``, or the bridge serves no more.
+            Unreachable: the bridge is gone, or its instrument failed; look on again.
+        """
+        if self._token:
+            raise Rejected("holder", "look_on", "the holder of the lease", "who does not hold it")
+        reader, heard_s = self._attached(), time.monotonic()
+        while time.monotonic() - heard_s <= timeout_s:
+            self._link.check()
+            part = reader.part(min(SLICE_S, timeout_s))
+            if part is None:
+                continue
+            heard_s = time.monotonic()
+            if isinstance(part, Failure):
+                raise Unreachable(f"the instrument behind the bridge failed: {part.reason}")
+            yield part
+            heard_s = time.monotonic()
 
     def gather(self, timeout_s: float) -> Observation:
         """Wait for the submitted command to end and return its window; raises what ``watch`` raises."""
@@ -204,8 +244,21 @@ class Client:
             with contextlib.suppress(BridgeError):
                 self._link.ask("control", self._message(wire.DropLease), 0.5)
             self._token = 0
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
         if self._link.is_alive():
             self._link.close()
+
+    def _attached(self) -> Reader:
+        if self._reader is None:
+            reader = self._reader = Reader(
+                self._link.connect("data"), self._link.session, self._intake, self._link.check
+            )
+            reader.attach(self._link.next_sequence, self._timeout_s)
+        return self._reader
 
     def _greet(self) -> int:
         """Say hello; returns by how many ns the server's monotonic clock is ahead of ours."""
@@ -232,11 +285,11 @@ class Client:
                 raise NotHeld(f"no lease: the bridge answered {type(reply).__name__}")
             time.sleep(SLICE_S)
 
-    def _recovered(self, command_id: str) -> Part | None:
+    def _recovered(self, command_id: str) -> Part | Failure | None:
         # The End may be on its way, and everything before it: parts that are here already come first.
-        part = self._link.part(0.0)
+        part = self._attached().part(0.0)
         if part is not None:
-            return part if not isinstance(part, Failure) else None
+            return part
         fate = self.fate(command_id)
         if isinstance(fate, wire.Done):
             return fate.end
@@ -264,10 +317,6 @@ class Client:
             self._beats.get()
         self._unanswered_s = None
 
-    def _grant(self) -> None:
-        credit = self._message(wire.Credit, received_bytes=self._link.read_bytes)
-        self._link.tell("data", credit)
-
     def _message(self, kind: type[wire.MessageT], **fields: Any) -> wire.MessageT:
         return kind(session=self._link.session, sequence=self._link.next_sequence(), token=self._token, **fields)
 
@@ -286,7 +335,5 @@ def _allowed(text: str, keys: ClientKeys | None) -> Endpoint:
     return endpoint
 
 
-def _command_of(part: Part | Failure) -> str:
-    if isinstance(part, Failure):
-        return part.command_id
-    return part.header.command_id if hasattr(part, "header") else part.command_id
+def _command_of(part: Start | Chunk | End | Failure) -> str:
+    return part.header.command_id if isinstance(part, Chunk) else part.command_id

@@ -1,79 +1,109 @@
-"""The server's end of the data socket: every part is delivered in order, as fast as the subscriber reads."""
+"""The server's end of the data socket: the holder gets every part in order, all others what they have room for."""
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import zmq
 
-from hardware_bridge.errors import Malformed
-from hardware_bridge.frames import Address, Failure, pack
-from hardware_bridge.observation import Part
-from hardware_bridge.wire import DATA_REQUESTS, Attach, Attached, Invalid, Message, read
+from hardware_bridge.errors import Malformed, Rejected
+from hardware_bridge.frames import Failure, Frame, Sendable, Values
+from hardware_bridge.messages import Start
+from hardware_bridge.observation import Chunk, Gap, Part
+from hardware_bridge.refusals import refusal
+from hardware_bridge.ring import sweep
+from hardware_bridge.subscriber import Subscriber
+from hardware_bridge.wire import DATA_REQUESTS, Attach, Attached, Invalid, read
 from hardware_bridge.words import encode
 
-WAIT_MS = 20
-MAX_SUBSCRIBERS = 64
-
-
-@dataclass
-class _Subscriber:
-    """One reader; at most ``window_bytes`` are under way to it."""
-
-    window_bytes: int
-    sent_bytes: int = 0
-    read_bytes: int = 0
-    position: int = 0
-    dropped: int = 0
-
-    def has_room(self, nbytes: int) -> bool:
-        under_way = self.sent_bytes - self.read_bytes
-        # A part larger than the window goes when nothing else is under way.
-        return under_way <= 0 or under_way + nbytes <= self.window_bytes
+STALL_S = 0.4
+FORGET_S = 10.0
+MAX_SUBSCRIBERS = 16
 
 
 class DataPort:
     """Owns the data socket; used by the thread that runs the instrument, and by no other."""
 
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+    def __init__(self, socket: zmq.Socket[bytes], offers_rings: bool = False) -> None:
+        """Serve ``socket``; rings are offered where all who can reach it are on this machine."""
         self.socket = socket
         # Without this, a part for a subscriber who is gone would vanish without a word.
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         socket.setsockopt(zmq.SNDHWM, 0)  # the windows bound what is under way, in bytes
-        self._subscribers: dict[bytes, _Subscriber] = {}
+        self._offers_rings = offers_rings
+        self._subscribers: dict[bytes, Subscriber] = {}
+        self._start: Start | None = None
+        if offers_rings:
+            sweep()
 
     def serve(self) -> None:
         """Answer whatever subscribers have sent; never blocks."""
         with contextlib.suppress(zmq.Again):
             while True:
                 identity, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
-                answer = self._answer(identity, frames)
-                if answer is not None:
-                    self._put(identity, [encode(answer)])
+                self._answer(identity, frames)
 
-    def send(self, session: str, part: Part | Failure, give_up: Callable[[], bool]) -> None:
-        """Deliver a part, waiting for room; once ``give_up`` says so it is counted as dropped instead."""
-        identity = session.encode()
-        to = self._subscribers.get(identity)
-        if to is None:
-            return
-        frames = pack(part, Address(session, to.position, to.dropped))
-        to.position += 1
-        nbytes = sum(len(frame) for frame in frames)
-        while not to.has_room(nbytes):
-            if give_up():
-                to.dropped += 1
-                return
-            self.socket.poll(WAIT_MS)
-            self.serve()
+    def send(self, part: Part | Failure, holder: str, wait: Callable[[], bool]) -> bool:
+        """Deliver a part to all: to the holder for certain, to all others where they have room for it.
+
+        ``wait`` waits a little, serving meanwhile; it is called as long as the holder has no room and it returns True.
+        False comes back where the holder did not get the part: it has read nothing for ``STALL_S``, or cannot be
+        reached.
+
+        Raises:
+            BridgeError: the driver delivered values of a type that the wire does not carry.
+        """
+        if isinstance(part, Gap):
+            for to in self._subscribers.values():
+                to.miss(part.dropped + part.lost)
+            return True
+        if not isinstance(part, Chunk):
+            self._start = part if isinstance(part, Start) else None
+        values = Values(part) if isinstance(part, Chunk) and self._subscribers else None
+        is_taken = self._insist(holder.encode(), part, values, wait)
+        for identity, to in list(self._subscribers.items()):
+            if identity != holder.encode() and not self._try(identity, to, part, values):
+                to.miss(1)
+        return is_taken
+
+    def close(self) -> None:
+        """Close the socket and give the rings back."""
+        self.socket.close(0)
+        for to in self._subscribers.values():
+            to.close()
+
+    def _insist(self, identity: bytes, part: Sendable, values: Values | None, wait: Callable[[], bool]) -> bool:
+        stalled_s, read = time.monotonic(), -1
+        while (to := self._subscribers.get(identity)) is not None:
+            if self._try(identity, to, part, values, is_holder=True):
+                return True
+            if to.read != read:
+                stalled_s, read = time.monotonic(), to.read
+            if time.monotonic() - stalled_s > STALL_S or not wait():
+                to.miss(1)
+                return False
+        return True
+
+    def _try(
+        self, identity: bytes, to: Subscriber, part: Sendable, values: Values | None, is_holder: bool = False
+    ) -> bool:
+        frames = to.frames(part, values, is_holder)
+        if frames is None:
+            return False
         if self._put(identity, frames):
-            to.sent_bytes += nbytes
-        else:
-            to.dropped += 1
+            to.position += 1
+            to.unreached_since_s = None
+            return True
+        to.take_back()
+        now = time.monotonic()
+        to.unreached_since_s = now if to.unreached_since_s is None else to.unreached_since_s
+        if now - to.unreached_since_s > FORGET_S and not is_holder:
+            self._forget(identity)
+        return False
 
-    def _put(self, identity: bytes, frames: list[bytes | memoryview]) -> bool:
+    def _put(self, identity: bytes, frames: list[Frame]) -> bool:
         try:
             self.socket.send_multipart([identity, *frames], zmq.NOBLOCK, copy=False)
         except zmq.ZMQError as error:
@@ -82,19 +112,56 @@ class DataPort:
             return False
         return True
 
-    def _answer(self, identity: bytes, frames: list[bytes]) -> Message | None:
+    def _answer(self, identity: bytes, frames: list[bytes]) -> None:
         try:
             request = read(DATA_REQUESTS, frames[0] if len(frames) == 1 else b"")
+            if request.session.encode() != identity:
+                raise Malformed("session: not the sender's own")
         except Malformed as error:
-            return Invalid(session="unknown", sequence=0, reason=str(error)[:2000])
-        if request.session.encode() != identity:
-            return Invalid(session="unknown", sequence=request.sequence, reason="session: not the sender's own")
+            self._put(identity, [encode(Invalid(session="unknown", sequence=0, reason=str(error)[:2000]))])
+            return
         if isinstance(request, Attach):
-            while len(self._subscribers) >= MAX_SUBSCRIBERS:
-                self._subscribers.pop(next(iter(self._subscribers)))
-            self._subscribers[identity] = _Subscriber(request.window_bytes)
-            return Attached(session=request.session, sequence=request.sequence)
-        subscriber = self._subscribers.get(identity)
-        if subscriber is not None:
-            subscriber.read_bytes = min(max(subscriber.read_bytes, request.received_bytes), subscriber.sent_bytes)
-        return None
+            self._attach(identity, request)
+        elif (to := self._subscribers.get(identity)) is not None:
+            to.credit(min(request.position, to.position))
+
+    def _attach(self, identity: bytes, request: Attach) -> None:
+        session, sequence = request.session, request.sequence
+        known = self._subscribers.get(identity)
+        if known is not None and known.request == request:
+            self._put(identity, [encode(_attached(known))])  # the same request again: its answer was lost
+            return
+        self._forget(identity)
+        if request.window_bytes == 0:
+            self._put(identity, [encode(Attached(session=session, sequence=sequence))])
+            return
+        if len(self._subscribers) >= MAX_SUBSCRIBERS:
+            self._forget_who_is_gone()
+        if len(self._subscribers) >= MAX_SUBSCRIBERS:
+            error = Rejected("subscribers", "Attach", "one more", f"{MAX_SUBSCRIBERS} readers of the stream")
+            self._put(identity, [encode(refusal(request, error))])
+            return
+        to = self._subscribers[identity] = Subscriber(request, self._offers_rings)
+        self._put(identity, [encode(_attached(to))])
+        if self._start is not None and not self._try(identity, to, self._start, None):
+            to.miss(1)
+
+    def _forget(self, identity: bytes) -> None:
+        to = self._subscribers.pop(identity, None)
+        if to is not None:
+            to.close()
+
+    def _forget_who_is_gone(self) -> None:
+        for identity, to in list(self._subscribers.items()):
+            if not self._put(identity, [encode(_attached(to))]):  # the same answer again says nothing new
+                self._forget(identity)
+
+
+def _attached(to: Subscriber) -> Attached:
+    ring, request = to.ring, to.request
+    return Attached(
+        session=request.session,
+        sequence=request.sequence,
+        ring=ring.name if ring is not None else None,
+        ring_bytes=ring.size if ring is not None else 0,
+    )

@@ -1,28 +1,34 @@
 """How the parts of a stream become frames on the data socket, and back, checked.
 
-A part is one header; a chunk has its raw little-endian values in a second frame, hashed, so that nothing that was
-changed on its way is taken for data.
+A part is one header; a chunk has its raw little-endian values in a second frame or in shared memory, hashed, so that
+nothing that was changed on its way is taken for data.
 """
 
 from __future__ import annotations
 
 import math
 import sys
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypedDict, get_args
 
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from hardware_bridge.errors import BridgeError, Malformed
 from hardware_bridge.messages import End, Start
-from hardware_bridge.observation import Chunk, Part
+from hardware_bridge.observation import Chunk
+from hardware_bridge.ring import RingView
 from hardware_bridge.wire import (
+    MAX_PART_BYTES,
     STREAM,
     Attached,
     ChunkPart,
     Dtype,
+    Encoding,
     EndPart,
     FailedPart,
     StartPart,
@@ -31,6 +37,8 @@ from hardware_bridge.wire import (
     read,
 )
 from hardware_bridge.words import encode
+
+FASTEST = 1
 
 Frame = bytes | memoryview
 
@@ -41,6 +49,9 @@ class Failure:
 
     command_id: str
     reason: str
+
+
+Sendable = Start | Chunk | End | Failure
 
 
 @dataclass(frozen=True)
@@ -59,8 +70,38 @@ class _Head(TypedDict):
     dropped_total: int
 
 
-def pack(part: Part | Failure, to: Address) -> list[Frame]:
-    """Turn a part into frames: a header and, for a chunk, its values without a copy where they lie in order.
+class Values:
+    """The values of a chunk as they travel: hashed and compressed at most once, however many they go to."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        """Take the values without a copy where they lie in order.
+
+        Raises:
+            BridgeError: the driver delivered values of a type that the wire does not carry.
+        """
+        if chunk.data.dtype.name not in get_args(Dtype):
+            raise BridgeError(f"a chunk of {chunk.data.dtype} cannot be sent; use one of {', '.join(get_args(Dtype))}")
+        values = np.ascontiguousarray(chunk.data)
+        if values.dtype.byteorder == ">" or (sys.byteorder == "big" and values.dtype.itemsize > 1):
+            values = values.astype(values.dtype.newbyteorder("<"))
+        self.dtype, self.shape = values.dtype.name, values.shape
+        self.raw: NDArray[np.uint8] = values.reshape(-1).view(np.uint8)
+
+    @cached_property
+    def hash(self) -> str:
+        """XXH3-64 of the values, in hexadecimal."""
+        return xxhash.xxh3_64_hexdigest(self.raw.data)
+
+    @cached_property
+    def deflated(self) -> bytes:
+        """The values compressed by zlib, quickly rather than well."""
+        return zlib.compress(self.raw.data, FASTEST)
+
+
+def pack(
+    part: Sendable, to: Address, values: Values | None = None, encoding: Encoding = "raw", ring_at: int | None = None
+) -> list[Frame]:
+    """Turn a part into frames: a header and, for a chunk whose values are not in shared memory, its values.
 
     Raises:
         BridgeError: the driver delivered values of a type that the wire does not carry.
@@ -72,27 +113,28 @@ def pack(part: Part | Failure, to: Address) -> list[Frame]:
         return [encode(EndPart(end=part, **head))]
     if isinstance(part, Failure):
         return [encode(FailedPart(command_id=part.command_id, reason=part.reason[:2000], **head))]
-    if part.data.dtype.name not in get_args(Dtype):
-        raise BridgeError(f"a chunk of {part.data.dtype} cannot be sent; use one of {', '.join(get_args(Dtype))}")
-    values = np.ascontiguousarray(part.data)
-    if values.dtype.byteorder == ">" or (sys.byteorder == "big" and values.dtype.itemsize > 1):
-        values = values.astype(values.dtype.newbyteorder("<"))
-    raw = values.reshape(-1).view(np.uint8).data
+    values = values or Values(part)
+    payload = memoryview(values.deflated) if encoding == "zlib" else values.raw.data
     header = ChunkPart(
         header=part.header,
-        dtype=values.dtype.name,
+        dtype=values.dtype,
         shape=values.shape,
-        nbytes=raw.nbytes,
-        hash=xxhash.xxh3_64_hexdigest(raw),
+        encoding=encoding,
+        nbytes=payload.nbytes,
+        ring_at=ring_at,
+        hash=values.hash,
         **head,
     )
-    return [encode(header), raw]
+    return [encode(header), payload] if ring_at is None else [encode(header)]
 
 
-def unpack(frames: Sequence[Frame]) -> tuple[StreamPart | Attached | Trouble, Part | Failure | None]:
-    """Turn frames back into a message and the part in it; a chunk's array lies on the received bytes, read-only.
+def unpack(
+    frames: Sequence[Frame], ring: RingView | None = None
+) -> tuple[StreamPart | Attached | Trouble, Sendable | None]:
+    """Turn frames back into a message and the part in it.
 
-    A chunk whose bytes do not fit its header comes back without its part: it is a gap.
+    A chunk's array is read-only; it lies on the received bytes, or is a copy out of the ring. A chunk whose bytes do
+    not fit its header comes back without its part: it is a gap.
 
     Raises:
         Malformed: it is no message of the stream.
@@ -100,7 +142,7 @@ def unpack(frames: Sequence[Frame]) -> tuple[StreamPart | Attached | Trouble, Pa
     if not frames:
         raise Malformed("not a part of a stream: it is empty")
     message = read(STREAM, frames[0])
-    if len(frames) != (2 if isinstance(message, ChunkPart) else 1):
+    if len(frames) != (2 if isinstance(message, ChunkPart) and message.ring_at is None else 1):
         raise Malformed(f"not a part of a stream: {type(message).__name__} in {len(frames)} frames")
     if isinstance(message, StartPart):
         return message, message.start
@@ -109,14 +151,38 @@ def unpack(frames: Sequence[Frame]) -> tuple[StreamPart | Attached | Trouble, Pa
     if isinstance(message, FailedPart):
         return message, Failure(message.command_id, message.reason)
     if isinstance(message, ChunkPart):
-        return message, _chunk(message, memoryview(frames[1]))
+        return message, _chunk(message, frames, ring)
     return message, None
 
 
-def _chunk(message: ChunkPart, raw: memoryview) -> Chunk | None:
+def _chunk(message: ChunkPart, frames: Sequence[Frame], ring: RingView | None) -> Chunk | None:
     dtype = np.dtype(message.dtype).newbyteorder("<")
-    if not math.prod(message.shape) * dtype.itemsize == message.nbytes == raw.nbytes:
+    nbytes = math.prod(message.shape) * dtype.itemsize
+    raw = _raw(message, nbytes, frames, ring) if nbytes <= MAX_PART_BYTES else None
+    if raw is None or raw.nbytes != nbytes or xxhash.xxh3_64_hexdigest(raw) != message.hash:
         return None
-    if xxhash.xxh3_64_hexdigest(raw) != message.hash:
+    data = np.frombuffer(raw, dtype=dtype).reshape(message.shape)
+    data.flags.writeable = False
+    return Chunk(message.header, data)
+
+
+def _raw(message: ChunkPart, nbytes: int, frames: Sequence[Frame], ring: RingView | None) -> memoryview | None:
+    """The ``nbytes`` values of a chunk, or None, or too few or too many of them, where the message tells no truth."""
+    if message.ring_at is not None:
+        if ring is None or message.encoding != "raw" or message.nbytes != nbytes:
+            return None
+        return ring.copy(message.ring_at, nbytes)
+    sent = memoryview(frames[1])
+    if sent.nbytes != message.nbytes:
         return None
-    return Chunk(message.header, np.frombuffer(raw, dtype=dtype).reshape(message.shape))
+    return sent if message.encoding == "raw" else _inflated(sent, nbytes)
+
+
+def _inflated(deflated: memoryview, nbytes: int) -> memoryview | None:
+    # However much a few bytes would swell to, no more memory is used than the values may take.
+    inflating = zlib.decompressobj()
+    try:
+        raw = inflating.decompress(deflated, nbytes + 1)
+    except zlib.error:
+        return None
+    return memoryview(raw) if inflating.eof and not inflating.unused_data else None

@@ -56,6 +56,7 @@ class _Running:
     before: InstrumentState
     charge: Charge
     is_written: bool = True
+    why: str = ""
     parts: Iterator[Part] | None = None
 
 
@@ -181,8 +182,11 @@ class Guard:
         if self._running is not None:
             self._lose(self._running)
 
-    def blank(self) -> None:
-        """Blank now and end what is running."""
+    def blank(self, why: str = "") -> None:
+        """Blank now and end what is running; ``why`` is what its End will give as the reason."""
+        run = self._running
+        if run is not None:
+            run.why = run.why or why
         self._blanks += 1
         self._inner.blank()
 
@@ -256,7 +260,8 @@ class Guard:
 
     def _settle(self, run: _Running, end: End) -> End:
         self.ledger.refund(run.charge, self.ledger.share_used(run.charge, end))
-        end = replace(end, state=self._with_dose(end.state))
+        reason = run.why if end.aborted and run.why else end.reason
+        end = replace(end, state=self._with_dose(end.state), reason=reason)
         self._settled[run.command.id] = Settled(run.command, run.before, end)
         self._running = None
         if not end.state.beam_blanked:

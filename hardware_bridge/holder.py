@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from hardware_bridge.errors import Rejected
 from hardware_bridge.messages import Capabilities, Command, End, Holder, InstrumentState, Reading, Start
 from hardware_bridge.microscope import Microscope, gather_from_watch
-from hardware_bridge.observation import Observation, Part
+from hardware_bridge.observation import Chunk, Observation, Part
 
 READ_EVERY_S = 0.5
 MOST_READINGS = 500
@@ -77,7 +77,7 @@ class WithHolder:
                 part = replace(part, readings=readings.taken(), state=replace(part.state, holder=holder))
             elif isinstance(part, Start):
                 readings.take(part.start_s)
-            else:
+            elif isinstance(part, Chunk):
                 readings.take(part.header.end_s)
             yield part
 

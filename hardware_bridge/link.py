@@ -1,4 +1,4 @@
-"""The client's I/O thread: alone it touches the sockets. It never beats, it only says that the process lives."""
+"""The client's I/O thread, alone at the control and the safety socket. It never beats, it says that it lives."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from queue import Empty, SimpleQueue
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from hardware_bridge.endpoint import CHANNELS, Endpoint
+from hardware_bridge.endpoint import Endpoint
 from hardware_bridge.errors import KeyRefused, Malformed, Unreachable
-from hardware_bridge.frames import Failure, unpack
 from hardware_bridge.inbox import Mailbox
 from hardware_bridge.keys import ClientKeys
-from hardware_bridge.observation import Part
-from hardware_bridge.wire import MAX_MESSAGE_BYTES, MAX_PART_BYTES, REPLIES, Message, PartMessage, Reply, read
+from hardware_bridge.wire import MAX_MESSAGE_BYTES, MAX_PART_BYTES, REPLIES, Message, Reply, read
 from hardware_bridge.words import encode
 
 TRY_AGAIN_S = 0.5
@@ -38,25 +36,18 @@ NO_KEYS_THERE = "the bridge uses no keys, and one was given"
 
 
 class Link(threading.Thread):
-    """Three sockets to one bridge under one random session name.
-
-    ``lost_parts`` counts parts of the stream that never came, or came changed.
-    """
+    """The sockets to one bridge, under one random session name."""
 
     def __init__(self, endpoint: Endpoint, keys: ClientKeys | None = None) -> None:
         super().__init__(name="bridge link", daemon=True)
         self.session = secrets.token_hex(16)
-        self.lost_parts = 0
-        self.read_bytes = 0
         self._endpoint, self._keys = endpoint, keys
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._monitor: zmq.Socket[bytes]
-        self._sockets = {channel: self._connect(channel) for channel in CHANNELS}
+        self._sockets = {channel: self.connect(channel) for channel in ("control", "safety")}
         self._sequence = itertools.count(1)
         self._outbox: Mailbox[tuple[str, bytes]] = Mailbox()
         self._replies: dict[int, SimpleQueue[Reply]] = {}
-        self._parts: SimpleQueue[tuple[Part | Failure, int]] = SimpleQueue()
-        self._position = 0
         self._present: bytes | None = None
         self._present_s = 0.0
         self._gone_since_s: float | None = None
@@ -121,15 +112,6 @@ class Link(threading.Thread):
         if since_s is not None and time.monotonic() - since_s > GONE_S:
             raise Unreachable(f"the connection to {self._endpoint} broke and nobody listens there any more")
 
-    def part(self, timeout_s: float) -> Part | Failure | None:
-        """The next part of the stream, or None where none comes in time."""
-        try:
-            part, nbytes = self._parts.get(timeout=timeout_s)
-        except Empty:
-            return None
-        self.read_bytes += nbytes
-        return part
-
     def run(self) -> None:
         """Work until ``close``."""
         poller = zmq.Poller()
@@ -144,9 +126,9 @@ class Link(threading.Thread):
             if self._present is not None and time.monotonic() - self._present_s > PRESENT_EVERY_S:
                 self._present_s = time.monotonic()
                 self._send("safety", self._present)
-            for channel, socket in self._sockets.items():
+            for socket in self._sockets.values():
                 if socket in ready:
-                    self._receive(channel, socket)
+                    self._settle(socket.recv_multipart())
             if self._monitor in ready:
                 self._note_connection()
         for channel, data in self._outbox.drain():
@@ -164,7 +146,8 @@ class Link(threading.Thread):
         self.join()
         self._outbox.close()
 
-    def _connect(self, channel: str) -> zmq.Socket[bytes]:
+    def connect(self, channel: str) -> zmq.Socket[bytes]:
+        """Make a socket and connect it; ``close`` waits until whoever asked for it has closed it."""
         socket = self._context.socket(zmq.DEALER)
         socket.setsockopt(zmq.IDENTITY, self.session.encode())
         socket.setsockopt(zmq.LINGER, 0)
@@ -187,27 +170,6 @@ class Link(threading.Thread):
             except zmq.Again:
                 return  # nobody reads at the other end; whoever waits for the answer will say so
 
-    def _receive(self, channel: str, socket: zmq.Socket[bytes]) -> None:
-        frames = [frame.buffer for frame in socket.recv_multipart(copy=False)]
-        try:
-            if channel != "data":
-                self._settle(read(REPLIES, frames[0]))
-                return
-            message, part = unpack(frames)
-        except Malformed:
-            self.lost_parts += channel == "data"
-            return
-        if not isinstance(message, PartMessage):
-            self._settle(message)
-            return
-        self.lost_parts += message.position - self._position + (part is None)
-        self._position = message.position + 1
-        nbytes = sum(len(frame) for frame in frames)
-        if part is None:
-            self.read_bytes += nbytes
-        else:
-            self._parts.put((part, nbytes))
-
     def _note_connection(self) -> None:
         event = recv_monitor_message(self._monitor)["event"]
         if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
@@ -224,7 +186,9 @@ class Link(threading.Thread):
             # gone, or new, at the next; a bridge with another key goes on like this.
             self._failed_since_s = time.monotonic()
 
-    def _settle(self, reply: Reply) -> None:
-        waiting = self._replies.get(reply.sequence)
-        if waiting is not None:
-            waiting.put(reply)
+    def _settle(self, frames: list[bytes]) -> None:
+        with contextlib.suppress(Malformed):
+            reply = read(REPLIES, frames[0])
+            waiting = self._replies.get(reply.sequence)
+            if waiting is not None:
+                waiting.put(reply)

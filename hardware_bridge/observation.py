@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware_bridge.errors import BridgeError
+from hardware_bridge.errors import BridgeError, GapFound
 from hardware_bridge.messages import Axis, ChunkHeader, Command, End, InstrumentState, Kind, Reading, Start
 
 
@@ -17,6 +17,7 @@ class Chunk:
     """Some rows of one frame: (rows, W) for images, (rows, W, E) for spectra, (rows, W, ky, kx) for patterns.
 
     A burst of several frames has one axis more, in front: (frames, H, W), (frames, H, W, E), (frames, H, W, ky, kx).
+    The data belong to the chunk: whoever gave it does not write to them again.
     """
 
     header: ChunkHeader
@@ -33,7 +34,18 @@ class Chunk:
         return header.start_s + (header.end_s - header.start_s) * index / header.frames
 
 
-Part = Start | Chunk | End
+@dataclass(frozen=True)
+class Gap:
+    """In place of parts that are missing from a stream.
+
+    ``dropped`` were given up because the reader had no room for them; ``lost`` never came, or came changed or too late.
+    """
+
+    dropped: int
+    lost: int
+
+
+Part = Start | Chunk | End | Gap
 
 
 @dataclass(frozen=True)
@@ -93,6 +105,25 @@ def collect(command: Command, before: InstrumentState, parts: Iterable[Part]) ->
     raise BridgeError(f"the stream of command {command.id} ended without an End")
 
 
+def whole(parts: Iterable[Part]) -> Iterator[Part]:
+    """Pass on the parts of one command to somebody who needs all of them.
+
+    Raises:
+        GapFound: some are missing: the bridge or the network lost them, or the instrument did.
+    """
+    chunks = 0
+    for part in parts:
+        if isinstance(part, Gap):
+            raise GapFound(f"after chunk {chunks}: {part.lost} parts of the stream were lost, {part.dropped} dropped")
+        if isinstance(part, Chunk):
+            if part.header.sequence != chunks or part.header.dropped_total:
+                raise GapFound(f"chunk {chunks} of the acquisition is missing: {part.header.sequence} came")
+            chunks += 1
+        elif isinstance(part, End) and part.chunks != chunks:
+            raise GapFound(f"{chunks} of {part.chunks} chunks of the acquisition came")
+        yield part
+
+
 class _Collector:
     """Accumulates parts in arrival order; frames are overwritten by newer ones."""
 
@@ -112,7 +143,9 @@ class _Collector:
         self._dropped = 0
 
     def add(self, part: Part) -> bool:
-        """Take one part; True once the stream is complete."""
+        """Take one part; True once the stream is complete. What is missing shows at the End."""
+        if isinstance(part, Gap):
+            return False
         header = part.header if isinstance(part, Chunk) else part
         if header.command_id != self._command.id:
             raise BridgeError(f"a part of command {header.command_id} came in the stream of {self._command.id}")

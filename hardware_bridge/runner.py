@@ -25,6 +25,8 @@ from hardware_bridge.wire import Accepted, Expired, GetState, Message, StateIs, 
 _log = logging.getLogger(__name__)
 
 POLL_MS = 50
+WAIT_MS = 20
+UNREAD = "the holder of the lease has not read the stream"
 BLANKED_WITHIN_S = 0.5
 
 Answer = Callable[[Message], None]
@@ -47,6 +49,9 @@ class Runner(threading.Thread):
         self._due: deque[tuple[float, Command]] = deque()
         self._is_closing = False
         self.running: str | None = None
+        self._poller = zmq.Poller()
+        self._poller.register(port.socket, zmq.POLLIN)
+        self._poller.register(self._jobs.fileno(), zmq.POLLIN)
 
     def ask(self, request: Submit | GetState, answer: Answer) -> None:
         """Have a request carried out soon; ``answer`` is given the reply, from this thread."""
@@ -61,14 +66,11 @@ class Runner(threading.Thread):
 
     def run(self) -> None:
         """Work until ``close``."""
-        poller = zmq.Poller()
-        poller.register(self._port.socket, zmq.POLLIN)
-        poller.register(self._jobs.fileno(), zmq.POLLIN)
         while not self._is_closing:
-            poller.poll(POLL_MS)
+            self._poller.poll(POLL_MS)
             self._serve()
             self._do_due()
-        self._port.socket.close(0)
+        self._port.close()
 
     def close(self) -> None:
         """End soon; what runs must have been blanked before."""
@@ -125,21 +127,28 @@ class Runner(threading.Thread):
         self.running = request.command.id
 
     def _stream(self, session: str, command_id: str) -> None:
+        wait = self._wait_for_holder
         try:
             for part in self._guard.watch(self._silence_s):
                 if isinstance(part, End):
                     self.running = None
-                self._port.send(session, part, self._is_lost)
+                if not self._port.send(part, session, wait) and wait is not _never:
+                    wait = _never
+                    if self.running is not None:
+                        _log.warning("%s of command %s: blanked", UNREAD, command_id)
+                        self._hand.do(lambda: self._guard.blank(UNREAD))
                 self._serve()
         except Exception as error:  # noqa: BLE001 - the border to a driver
             _log.exception("the instrument failed during command %s", command_id)
             self._guard.abandon()  # where what it gave could not be sent on, the guard has not noticed
-            self._port.send(session, Failure(command_id, f"{type(error).__name__}: {error}"), self._is_lost)
+            self._port.send(Failure(command_id, f"{type(error).__name__}: {error}"), session, wait)
         finally:
             self.running = None
 
-    def _is_lost(self) -> bool:
-        return self._is_closing or not self._lease.is_live()
+    def _wait_for_holder(self) -> bool:
+        self._poller.poll(WAIT_MS)
+        self._serve()
+        return not self._is_closing and self._lease.is_live()
 
     def _plan_loss(self, token: int) -> None:
         commands = commands_on_loss(self._guard.limits, self._guard.state(), f"{SAFE_STATE}{token}")
@@ -158,6 +167,10 @@ class Runner(threading.Thread):
             self._guard.secure(command, self._silence_s)
         except Exception:  # noqa: BLE001 - the border to a driver: this thread goes on, and so does the ramp
             _log.exception("the holder could not be brought to its safe state")
+
+
+def _never() -> bool:
+    return False
 
 
 class _Late(Exception):

@@ -119,7 +119,9 @@ class Server:
         shutter = Shutter(microscope, blanker, lease.is_live)
         guard = Guard(shutter, limits, journal, journal.past.ledger(limits), journal.past.settled)
         hand = Hand()
-        self._runner = Runner(guard, DataPort(data), lease, hand, lambda: self._wall.is_watched(), timing.silence_s)
+        self._runner = Runner(
+            guard, DataPort(data, bound.is_local), lease, hand, lambda: self._wall.is_watched(), timing.silence_s
+        )
         self._wall = Wall(safety, lease, self._runner, hand, blanker, (guard.blank, guard.stop))
         self._desk = Desk(control, guard, lease, self._runner, journal, self._wall.blank)
         hand.do(guard.blank)  # what an earlier session left behind ends here

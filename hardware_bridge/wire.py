@@ -21,9 +21,12 @@ from hardware_bridge.words import Count, Name, NotNegative, Number, Positive, Si
 PROTOCOL = 1
 MAX_MESSAGE_BYTES = 1 << 20
 MAX_PART_BYTES = 1 << 28
+MAX_WINDOW_BYTES = 1 << 26
 
 Version = Annotated[int, Meta(ge=0, le=65535)]
 Dtype = Literal["uint8", "uint16", "uint32", "float32"]
+Encoding = Literal["raw", "zlib"]
+Window = Annotated[int, Meta(ge=0, le=MAX_WINDOW_BYTES)]
 Shape = Annotated[tuple[Size, ...], Meta(min_length=1, max_length=5)]
 
 
@@ -95,15 +98,21 @@ class Stop(Message, frozen=True, kw_only=True):
 
 
 class Attach(Message, frozen=True, kw_only=True):
-    """Asks for the data stream; at most ``window_bytes`` may be under way unread."""
+    """Asks for the data stream, counted from here on; 0 for ``window_bytes`` asks for it no longer.
 
-    window_bytes: Count
+    At most ``window_bytes`` may be under way unread, or one part where that is larger. ``ring`` asks for values through
+    shared memory, ``encoding`` for how they are written where they come through the socket.
+    """
+
+    window_bytes: Window
+    ring: bool = False
+    encoding: Encoding = "raw"
 
 
 class Credit(Message, frozen=True, kw_only=True):
-    """So many bytes of the stream have been read since Attach, in all."""
+    """Every part before ``position`` has been read, or will never come."""
 
-    received_bytes: Count
+    position: Count
 
 
 class Welcome(Message, frozen=True, kw_only=True):
@@ -182,7 +191,10 @@ class Alive(Message, frozen=True, kw_only=True):
 
 
 class Attached(Message, frozen=True, kw_only=True):
-    """The stream is yours."""
+    """The stream is yours; ``ring`` is the shared memory of ``ring_bytes`` that is offered (ring.py), if it is."""
+
+    ring: Name | None = None
+    ring_bytes: Count = 0
 
 
 class Refused(Message, frozen=True, kw_only=True):
@@ -223,8 +235,8 @@ class Failed(Message, frozen=True, kw_only=True):
 class PartMessage(Message, frozen=True, kw_only=True):
     """What heads every part of the stream.
 
-    ``position`` counts the parts meant for this subscriber, so that a gap shows; ``dropped_total`` those that the
-    server itself gave up.
+    ``position`` counts the parts meant for this subscriber, so that a gap shows; ``dropped_total`` those of them that
+    the server gave up because there was no room.
     """
 
     position: Count
@@ -238,13 +250,17 @@ class StartPart(PartMessage, frozen=True, kw_only=True):
 
 
 class ChunkPart(PartMessage, frozen=True, kw_only=True):
-    """Heads a payload of raw little-endian numbers in C order; ``hash`` is its XXH3-64 in hexadecimal."""
+    """Heads raw little-endian numbers in C order; ``hash`` is their XXH3-64 in hexadecimal.
+
+    They lie, as ``encoding`` says, in a second frame of ``nbytes``; or, where ``ring_at`` is set, raw in the ring.
+    """
 
     header: ChunkHeader
     dtype: Dtype
     shape: Shape
-    encoding: Literal["raw"] = "raw"
+    encoding: Encoding = "raw"
     nbytes: Count
+    ring_at: Count | None = None
     hash: Name
 
 

@@ -106,7 +106,7 @@ class Fuzz:
         sequence = self._next()
         head = {"session": who, "sequence": sequence, "token": token}
         if channel == "data":
-            return encode(dice.choice((wire.Attach(window_bytes=1, **head), wire.Credit(received_bytes=1, **head))))  # type: ignore[arg-type]
+            return encode(dice.choice((wire.Attach(window_bytes=1, **head), wire.Credit(position=1, **head))))  # type: ignore[arg-type]
         if channel == "safety":
             return encode(dice.choice((wire.Beat, wire.Present, wire.Blank, wire.Stop))(**head))  # type: ignore[arg-type]
         if dice.random() < 0.5:
@@ -166,10 +166,10 @@ class Fuzz:
     def _say(self, channel: str, who: str, *frames: bytes) -> list[wire.Reply]:
         self._bridge.send(channel, [who.encode(), *frames])
         self._bridge.turn()
-        said = []
-        for name in ("control", "safety", "data"):
-            replies = self._bridge.replies(name)
-            said += [wire.read(wire.REPLIES, frames[1]) for frames in replies]
+        said = [wire.read(wire.REPLIES, r[1]) for name in ("control", "safety") for r in self._bridge.replies(name)]
+        # Whoever asked for the stream gets its parts too.
+        heard = [wire.read(wire.STREAM, r[1]) for r in self._bridge.replies("data")]
+        said += [message for message in heard if not isinstance(message, wire.PartMessage)]
         # The wall asks the holder from time to time whether it is there: sequence 0, answered or not.
         return [reply for reply in said if not (isinstance(reply, wire.Alive) and reply.sequence == 0)]
 

@@ -110,7 +110,14 @@ _BODIES: dict[str, dict[str, Fields]] = {
         "Recover": {"command_id": (_name, True)},
     },
     "safety": {"Beat": {}, "Present": {}, "Blank": {}, "Stop": {}},
-    "data": {"Attach": {"window_bytes": (_COUNT, True)}, "Credit": {"received_bytes": (_COUNT, True)}},
+    "data": {
+        "Attach": {
+            "window_bytes": (_integer(0, 2**26), True),
+            "ring": (lambda x: isinstance(x, bool), False),
+            "encoding": (_one_of("raw", "zlib"), False),
+        },
+        "Credit": {"position": (_COUNT, True)},
+    },
 }
 _WHOLE = {channel: {kind: _map(_HEAD | body) for kind, body in bodies.items()} for channel, bodies in _BODIES.items()}
 _FENCED = ("DropLease", "Submit", "Beat")

@@ -83,7 +83,7 @@ def _request(channel: str, number: int, dice: random.Random) -> wire.Message:
         return dice.choice(
             (
                 wire.Attach(session=STRANGER, sequence=number, window_bytes=1),
-                wire.Credit(session=STRANGER, sequence=number, received_bytes=number),
+                wire.Credit(session=STRANGER, sequence=number, position=number),
             )
         )
     if channel == "safety":

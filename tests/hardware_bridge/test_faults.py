@@ -15,7 +15,8 @@ from hardware_bridge.errors import NotHeld, Rejected, Unreachable
 from hardware_bridge.messages import Acquire, Command, End
 from hardware_bridge.microscope import execute
 from hardware_bridge.observation import Chunk
-from hardware_bridge.wire import Done, Unknown
+from hardware_bridge.reader import Intake
+from hardware_bridge.wire import Done, Running, Unknown
 
 BLANKED_WITHIN_NS = 500_000_000
 
@@ -194,16 +195,17 @@ def test_a_frozen_client_that_wakes_up_sees_an_aborted_scan_and_goes_on(slow: Se
         assert not execute(client, scan("b", rows=8), 5.0).aborted
 
 
-def test_a_reader_too_slow_for_the_stream_gets_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ring", [True, False], ids=["ring", "socket"])
+def test_a_reader_too_slow_for_the_stream_gets_all_of_it(tmp_path: Path, ring: bool) -> None:
     """32 MB through a window of 1 MB, read late: the scan waits for the reader, and nothing is lost."""
-    monkeypatch.setattr("hardware_bridge.client.WINDOW_BYTES", 1 << 20)
     acquire = Acquire(mode="HAADF", fov_nm=256.0, pixels_x=512, pixels_y=512, dwell_s=1e-7, max_frames=64)
-    with served(tmp_path) as server, Client(server.endpoint) as client:
+    intake = Intake(window_bytes=1 << 20, ring=ring)
+    with served(tmp_path) as server, Client(server.endpoint, intake=intake) as client:
         client.submit(Command(id="big", acquire=acquire))
-        for _ in range(6):
+        for _ in range(4):
             client.beat()
             time.sleep(0.05)
-        assert 0 < client._link._parts.qsize() <= 128  # chunks of 8 KiB
+        assert isinstance(client.fate("big"), Running)
         seen = client.gather(5.0)
         assert (seen.gaps, seen.dropped, client.lost_parts) == (0, 0, 0)
         assert seen.row_seen.all()

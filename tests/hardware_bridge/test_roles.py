@@ -34,7 +34,7 @@ REQUESTS: dict[str, wire.Message] = {
     "Blank": wire.Blank(**HEAD),
     "Stop": wire.Stop(**HEAD),
     "Attach": wire.Attach(window_bytes=1, **HEAD),
-    "Credit": wire.Credit(received_bytes=1, **HEAD),
+    "Credit": wire.Credit(position=1, **HEAD),
 }
 FORBIDDEN = ("TakeLease", "DropLease", "Submit", "Beat", "Present")
 
