@@ -14,9 +14,15 @@ import numpy as np
 from agent.child import ServedTwin
 from agent.config import Config, ConfigErrors, Goal, Instrument, PerceptionChoice, PolicyChoice, Setting, load
 from agent.decoding import Check, decode_table
+from agent.eventlog import RecordError
+from agent.loop import Execute
 from agent.perception.analyst import Analyst, AnalystSettings
 from agent.perception.reporter import Reporter
+from agent.perception.watcher import Watcher, told
+from agent.pretrigger import Span
 from agent.record import Record
+from agent.spool import Spool
+from agent.watching import Watching
 from digital_twin.holder import TwinHolder
 from digital_twin.instrument import START_HOLDER, Twin
 from digital_twin.liquid_cell import LiquidCell
@@ -34,7 +40,7 @@ from hardware_bridge.guard import Guard
 from hardware_bridge.holder import WithHolder
 from hardware_bridge.keys import read_client
 from hardware_bridge.messages import Capabilities
-from hardware_bridge.microscope import Microscope
+from hardware_bridge.microscope import Microscope, execute
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Percept, Report
 from hardware_bridge.words import Word
@@ -61,6 +67,8 @@ class Perception:
     def perceive(self, observation: Observation) -> Percept:
         """Analyse one observation and let the reporter know."""
         percept = self.analyst(observation)
+        if observation.events:
+            percept = msgspec.structs.replace(percept, events=percept.events + tuple(map(told, observation.events)))
         self.reporter.add(percept)
         return percept
 
@@ -75,6 +83,15 @@ def perception(capabilities: Capabilities, card: Card, config: Config) -> Percep
     if settings is None:
         raise ConfigErrors("the configuration", errors)
     return Perception(Analyst(capabilities, settings), Reporter(card))
+
+
+def watching(config: Config, spool: Spool | None) -> Execute:
+    """What executes the commands of a run: as they are, or under the eyes of a watcher where one is asked for."""
+    choice = config.watch
+    if choice is None or spool is None:
+        return execute
+    span = Span(choice.before_s, choice.after_s, choice.memory_bytes)
+    return Watching(Watcher(choice.alarms), spool, span, choice.urgent, choice.save).execute
 
 
 @dataclass(frozen=True)
@@ -240,8 +257,14 @@ def instrument(config: Config, seed: int, beside: Path, done: Sequence[Record] =
 
 
 def _again(microscope: Microscope, done: Sequence[Record]) -> None:
-    """Bring a fresh twin to where it stood, by the commands that ran: in stepped time the same to the last bit."""
+    """Bring a fresh twin to where it stood, by the commands that ran: in stepped time the same to the last bit.
+
+    Raises:
+        RecordError: a command was ended early, nobody knows any more at which row.
+    """
     for record in done:
+        if record.aborted:
+            raise RecordError(f"turn {record.turn} was ended early: a fresh twin cannot be brought to where it stood")
         if record.percept is not None and record.decision.command is not None:
             microscope.submit(record.decision.command)
             microscope.gather(10.0)

@@ -1,6 +1,6 @@
 """The configuration of a run: one frozen tree, read from a TOML file, with every error told at once.
 
-    [goal] [instrument] [limits] [budget] [perception] [policy] [review] [record] [park] [notify]
+    [goal] [instrument] [limits] [budget] [perception] [policy] [review] [record] [watch] [park] [notify]
 
 Nothing starts before the whole tree is known to be good.
 """
@@ -19,9 +19,11 @@ import msgspec
 
 from agent.decoding import Check, Errors, decode_table, nearest
 from agent.notify import Notify
+from agent.perception.watcher import WatchSettings
 from hardware_bridge.endpoint import parse
 from hardware_bridge.messages import Go, Holder, Limits, Optics, Range, Settings
-from hardware_bridge.words import Count, Name, Number, Positive, Size, Text, Word
+from hardware_bridge.report import EventKind
+from hardware_bridge.words import Count, Name, NotNegative, Number, Positive, Size, Text, Word
 
 Setting = bool | int | Number | Text | tuple[Number, ...]
 
@@ -102,6 +104,24 @@ class RecordChoice(Word, frozen=True, kw_only=True):
     folder: Text | None = None
 
 
+class WatchChoice(Word, frozen=True, kw_only=True):
+    """How the frames of a stream are watched one by one; without it they are not.
+
+    ``urgent`` are the kinds of events (``change``, ``lost_signal``, ``saturation``) that blank the beam and end the
+    acquisition, so that the agent decides at once. Around those in ``save`` frames are written, from ``before_s``
+    before to ``after_s`` after, ``most_bytes`` in the whole run; up to ``memory_bytes`` of frames are held for that.
+    ``alarms`` tells when the watcher speaks.
+    """
+
+    urgent: tuple[EventKind, ...] = ()
+    save: tuple[EventKind, ...] = ("change", "lost_signal", "saturation")
+    before_s: NotNegative = 1.0
+    after_s: NotNegative = 1.0
+    memory_bytes: Positive = 256e6
+    most_bytes: NotNegative = 10e9
+    alarms: WatchSettings = WatchSettings()
+
+
 class Park(Word, frozen=True, kw_only=True):
     """Where the instrument is left when a run ends: what is not named here stays as it is."""
 
@@ -120,6 +140,7 @@ class Config(Word, frozen=True, kw_only=True):
     policy: PolicyChoice
     review: ReviewChoice = ReviewChoice()
     record: RecordChoice = RecordChoice()
+    watch: WatchChoice | None = None
     park: Park | None = None
     notify: Notify = Notify()
 

@@ -1,7 +1,8 @@
-"""The event log of a run: one line of JSON for the header and for every turn, each with a hash of what it holds.
+"""The event log of a run: a line of JSON for the header, every turn and every clip, each with a hash of what it holds.
 
     {"xxh3":"<16 hex digits>","header":{...}}
     {"xxh3":"<16 hex digits>","event":{"record":{...},"window":{...}}}
+    {"xxh3":"<16 hex digits>","clip":{...}}          what the spool has written, once it has
 
 The hash (XXH3, 64 bits) is over the bytes of the value after it: a torn or altered line is told from a whole one.
 """
@@ -19,7 +20,7 @@ import numpy as np
 import xxhash
 
 from agent.config import Config
-from agent.record import Record
+from agent.record import Clip, Record
 from hardware_bridge.messages import Axis, Capabilities, Kind, Reading
 from hardware_bridge.report import Card
 from hardware_bridge.words import Count, NotNegative, Number, Positive, Text, Word
@@ -75,13 +76,14 @@ class Event(Word, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Contents:
-    """What a log holds: its header, its whole events, how far it is whole, and what is wrong, in words.
+    """What a log holds: its header, its whole events and clips, how far it is whole, and what is wrong, in words.
 
     ``whole_bytes`` ends the last whole line; ``torn_only`` is True where nothing but a cut-off end is wrong.
     """
 
     header: Header | None
     events: list[Event]
+    clips: list[Clip]
     whole_bytes: int
     problems: list[str]
     torn_only: bool
@@ -92,7 +94,7 @@ def encode_value(value: Word) -> bytes:
     return _ENCODER.encode(value)
 
 
-def line(name: Literal["header", "event"], payload: bytes) -> bytes:
+def line(name: Literal["header", "event", "clip"], payload: bytes) -> bytes:
     """Frame an encoded value as one line of the log."""
     digest = xxhash.xxh3_64_hexdigest(payload)
     return b'{"xxh3":"%b","%b":%b}\n' % (digest.encode(), name.encode(), payload)
@@ -110,6 +112,7 @@ def read_log(path: Path) -> Contents:
         raise RecordError(f"{path}: {error.strerror}; is this the folder of a run?") from None
     header: Header | None = None
     events: list[Event] = []
+    clips: list[Clip] = []
     problems: list[str] = []
     whole_bytes = position = 0
     damaged = 0
@@ -127,12 +130,16 @@ def read_log(path: Path) -> Contents:
         whole_bytes = position
         if isinstance(value, Header):
             header = value
+        elif isinstance(value, Clip):
+            clips.append(value)
         else:
             events.append(value)
     if header is None:
         problems.insert(0, f"{path.name}: the header is missing")
     gaps = _missing_turns([event.record.turn for event in events])
-    return Contents(header, events, whole_bytes, problems + gaps, torn_only=not (damaged or gaps or header is None))
+    return Contents(
+        header, events, clips, whole_bytes, problems + gaps, torn_only=not (damaged or gaps or header is None)
+    )
 
 
 class EventLog:
@@ -192,10 +199,11 @@ def _plain(value: object) -> object:
 _ENCODER = msgspec.json.Encoder(enc_hook=_plain)
 _HEADER = msgspec.json.Decoder(Header)
 _EVENT = msgspec.json.Decoder(Event)
+_CLIP = msgspec.json.Decoder(Clip)
 _PREFIX = len(b'{"xxh3":"0123456789abcdef","')
 
 
-def _parse(text: bytes) -> Header | Event:
+def _parse(text: bytes) -> Header | Event | Clip:
     """The value of one line.
 
     Raises:
@@ -214,7 +222,7 @@ def _parse(text: bytes) -> Header | Event:
         if schema != SCHEMA:
             raise RecordError(f"the record is of schema {schema}; this version reads schema {SCHEMA}")
         return _HEADER.decode(payload)
-    return _EVENT.decode(payload)
+    return _CLIP.decode(payload) if name == b"clip" else _EVENT.decode(payload)
 
 
 def _missing_turns(turns: list[int]) -> list[str]:

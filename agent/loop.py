@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from agent.record import Decision, Record, as_turn
 from hardware_bridge.errors import Malformed, Rejected
-from hardware_bridge.messages import InstrumentState
+from hardware_bridge.messages import Command
 from hardware_bridge.microscope import Microscope, execute
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Percept
@@ -33,6 +33,7 @@ class Recorder(Protocol):
 
 
 Review = Callable[[Sequence[Proposal], Situation], Decision]
+Execute = Callable[[Microscope, Command, float], Observation]
 Perceive = Callable[[Observation], Percept]
 
 
@@ -44,8 +45,8 @@ class Stuck(RuntimeError):
 class Loop:
     """An agent at an instrument. ``step`` is one turn; ``run`` is turns until time, dose or the policy ends.
 
-    ``alternatives`` is how many proposals are shown at each decision, ``silence_s`` how long the instrument may say
-    nothing.
+    ``expose`` runs a command and gathers its window. ``alternatives`` is how many proposals are shown at each decision,
+    ``silence_s`` how long the instrument may say nothing.
     """
 
     microscope: Microscope
@@ -54,6 +55,7 @@ class Loop:
     review: Review
     recorder: Recorder
     setup: Setup
+    expose: Execute = execute
     alternatives: int = 4
     silence_s: float = 2.0
     turn: int = 0
@@ -130,7 +132,7 @@ class Loop:
         if decision.command is None:
             return None
         with self._timed("execute"):
-            observation = execute(self.microscope, decision.command, self.silence_s)
+            observation = self.expose(self.microscope, decision.command, self.silence_s)
             self.microscope.blank()
             return observation
 
@@ -150,19 +152,19 @@ class Loop:
         failure: str,
     ) -> Record:
         """Put the turn on disk, whatever happened in it."""
-        state: InstrumentState = observation.state if observation else situation.state
         record = Record(
             turn=self.turn,
             start_s=situation.state.clock_s,
             end_s=observation.end_s if observation else situation.state.clock_s,
             decision=decision,
-            state=state,
+            state=observation.state if observation else situation.state,
             percept=percept,
             electrons=observation.electrons if observation else 0.0,
             electrons_charged=observation.electrons_charged if observation else 0.0,
             gaps=observation.gaps if observation else 0,
             dropped=observation.dropped if observation else 0,
             aborted=observation.aborted if observation else False,
+            events=observation.events if observation else (),
             failure=failure,
             wall_s=dict(self._wall_s),
         )

@@ -11,9 +11,11 @@ from typing import Any
 import h5py
 import numpy as np
 from msgspec.structs import asdict, replace
+from numpy.typing import NDArray
 
+from agent.clips import missing_clips, read_clip
 from agent.eventlog import LOG_NAME, Event, Header, RecordError, Window, read_log
-from agent.record import ArrayRef, Record
+from agent.record import ArrayRef, Clip, Record
 from agent.streams import arrays_hash
 from agent.torn import TornFile
 from hardware_bridge.messages import Reading
@@ -31,6 +33,7 @@ class Run:
     header: Header | None
     records: list[Record]
     problems: list[str]
+    clips: list[Clip] = field(default_factory=list)
     _windows: dict[int, Window | None] = field(default_factory=dict)
     _files: dict[str, h5py.File] = field(default_factory=dict)
     _torn: set[str] = field(default_factory=set)
@@ -63,6 +66,7 @@ class Run:
             aborted=record.aborted,
             reason=window.reason,
             readings=window.readings,
+            events=record.events,
             **arrays,
         )
 
@@ -70,6 +74,10 @@ class Run:
         """What the holder measured, all through the run."""
         windows = (self._windows.get(record.turn) for record in self.records)
         return [reading for window in windows if window is not None for reading in window.readings]
+
+    def frames(self, clip: Clip) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        """The frames of a clip (n, ...), or its lines of the table (n,), and their numbers (n,); raises RecordError."""
+        return read_clip(self.folder, clip)
 
     def stack_size(self, file: str) -> int:
         """How many turns a file of arrays holds.
@@ -159,9 +167,10 @@ def open_run(folder: Path | str) -> Run:
         header=contents.header,
         records=[event.record for event in events],
         problems=list(contents.problems),
+        clips=contents.clips,
         _windows={event.record.turn: event.window for event in events},
     )
-    run.problems += _missing_arrays(run)
+    run.problems += [*_missing_arrays(run), *missing_clips(folder, contents.clips)]
     return run
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from hardware_bridge.messages import Command, InstrumentState
-from hardware_bridge.report import Percept
+from hardware_bridge.report import FrameEvent, Percept
 from hardware_bridge.words import Count, Name, NotNegative, Number, Text, Word
 from policies.interface import Proposal, Turn, Verdict
 
@@ -29,9 +31,36 @@ class ArrayRef(Word, frozen=True, kw_only=True):
     index: Count
 
 
+class Clip(Word, frozen=True, kw_only=True):
+    """Frames around an event, or lines of the per-frame table, as the spool wrote them beside the event log.
+
+    Items ``offset`` and up of ``file`` are the frames of ``epoch`` that ``ranges`` tell (first and last of each, in
+    order), ``xxh3`` is the hash of their bytes. ``missed`` were to be saved and are not; ``failure`` says where the
+    disk was why.
+    """
+
+    what: Literal["frames", "table"]
+    command_id: Name
+    epoch: Count
+    file: Text
+    offset: Count
+    ranges: tuple[tuple[Count, Count], ...]
+    missed: Count
+    start_s: Number
+    end_s: Number
+    xxh3: Text
+    failure: Text = ""
+
+    @property
+    def frames(self) -> int:
+        """How many frames were saved."""
+        return sum(last + 1 - first for first, last in self.ranges)
+
+
 class Record(Word, frozen=True, kw_only=True):
     """One turn: when, what was decided, what ran, what was seen, what it cost, and what went wrong, if anything.
 
+    ``events`` are what a watcher saw begin in the stream.
     ``wall_s`` holds wall-clock times by step; they are the only part that differs between two runs of one seed.
     ``failure`` is empty for a turn that went well.
     """
@@ -49,6 +78,7 @@ class Record(Word, frozen=True, kw_only=True):
     aborted: bool = False
     failure: Text = ""
     arrays: ArrayRef | None = None
+    events: tuple[FrameEvent, ...] = ()
     wall_s: dict[Name, NotNegative] = {}
 
 

@@ -3,6 +3,7 @@
 RUN/events.jsonl         the truth of what happened: the header, then one line a turn (agent/eventlog.py)
 RUN/config.json          the configuration that was used
 RUN/arrays/*.hspy        the arrays, one file a stream, as HyperSpy reads them (agent/streams.py)
+RUN/spool/*.npy          frames around events, and a line on every frame, where streams are watched (agent/spool.py)
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 import shutil
+from collections.abc import Sequence
 from dataclasses import astuple
 from datetime import datetime
 from math import isfinite
@@ -33,7 +35,8 @@ from agent.eventlog import (
     line,
     read_log,
 )
-from agent.record import Record
+from agent.record import Clip, Record
+from agent.spool import Spool
 from agent.streams import FOLDER, Streams
 from hardware_bridge.observation import Observation
 from hardware_bridge.words import Word
@@ -124,6 +127,8 @@ class FileRecorder:
         self.records = records
         self._log = log
         self._streams = Streams(folder, header.capabilities)
+        watch = header.config.watch
+        self.spool = Spool(folder, watch.most_bytes) if watch is not None else None
 
     def write(self, record: Record, observation: Observation | None) -> Record:
         """Put a turn on disk; returns the record as a reader will find it, with the place of its arrays.
@@ -131,7 +136,8 @@ class FileRecorder:
         A part of the record that no reader would accept (a number that is not finite) is left out; ``failure`` says so.
 
         Raises:
-            RecordError: the disk failed. Where the log can still be written, the turn is in it, without its arrays.
+            RecordError: the disk failed. Where the log can still be written, the turn is in it, without its arrays, and
+                what the spool wrote so far.
         """
         window, trouble = None, ""
         if observation is not None:
@@ -154,14 +160,31 @@ class FileRecorder:
                     record = replace(record, failure=f"{record.failure} {trouble}".strip()[:MAX_TEXT])
         event, payload = _writable(record, window)
         self._log.append(line("event", payload))
+        trouble = self._log_clips(self.spool.done() if self.spool is not None else []) or trouble
         if trouble:
             raise RecordError(trouble)
         return event.record
 
     def close(self) -> None:
-        """Close all files; what was written stays as it is."""
-        self._streams.close()
-        self._log.close()
+        """Close all files, once the spool has written what waits; what was written stays as it is.
+
+        Raises:
+            RecordError: the disk failed under the spool.
+        """
+        try:
+            trouble = self._log_clips(self.spool.close()) if self.spool is not None else ""
+        finally:
+            self.spool = None
+            self._streams.close()
+            self._log.close()
+        if trouble:
+            raise RecordError(trouble)
+
+    def _log_clips(self, clips: Sequence[Clip]) -> str:
+        """Tell in the log what the spool has written; returns what went wrong with it."""
+        for clip in clips:
+            self._log.append(line("clip", encode_value(clip)))
+        return "; ".join(f"{self.folder}/{clip.failure}" for clip in clips if clip.failure)
 
     def __enter__(self) -> FileRecorder:
         return self

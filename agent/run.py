@@ -130,6 +130,7 @@ def _loop(microscope: Microscope, recorder: FileRecorder, observer: Observer) ->
         review=observer.review(microscope, walls, choice.mode == "approval", choice.timeout_s),
         recorder=recorder,
         setup=setup,
+        expose=assemble.watching(header.config, recorder.spool),
         electrons_at_start=header.electrons_at_start,
         # An instrument that ran before may know the ids that a policy gives: this run's are told apart from them.
         suffix=f"-s{round(1e3 * header.start_s)}" if header.start_s > 0 else "",

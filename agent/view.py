@@ -34,6 +34,7 @@ class Tally:
     clock_s: float = 0.0
     electrons: float = 0.0
     refused: int = 0
+    events: int = 0
     tracks: set[int] = field(default_factory=set)
     reason: str = ""
 
@@ -43,6 +44,7 @@ class Tally:
         self.clock_s = record.end_s
         self.electrons += record.electrons_charged
         self.refused += record.percept is None
+        self.events += len(record.events)
         self.reason = record.failure or record.decision.reason
         if record.percept is not None:
             self.tracks |= {particle.track for particle in record.percept.particles if particle.real >= REAL}
@@ -139,6 +141,8 @@ class RunView:
         tally, wall_s = self._tally, self._clock() - self._begun_s
         new_turns, new_share = tally.turns - self._begun_turns, tally.share - self._begun_share
         parts = [_count(len(tally.tracks), "particle")]
+        if tally.events:
+            parts.append(_count(tally.events, "event"))
         if tally.refused:
             parts.append(f"{_count(tally.refused, 'turn')} ran nothing")
         if new_turns and wall_s > 0:

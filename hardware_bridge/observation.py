@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hardware_bridge.errors import BridgeError, GapFound
 from hardware_bridge.messages import Axis, ChunkHeader, Command, End, InstrumentState, Kind, Reading, Start
+from hardware_bridge.report import FrameEvent
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Observation:
     ``data`` is (H, W), (H, W, E) or (H, W, ky, kx), None where the command acquired nothing. ``row_seen`` (H,) bool
     tells which rows of it arrived, ``row_start_s`` (H,) when each was begun. ``gaps`` counts missing chunks.
     ``electrons`` is what hit the specimen by the instrument's measure, ``electrons_charged`` what the guard charged
-    after reconciling. ``readings`` tell what the holder measured in that time.
+    after reconciling. ``readings`` tell what the holder measured in that time, ``events`` what a watcher saw begin.
     """
 
     command: Command
@@ -88,17 +89,21 @@ class Observation:
     aborted: bool = False
     reason: str = ""
     readings: tuple[Reading, ...] = ()
+    events: tuple[FrameEvent, ...] = ()
 
 
-def collect(command: Command, before: InstrumentState, parts: Iterable[Part]) -> Observation:
+def collect(
+    command: Command, before: InstrumentState, parts: Iterable[Part], with_statistics: bool = True
+) -> Observation:
     """Put the parts of one command together into an Observation, counting what is missing.
 
     ``before`` is the state when the command was submitted; the charge is the growth of ``electrons_charged`` since.
+    Without statistics it keeps up with fast streams, whose watcher has a table of its own.
 
     Raises:
         BridgeError: if the stream ends without an End or holds parts of another command.
     """
-    collector = _Collector(command, before)
+    collector = _Collector(command, before, with_statistics)
     for part in parts:
         if collector.add(part):
             return collector.observation()
@@ -127,8 +132,9 @@ def whole(parts: Iterable[Part]) -> Iterator[Part]:
 class _Collector:
     """Accumulates parts in arrival order; frames are overwritten by newer ones."""
 
-    def __init__(self, command: Command, before: InstrumentState) -> None:
+    def __init__(self, command: Command, before: InstrumentState, with_statistics: bool) -> None:
         self._command = command
+        self._with_statistics = with_statistics
         self._before = before
         self._start: Start | None = None
         self._end: End | None = None
@@ -190,7 +196,7 @@ class _Collector:
         self._times[:] = np.nan
 
     def _close_frame(self) -> None:
-        if self._data is None or not self._rows.any():
+        if self._data is None or not self._with_statistics or not self._rows.any():
             return
         seen = self._data[self._rows]
         self._statistics.append(

@@ -23,12 +23,13 @@ from hardware_bridge.words import Positive, Size, Word
 
 
 class View(Word, frozen=True, kw_only=True):
-    """How to look: mode, width of the square field, pixels along an edge, and dwell at a pixel."""
+    """How to look: mode, width of the square field, pixels along an edge, dwell at a pixel, and how many frames."""
 
     mode: Mode = "HAADF"
     fov_nm: Positive
     pixels: Size
     dwell_s: Positive
+    frames: Size = 1
 
 
 def command_id(policy: str, seed: int, turn: int, rank: int) -> str:
@@ -65,6 +66,11 @@ def looking(name: str, go: Go, view: View, current_pA: float, C10_nm: float) -> 
         go=go,
         set=Settings(optics=Optics(beam_current_pA=current_pA, C10_nm=C10_nm)),
         acquire=Acquire(
-            mode=view.mode, fov_nm=view.fov_nm, pixels_x=view.pixels, pixels_y=view.pixels, dwell_s=view.dwell_s
+            mode=view.mode,
+            fov_nm=view.fov_nm,
+            pixels_x=view.pixels,
+            pixels_y=view.pixels,
+            dwell_s=view.dwell_s,
+            max_frames=view.frames,
         ),
     )

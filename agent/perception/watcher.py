@@ -189,7 +189,7 @@ class Watcher:
         place: dict[str, float] = {}
         if kind == "change":
             value, limit = float(line["change"]), self.limit or 0.0
-            place = self._place(int(np.abs(scores).argmax()))
+            place = self._place(np.abs(scores[:-1]))
         elif kind == "lost_signal":
             value, limit = float(line["mean"]) * self._pixels / self._reference.total, settings.lost_share
         else:
@@ -204,10 +204,11 @@ class Watcher:
             **place,
         )
 
-    def _place(self, index: int) -> dict[str, float]:
-        """The middle of a bin, in pixels of the last two axes; nothing for the whole frame."""
+    def _place(self, scores: Array) -> dict[str, float]:
+        """The middle of the bin that changed most, in pixels of the last two axes; nothing where the sum alone did."""
         down, across = self._middles
-        if index == len(down) * len(across):
+        index = int(scores.argmax())
+        if self.limit is None or scores[index] <= self.limit:
             return {}
         row, column = divmod(index, len(across))
         return {"y_px": float(down[row]), "x_px": float(across[column])}
@@ -224,3 +225,14 @@ class Watcher:
 def _middles(size: int) -> Array:
     edges = bin_edges(size)
     return (edges[:-1] + edges[1:] - 1) / 2.0
+
+
+def told(event: FrameEvent) -> str:
+    """An event in words."""
+    when = f"in frame {event.frame} at {event.time_s:.6g} s"
+    if event.kind == "lost_signal":
+        return f"lost signal {when}: {event.value:.0%} of what it was"
+    if event.kind == "saturation":
+        return f"saturation {when}: {event.value:.1%} of the pixels"
+    place = "" if event.x_px is None else f", at pixel ({event.x_px:.0f}, {event.y_px:.0f})"
+    return f"sudden change {when}: {event.value:.1f} sd, limit {event.limit:.1f}{place}"

@@ -204,7 +204,7 @@ def _wrong(record: Record) -> list[str]:
         words.append(f"{record.gaps} parts of the data did not arrive")
     if record.dropped:
         words.append(f"{record.dropped} parts of the data were dropped by the instrument")
-    if record.aborted:
+    if record.aborted and not record.events:
         words.append("the acquisition was aborted")
     return words
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from statistics import median
 
 import numpy as np
@@ -48,9 +49,20 @@ def brief(run: Run, header: Header) -> str:
             ("Turns", f"{len(run.records)}: {gathered.modes(run)}"),
             ("Electrons", f"{scientific(electrons)} charged of {scientific(header.max_electrons)} allowed"),
             ("Found", f"{real} particles and {debris} pieces of debris were tracked"),
+            *([("Events", events(run))] if header.config.watch is not None else []),
             ("Ended", ending(run, header)),
         )
     )
+
+
+def events(run: Run) -> str:
+    """What the watcher of the streams saw, and what was saved of it."""
+    kinds = Counter(event.kind.replace("_", " ") for record in run.records for event in record.events)
+    early = sum(record.aborted and bool(record.events) for record in run.records)
+    watched = sum(clip.frames for clip in run.clips if clip.what == "table")
+    saved = sum(clip.frames for clip in run.clips if clip.what == "frames")
+    words = ", ".join(f"{count} x {kind}" for kind, count in kinds.most_common()) or "none"
+    return f"{words} in {watched} frames watched; {early} ended an acquisition early; {saved} frames were saved"
 
 
 def ending(run: Run, header: Header) -> str:

@@ -13,6 +13,7 @@ from agent.eventlog import Header
 from agent.record import Record
 from agent.view import RunView
 from hardware_bridge.observation import Observation
+from hardware_bridge.report import FrameEvent
 from policies.interface import Setup
 
 
@@ -59,6 +60,14 @@ def test_failures_and_refusals_are_shown(setup: Setup, make_record: Callable[...
         view.show(make_record(0, None, "go.stage_x_nm = 1e9 refused"))
     assert "1 turn ran nothing" in output.getvalue()
     assert output.getvalue().endswith("| go.stage_x_nm = 1e9 refused\n")
+
+
+def test_events_are_counted(setup: Setup, records: list[Record]) -> None:
+    output = io.StringIO()
+    event = FrameEvent(kind="change", epoch=1, frame=5, time_s=0.5, value=9.0, limit=6.0)
+    with RunView("growth", setup, output) as view:
+        view.show(replace(records[0], events=(event, event)))
+    assert " 1 particle, 2 events," in output.getvalue()
 
 
 def test_debris_is_not_counted(setup: Setup, records: list[Record]) -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from hardware_bridge.cost import predict
 from hardware_bridge.dose import predict_charge
 from hardware_bridge.geometry import field_centre_nm
-from hardware_bridge.messages import Range
+from hardware_bridge.messages import Go, Range
 from hardware_bridge.report import Estimate, Percept
 from policies.book import Book, with_current
 from policies.commands import View, aim, clipped, command_id, looking
@@ -26,6 +26,13 @@ def test_names_are_unique_in_a_run_and_valid() -> None:
     names = {command_id("bayes", 7, turn, rank) for turn in range(300) for rank in range(8)}
     assert len(names) == 2400
     assert command_id("bayes", 7, 12, 0) == "bayes-s7-t0012-a"
+
+
+def test_a_view_of_many_frames_is_one_command() -> None:
+    command = looking("film", Go(), replace(VIEW, frames=500), 10.0, 0.0)
+    assert command.acquire is not None
+    assert command.acquire.max_frames == 500
+    assert replace(command.acquire, max_frames=1) == looking("image", Go(), VIEW, 10.0, 0.0).acquire
 
 
 def test_small_moves_are_beam_shifts(make_bench: Callable[..., Any]) -> None:

@@ -12,11 +12,12 @@ from shutil import which
 import pytest
 from msgspec.structs import replace
 
+from agent.config import WatchChoice
 from agent.eventlog import LOG_NAME, Header, RecordError
 from agent.record import Record
 from agent.report import Scores, write_report
 from hardware_bridge.observation import Observation
-from hardware_bridge.report import Estimate, Report
+from hardware_bridge.report import Estimate, FrameEvent, Report
 from policies.interface import Proposal
 
 Look = Callable[..., tuple[Record, Observation]]
@@ -171,6 +172,17 @@ def test_turns_that_ran_nothing_are_told(write_run: WriteRun, make_record: Calla
     page = write(write_run([(make_record(turn, None, failure=refusal), None) for turn in range(3)]))
     assert f"turns 0, 1, 2: {refusal}" in page.text
     assert "3: 3 that ran nothing" in page.text
+
+
+def test_a_watched_run_tells_its_events_in_one_line(write_run: WriteRun, header: Header, look: Look) -> None:
+    record, seen = look(0)
+    event = FrameEvent(kind="lost_signal", epoch=1, frame=5, time_s=0.5, value=0.1, limit=0.2)
+    turns = [(replace(record, events=(event, event), aborted=True), seen), look(1)]
+    assert "Events" not in write(write_run(turns, name="plain")).text
+    watched = replace(header, config=replace(header.config, watch=WatchChoice()))
+    page = write(write_run(turns, watched, "watched"))
+    assert "2 x lost signal in 0 frames watched; 1 ended an acquisition early; 0 frames were saved" in page.text
+    assert "was aborted" not in page.text
 
 
 def test_a_killed_run_is_shown_as_far_as_it_goes(whole_run: Path, claims: Report) -> None:
