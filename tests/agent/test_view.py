@@ -1,6 +1,7 @@
 import io
 import os
 import pty
+import select
 import subprocess
 import sys
 from collections.abc import Callable
@@ -103,7 +104,9 @@ def test_on_a_terminal_a_panel_is_drawn(setup: Setup, records: list[Record]) -> 
             with view.paused():
                 output.write("a question?\n")
         output.flush()
-        said = os.read(master, 65536).decode()
+        said = ""
+        while select.select([master], [], [], 0.3)[0]:  # a terminal hands over what it has, piece by piece
+            said += os.read(master, 65536).decode()
     os.close(master)
     for word in (
         "growth, seed 7",
