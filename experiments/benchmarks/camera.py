@@ -130,7 +130,7 @@ class Camera:
         self._running: Command | None = None
         self._abort = threading.Event()
         self._epoch = 0
-        self._pools: dict[tuple[int, int], np.ndarray] = {}
+        self._pools: dict[int, np.ndarray] = {}
 
     def describe(self) -> Capabilities:
         """Say what the camera can do."""
@@ -183,18 +183,22 @@ class Camera:
         """Blank and end what is running; the guard refuses what comes after."""
         self.blank()
 
+    def prepare(self, pixels: int) -> None:
+        """Draw the noise for square frames; done with the first of them, where it was not before."""
+        pool = np.random.default_rng(5).poisson(MEAN_COUNTS, (POOL, pixels, pixels))
+        self._pools[pixels] = pool.astype(np.uint8)
+
     def frame(self, acquire: Acquire, number: int, spot_at: int | None) -> np.ndarray:
         """What the camera shows as frame ``number``: (H, W) uint8."""
-        shape = acquire.pixels_y, acquire.pixels_x
-        if shape not in self._pools:
-            pool = np.random.default_rng(5).poisson(MEAN_COUNTS, (POOL, *shape))
-            self._pools[shape] = pool.astype(np.uint8)
+        pixels = acquire.pixels_x
+        if pixels not in self._pools:
+            self.prepare(pixels)
         # Coprime strides: neighbours in time are no neighbours in the pool, and the pool does not come round evenly.
-        noise: np.ndarray = self._pools[shape][(number * 97 + number // POOL) % POOL]
+        noise: np.ndarray = self._pools[pixels][(number * 97 + number // POOL) % POOL]
         if spot_at is None or number < spot_at:
             return noise
         frame = noise.copy()
-        top = (37 * spot_at) % (shape[0] - SPOT_PX)
+        top = (37 * spot_at) % (pixels - SPOT_PX)
         frame[top : top + SPOT_PX, top : top + SPOT_PX] += SPOT_COUNTS
         return frame
 
