@@ -19,10 +19,12 @@ from hardware_bridge.errors import Malformed, Rejected
 from hardware_bridge.messages import Capabilities, Command, End, InstrumentState, Limits
 from hardware_bridge.microscope import Microscope, gather_from_watch
 from hardware_bridge.observation import Observation, Part
-from hardware_bridge.on_loss import SAFE_STATE
 from hardware_bridge.words import validated
 
 _log = logging.getLogger(__name__)
+
+SAFE_STATE = "on-loss-"
+"""How the ids of the commands begin that bring the holder to its safe state; nobody else's may."""
 
 
 class Journal(Protocol):

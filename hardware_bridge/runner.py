@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 
 import zmq
@@ -17,8 +16,8 @@ from hardware_bridge.guard import Guard
 from hardware_bridge.hand import Hand
 from hardware_bridge.inbox import Mailbox
 from hardware_bridge.lease import Lease
-from hardware_bridge.messages import Command, End
-from hardware_bridge.on_loss import RAMP_STEP_S, SAFE_STATE, commands_on_loss
+from hardware_bridge.messages import End
+from hardware_bridge.on_loss import Retreat
 from hardware_bridge.refusals import refusal
 from hardware_bridge.wire import Accepted, Expired, GetState, Message, StateIs, Submit
 
@@ -46,7 +45,7 @@ class Runner(threading.Thread):
         self._is_watched = is_watched
         self._silence_s = silence_s
         self._jobs: Mailbox[Callable[[], None]] = Mailbox()
-        self._due: deque[tuple[float, Command]] = deque()
+        self._retreat: Retreat | None = None
         self._is_closing = False
         self.running: str | None = None
         self._poller = zmq.Poller()
@@ -62,14 +61,14 @@ class Runner(threading.Thread):
 
     def lose_holder(self, token: int) -> None:
         """Bring the holder channels to their safe state: the lease under ``token`` was lost."""
-        self._jobs.put(lambda: self._plan_loss(token))
+        self._jobs.put(lambda: self._begin_retreat(token))
 
     def run(self) -> None:
         """Work until ``close``."""
         while not self._is_closing:
             self._poller.poll(POLL_MS)
             self._serve()
-            self._do_due()
+            self._go_on_retreating()
         self._port.close()
 
     def close(self) -> None:
@@ -150,23 +149,17 @@ class Runner(threading.Thread):
         self._serve()
         return not self._is_closing and self._lease.is_live()
 
-    def _plan_loss(self, token: int) -> None:
-        commands = commands_on_loss(self._guard.limits, self._guard.state(), f"{SAFE_STATE}{token}")
-        now = time.monotonic()
-        self._due.extend((now + RAMP_STEP_S * step, command) for step, command in enumerate(commands))
+    def _begin_retreat(self, token: int) -> None:
+        self._retreat = Retreat(self._guard, token, self._silence_s)
 
-    def _do_due(self) -> None:
-        if self._due and self._lease.session is not None:
-            self._due.clear()  # somebody has taken over
-        if not self._due or time.monotonic() < self._due[0][0]:
+    def _go_on_retreating(self) -> None:
+        if self._retreat is None or not self._retreat.is_due(now_s := time.monotonic()):
             return
-        _, command = self._due.popleft()
-        # A blank that is still on its way would end this command; one that never comes back must not keep it away.
+        # A blank that is still on its way would end the step; one that never comes back must not keep it away.
         self._hand.settled(BLANKED_WITHIN_S)
-        try:
-            self._guard.secure(command, self._silence_s)
-        except Exception:  # noqa: BLE001 - the border to a driver: this thread goes on, and so does the ramp
-            _log.exception("the holder could not be brought to its safe state")
+        is_over = self._lease.session is not None  # somebody has taken over
+        if is_over or self._retreat.step(now_s):
+            self._retreat = None
 
 
 def _never() -> bool:

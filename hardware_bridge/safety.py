@@ -88,7 +88,7 @@ def _check_path(before: Go, after: Go, limits: Limits) -> None:
     if length_nm > limits.max_step_nm:
         raise Rejected("step", "go.stage", f"{length_nm:g} nm in one move", f"{limits.max_step_nm:g} nm")
     for box in limits.keep_out:
-        if _segment_meets(box, start, end):
+        if _sweep_meets(box, start, end):
             raise Rejected(
                 "keep_out",
                 "go.stage",
@@ -105,20 +105,16 @@ def _spoken(point: tuple[float, float, float]) -> str:
     return f"({point[0]:g}, {point[1]:g}, {point[2]:g}) nm"
 
 
-def _segment_meets(box: Box, start: tuple[float, float, float], end: tuple[float, float, float]) -> bool:
-    """Slab test of a segment against a closed box (Kay and Kajiya 1986)."""
-    enter, leave = 0.0, 1.0
+def _sweep_meets(box: Box, start: tuple[float, float, float], end: tuple[float, float, float]) -> bool:
+    """Whether a move can touch a closed box, in whatever order and at whatever speeds the axes move.
+
+    Such paths fill the whole cuboid between start and end.
+    """
     z = box.z if box.z is not None else Range(low=-1e15, high=1e15)
-    for low, high, a, b in zip(
-        (box.x.low, box.y.low, z.low), (box.x.high, box.y.high, z.high), start, end, strict=True
-    ):
-        if a == b:
-            if not low <= a <= high:
-                return False
-            continue
-        t0, t1 = sorted(((low - a) / (b - a), (high - a) / (b - a)))
-        enter, leave = max(enter, t0), min(leave, t1)
-    return enter <= leave
+    return all(
+        min(a, b) <= kept.high and max(a, b) >= kept.low
+        for kept, a, b in zip((box.x, box.y, z), start, end, strict=True)
+    )
 
 
 def _check_mode(command: Command, limits: Limits, state: InstrumentState, capabilities: Capabilities) -> None:

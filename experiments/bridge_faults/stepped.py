@@ -139,7 +139,7 @@ class Stepped:
         """Let all threads run; commands that were accepted run to their end, ``listen`` going on between chunks."""
         self.listen()
         self.runner._serve()
-        self.runner._do_due()
+        self.runner._go_on_retreating()
         self._answer()
 
     def _answer(self) -> None:
@@ -148,8 +148,7 @@ class Stepped:
         self.wall._confirm()
 
     def close(self) -> None:
-        """Give the files back, as a process that ends."""
+        """Give the files back, as a process that ends; the blanker goes with whoever still holds it."""
         self.journal.close()
-        self.blanker.close()
         for box in (self.desk._answers, self.wall._done, self.runner._jobs):
             box.close()
