@@ -290,7 +290,7 @@ class Driven:
         reached = [c for _, c in self.instrument.reached[before:] if not c.id.startswith("on-loss-")]
         assert reached == ([command] if expected == "runs" else []), "I1, I4: nothing else, once, and unchanged"
         if entry is not None and expected == "runs":
-            self._ended(command.id, entry, parts.get(who))
+            self._ended(command.id, entry, parts)
 
     def _expected(self, who: str, command: Command, deadline_ns: int) -> str:
         fault, known = self.instrument.fault, self.book.entries.get(command.id)
@@ -316,7 +316,7 @@ class Driven:
         chunks = acquire.max_frames * math.ceil(acquire.pixels_y / 8) if acquire else 0
         return Entry(command, charge(self.instrument._state, command), chunks)
 
-    def _ended(self, name: str, entry: Entry, parts: list[wire.PartMessage] | None) -> None:
+    def _ended(self, name: str, entry: Entry, streams: dict[str, list[wire.PartMessage]]) -> None:
         """What the world knows of a command that ran: its fate, and every part of its stream (I5, I7)."""
         if not self.has_broken:
             entry.is_done, entry.is_result_written = True, not self.is_disk_full
@@ -326,7 +326,7 @@ class Driven:
         if isinstance(fate, wire.Done):
             assert fate.end.chunks == self.exposed, "I2: a blank came too late, or nobody asked for it"
             assert fate.end.aborted == self.is_cut
-        if parts is not None:
+        for parts in streams.values():
             kinds = [type(part).__name__ for part in parts]
             assert kinds.count("StartPart") == (entry.command.acquire is not None), "I7"
             assert kinds.count("ChunkPart") + parts[-1].dropped_total == self.exposed, "I7"

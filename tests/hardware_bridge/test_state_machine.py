@@ -58,7 +58,7 @@ class WholeProtocol(Driven, RuleBasedStateMachine):
 
     @rule(who=WHO)
     def credit(self, who: str) -> None:
-        self._send("data", who, wire.Credit, received_bytes=1 << 19)
+        self._send("data", who, wire.Credit, position=self.attached.get(who, 7))
         self._turn()
 
     @rule(who=WHO)
