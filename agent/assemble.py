@@ -15,7 +15,7 @@ from agent.child import ServedTwin
 from agent.config import Config, ConfigErrors, Goal, Instrument, PerceptionChoice, PolicyChoice, Setting, load
 from agent.decoding import Check, decode_table
 from agent.eventlog import RecordError
-from agent.loop import Execute
+from agent.loop import Execute, Loop
 from agent.perception.analyst import Analyst, AnalystSettings
 from agent.perception.reporter import Reporter
 from agent.perception.watcher import Watcher, told
@@ -39,7 +39,7 @@ from hardware_bridge.client import Client
 from hardware_bridge.guard import Guard
 from hardware_bridge.holder import WithHolder
 from hardware_bridge.keys import read_client
-from hardware_bridge.messages import Capabilities
+from hardware_bridge.messages import Acquire, Capabilities, Go, InstrumentState
 from hardware_bridge.microscope import Microscope, execute
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Percept, Report
@@ -47,7 +47,8 @@ from hardware_bridge.words import Word
 from policies import catalogue
 from policies.bayes.settings import BayesSettings
 from policies.clairvoyant import Clairvoyant
-from policies.interface import Policy
+from policies.commands import View, looking
+from policies.interface import Policy, Proposal, Setup, Situation
 
 WordT = TypeVar("WordT", bound=Word)
 
@@ -83,6 +84,33 @@ def perception(capabilities: Capabilities, card: Card, config: Config) -> Percep
     if settings is None:
         raise ConfigErrors("the configuration", errors)
     return Perception(Analyst(capabilities, settings), Reporter(card))
+
+
+def outlook(
+    config: Config, seed: int, setup: Setup, state: InstrumentState
+) -> tuple[Sequence[Proposal], list[Acquire]]:
+    """What the policy of a run would do first, and all views in its settings; the run's own policy is not asked."""
+    trial = policy(config)
+    trial.begin(setup, seed)
+    time_left_s = setup.end_s - state.clock_s
+    situation = Situation(turn=0, state=state, electrons_left=setup.max_electrons, time_left_s=time_left_s)
+    choice = config.policy
+    settings, _ = _settings(catalogue.settings_type(choice.name), choice.settings, "policy.settings")
+    return trial.suggest(situation, Loop.alternatives), [_acquire(view) for view in _views(settings)]
+
+
+def _views(settings: object) -> Iterator[View]:
+    if isinstance(settings, View):
+        yield settings
+    elif isinstance(settings, Word):
+        for name in settings.__struct_fields__:
+            yield from _views(getattr(settings, name))
+
+
+def _acquire(view: View) -> Acquire:
+    acquire = looking("view", Go(), view, 0.0, 0.0).acquire
+    assert acquire is not None
+    return acquire
 
 
 def watching(config: Config, spool: Spool | None) -> Execute:

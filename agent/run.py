@@ -11,6 +11,7 @@ import msgspec
 from agent import assemble
 from agent.config import Config
 from agent.eventlog import Header, RecordError
+from agent.forecast import forecast
 from agent.loop import Loop, Perceive, Review, Stuck
 from agent.notify import failure_told
 from agent.park import park
@@ -27,6 +28,10 @@ REPORT_JSON = "report.json"
 
 class Observer(Protocol):
     """Who watches a run and decides in it: the command line hands in a terminal, a test something simpler."""
+
+    def tell(self, line: str) -> None:
+        """Hear what there is to know before a new run begins."""
+        ...
 
     def begin(self, title: str, setup: Setup, turns: int | None, done: tuple[Record, ...]) -> None:
         """Learn what runs, after how many turns it ends at the latest, and the turns that are there already."""
@@ -59,7 +64,7 @@ def begin(config: Config, seed: int, folder: Path, observer: Observer) -> Finish
     """Start a new run into a new folder and bring it to its end.
 
     Raises:
-        RecordError: the folder exists, or the disk failed.
+        RecordError: the folder exists, what the run may write does not fit on its disk, or the disk failed.
         Unreachable: nothing answers at the endpoint, or the instrument was lost in mid run.
     """
     card = assemble.card_of(config)
@@ -79,6 +84,9 @@ def begin(config: Config, seed: int, folder: Path, observer: Observer) -> Finish
                 max_electrons=config.budget.electrons,
                 electrons_at_start=state.electrons_charged,
             )
+            foreseen = forecast(header, state, *assemble.outlook(config, seed, setup_of(header), state), folder)
+            foreseen.check()
+            observer.tell(str(foreseen))
             with FileRecorder(folder, header) as recorder:
                 return _loop(microscope, recorder, observer)
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
@@ -25,6 +26,12 @@ class Watched:
         self._source, self._output = source, output
         self._view: RunView | None = None
         self._asking: TerminalReview | None = None
+
+    def tell(self, line: str) -> None:
+        """Say a line before the view opens."""
+        with contextlib.suppress(OSError, ValueError):  # an output that is gone; the view finds out too
+            self._output.write(line + "\n")
+            self._output.flush()
 
     def begin(self, title: str, setup: Setup, turns: int | None, done: tuple[Record, ...]) -> None:
         """Open the view of a run, with the turns that are there already."""

@@ -31,6 +31,9 @@ class Silent:
     def __init__(self, stops: bool = False) -> None:
         self._stops = stops
 
+    def tell(self, line: str) -> None:
+        pass
+
     def begin(self, title: str, setup: Setup, turns: int | None, done: tuple[Record, ...]) -> None:
         pass
 
