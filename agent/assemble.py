@@ -35,6 +35,8 @@ from envs.growth import Eyes, GrowthEnv
 from envs.prior import load_card
 from envs.score import Truth, score
 from envs.workers import each
+from hardware_bridge.calibrated import Calibrated
+from hardware_bridge.calibration import read_calibration
 from hardware_bridge.client import Client
 from hardware_bridge.guard import Guard
 from hardware_bridge.holder import WithHolder
@@ -189,6 +191,14 @@ def _complaints(kind: type[Word], settings: Mapping[str, Setting]) -> Iterator[t
         yield path, complaint
 
 
+def _check_calibration(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if got.get("calibration") is not None:
+        try:
+            read_calibration(Path(got["calibration"]))
+        except ValueError as error:
+            yield "calibration", str(error).removeprefix("calibration = ")
+
+
 def _check_specimen(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     goal: Goal | None = got.get("goal")
     instrument: Instrument | None = got.get("instrument")
@@ -208,6 +218,7 @@ def _check_specimen(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 CHOICES: Mapping[type, Check] = {
     PerceptionChoice: _check_perception,
     PolicyChoice: _check_policy,
+    Instrument: _check_calibration,
     Config: _check_specimen,
 }
 
@@ -257,6 +268,16 @@ def twin(config: Config, seed: int) -> Microscope:
     return WithHolder(column, TwinHolder(START_HOLDER, lambda: column.state().clock_s, seed))
 
 
+def driver(config: Config, seed: int) -> Microscope:
+    """The twin as it is driven: through its calibration, where the configuration names one.
+
+    Raises:
+        ValueError: the file of the calibration is not in order, or of another instrument.
+    """
+    bare, path = twin(config, seed), config.instrument.calibration
+    return bare if path is None else Calibrated(bare, read_calibration(Path(path)))
+
+
 @contextmanager
 def instrument(config: Config, seed: int, beside: Path, done: Sequence[Record] = ()) -> Iterator[Microscope]:
     """Open the instrument of a run and close it after; ``done`` are the turns of the run that is being resumed.
@@ -270,7 +291,7 @@ def instrument(config: Config, seed: int, beside: Path, done: Sequence[Record] =
     """
     choice = config.instrument
     if choice.kind == "twin":
-        microscope = Guard(twin(config, seed), config.limits)
+        microscope = Guard(driver(config, seed), config.limits)
         _again(microscope, done)
         yield microscope
     elif choice.endpoint is not None:
@@ -310,7 +331,7 @@ def make_env(config: Path | None = None) -> GrowthEnv:
         return Eyes(perceive=made.perceive, report=made.report)
 
     return GrowthEnv(
-        make_microscope=lambda seed: Guard(twin(chosen, seed), limits),
+        make_microscope=lambda seed: Guard(driver(chosen, seed), limits),
         make_eyes=eyes,
         truth_of=lambda seed: truth_of(card, seed),
         card=card,

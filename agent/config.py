@@ -47,7 +47,8 @@ class Instrument(Word, frozen=True, kw_only=True):
     ``endpoint`` is where a bridge listens; left out, a twin is served by a process of its own for the run. ``world``
     (``growth``, or ``standard`` to calibrate on) and ``seed`` choose the twin's specimen, or ``specimen`` names a file
     with a measured micrograph to use as one. ``misaligned`` is the seed of hidden errors of the twin's stage, beam
-    shift, scan, lens and spectrometer; left out, it is as it says. In
+    shift, scan, lens and spectrometer; left out, it is as it says. ``calibration`` is a file of `adaptem calibrate`
+    through which the twin is driven; a bridge at an endpoint applies its own. In
     ``stepped`` time only commands pass time, so a seed gives the same record; in ``real`` time the wall clock does,
     ``speed`` times as fast. ``keys`` is the file that `adaptem keys make` wrote for this client of the bridge; without
     it only a bridge on this machine can be reached.
@@ -59,6 +60,7 @@ class Instrument(Word, frozen=True, kw_only=True):
     world: Literal["growth", "standard"] = "growth"
     specimen: Text | None = None
     misaligned: Count | None = None
+    calibration: Text | None = None
     seed: Count = 0
     time: Literal["stepped", "real"] = "stepped"
     speed: Positive = 1.0
@@ -251,6 +253,9 @@ def _check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "speed", 'only real time has one: set time = "real" or leave it out'
     if got.get("keys") is not None and got.get("endpoint") is None:
         yield "keys", "only an endpoint needs them: set endpoint or leave them out"
+    for name in ("misaligned", "calibration"):
+        if got.get(name) is not None and got.get("endpoint") is not None:
+            yield name, "only a twin of this config has one: whoever serves the endpoint chooses"
     if got.get("endpoint") is not None:
         try:
             if not parse(got["endpoint"]).is_local and got.get("keys") is None:

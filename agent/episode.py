@@ -49,7 +49,7 @@ def play(config: Config, seed: int, share: float) -> Episode:
     """
     card = assemble.card_of(config)
     budget = config.budget.electrons * share
-    microscope = Guard(assemble.twin(config, seed), config.limits)
+    microscope = Guard(assemble.driver(config, seed), config.limits)
     capabilities = microscope.describe()
     setup = Setup(
         capabilities=capabilities,

@@ -16,8 +16,8 @@ EXTENT_NM = 3072.0
 PERIOD_NM = 463.0
 """Of a grating replica with 2160 lines a millimetre."""
 
-PARTICLES_PER_UM2 = 200.0
-RADII_NM = (3.0, 12.0)
+PARTICLES_PER_UM2 = 400.0
+RADII_NM = (3.0, 10.0)
 FILM_NM, BAR_NM = 20.0, 25.0
 """Thickness of the film, and how much more of it there is in the middle of a bar."""
 

@@ -126,8 +126,9 @@ class Capabilities(Word, frozen=True, kw_only=True):
     axis moves by matrix @ (dx, dy). ``detector_fraction`` is, per mode, the largest share of the incident electrons
     that one detector element can receive. ``decision_s`` is what the instrument lets pass before it begins a command,
     for the decision (stepped time; 0 in real time, where decisions take what they take). ``probe_diameter_nm`` is a
-    lower bound on the illuminated disc. ``energy_*`` describe the spectrum axis. ``unresponsive`` names, per mode, the
-    settings that change nothing in its data, though they can be set; a mode without an entry answers to all.
+    lower bound on the illuminated disc. ``energy_*`` describe the spectrum axis. Where ``backlash_nm`` is above zero,
+    moves are to be approached from the negative side. ``unresponsive`` names, per mode, the settings that change
+    nothing in its data, though they can be set; a mode without an entry answers to all.
     """
 
     name: Name
@@ -147,6 +148,7 @@ class Capabilities(Word, frozen=True, kw_only=True):
     detector_fraction: dict[Mode, Fraction]
     stage_to_specimen: Matrix
     beam_shift_to_specimen: Matrix
+    backlash_nm: NotNegative = 0.0
     stage_speed_nm_per_s: Positive
     decision_s: NotNegative
     settle_s: NotNegative

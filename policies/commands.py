@@ -6,6 +6,8 @@ follow from the command alone.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from hardware_bridge.geometry import Point, beam_shift_for, field_centre_nm, stage_for
 from hardware_bridge.messages import (
     Acquire,
@@ -40,18 +42,20 @@ def command_id(policy: str, seed: int, turn: int, rank: int) -> str:
 def aim(point_nm: Point, state: InstrumentState, capabilities: Capabilities, limits: Limits) -> Go:
     """Bring a specimen-frame point onto the axis: by beam shift where its range reaches, else by the stage.
 
-    A beam shift costs no settling. Where the stage moves, the beam shift returns to zero.
+    A beam shift costs no settling. Where the stage moves, the beam shift returns to zero, and where backlash was
+    measured, the last of the way comes from the negative side.
     """
+    approach: Literal["direct", "from_negative"] = "from_negative" if capabilities.backlash_nm > 0.0 else "direct"
     x, y = state.go.stage_x_nm or 0.0, state.go.stage_y_nm or 0.0
     x_range, y_range = limits.ranges.get("beam_shift_x_nm"), limits.ranges.get("beam_shift_y_nm")
     if x_range is None or y_range is None:
         x, y = stage_for(point_nm, capabilities)
-        return Go(stage_x_nm=x, stage_y_nm=y)
+        return Go(stage_x_nm=x, stage_y_nm=y, approach=approach)
     unshifted = field_centre_nm(Go(stage_x_nm=x, stage_y_nm=y), capabilities)
     shift = beam_shift_for((point_nm[0] - unshifted[0], point_nm[1] - unshifted[1]), capabilities)
     if shift != (clipped(shift[0], x_range), clipped(shift[1], y_range)):
         (x, y), shift = stage_for(point_nm, capabilities), (0.0, 0.0)
-    return Go(stage_x_nm=x, stage_y_nm=y, beam_shift_x_nm=shift[0], beam_shift_y_nm=shift[1])
+    return Go(stage_x_nm=x, stage_y_nm=y, beam_shift_x_nm=shift[0], beam_shift_y_nm=shift[1], approach=approach)
 
 
 def clipped(value: float, allowed: Range | None) -> float:

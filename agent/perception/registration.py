@@ -9,7 +9,7 @@ the Poisson noise of both images carried through the gradient (sandwich formula)
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -83,6 +83,26 @@ def shift_between(a: Array, b: Array, guess: Point = (0.0, 0.0), reach: float = 
     )
 
 
+@dataclass(frozen=True)
+class Peak:
+    """The best match of two images: where, how high over its noise, and over the next best elsewhere."""
+
+    rows: float
+    columns: float
+    height: float
+    prominence: float
+
+
+def best_match(a: Array, b: Array, guess: Point = (0.0, 0.0), reach: float = math.inf) -> Peak | None:
+    """What ``shift_between`` decides by; None where too little overlaps."""
+    offset = (round(guess[0]), round(guess[1]))
+    spectra = _overlap(a, b, offset, (0.0, 0.0))
+    if spectra is None:
+        return None
+    peak = spectra.coarse(reach)
+    return replace(peak, rows=peak.rows + offset[0], columns=peak.columns + offset[1])
+
+
 def _overlap(a: Array, b: Array, offset: tuple[int, int], rest: Point) -> _Spectra | None:
     """The spectra of the parts of a and b that show the same when b is shifted by offset + rest."""
     parts = shared_parts(a, b, offset)
@@ -131,14 +151,6 @@ class _Windowed:
         return cls(spectrum, noise, float(noise.sum(dtype=np.float64)))
 
 
-@dataclass(frozen=True)
-class _Peak:
-    rows: float
-    columns: float
-    height: float
-    prominence: float
-
-
 class _Spectra:
     """The cross-spectrum of two windowed images, weighted."""
 
@@ -168,7 +180,7 @@ class _Spectra:
         unrelated = weight**2 * (signal + power_a) * (signal + power_b)
         self.peak_sd = math.sqrt(0.5 * float((unrelated.take(index).reshape(a.shape) @ self.twice).sum()))
 
-    def coarse(self, reach: float) -> _Peak:
+    def coarse(self, reach: float) -> Peak:
         """The highest point of the correlation within reach, and how it stands out."""
         surface = fft.irfft2(self.cross, s=self.shape)
         sd = max(self.peak_sd / surface.size, float(surface.std()))
@@ -178,11 +190,11 @@ class _Spectra:
         row, column = divmod(int(surface.argmax()), self.shape[1])
         top = float(surface[row, column])
         if not top > 0.0 or sd == 0.0:
-            return _Peak(0.0, 0.0, 0.0, 0.0)
+            return Peak(0.0, 0.0, 0.0, 0.0)
         wide = _peak_width(surface, row, column)
         surface[np.ix_(_around(row, wide, self.shape[0]), _around(column, wide, self.shape[1]))] = 0.0
         following = max(float(surface.max()), 1e-3 * top)
-        return _Peak(
+        return Peak(
             rows=float(row if row <= self.shape[0] // 2 else row - self.shape[0]),
             columns=float(column if column <= self.shape[1] // 2 else column - self.shape[1]),
             height=top / sd,
