@@ -124,6 +124,13 @@ def watching(config: Config, spool: Spool | None) -> Execute:
     return Watching(Watcher(choice.alarms), spool, span, choice.urgent, choice.save).execute
 
 
+def counts_per_electron(config: Config) -> float:
+    """What the detector counts an electron, as perception is told."""
+    settings, _ = _settings(AnalystSettings, config.perception.settings, "perception.settings")
+    assert settings is not None  # load() has checked it
+    return settings.counts_per_electron
+
+
 @dataclass(frozen=True)
 class Foresight:
     """What the clairvoyant needs, in evaluation only: the world it is in, and what the shared reporter claims now."""

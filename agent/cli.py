@@ -1,4 +1,4 @@
-"""The command line: `adaptem run | serve | keys | replay | report | evaluate | doctor`.
+"""The command line: `adaptem run | serve | calibrate | keys | replay | report | evaluate | doctor`.
 
 Exit status: 0 done, 1 a check failed, 2 bad input (nothing was started), 3 the instrument was lost, 4 stopped by a
 person.
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+CALIBRATE = "experiments/calibrate_instrument/config.toml"
 KEYS = Path.home() / ".config" / "adaptem" / "keys"
 CONFIG = "experiments/in_situ_growth/config.toml"
 EXAMPLES = {
@@ -24,6 +25,12 @@ EXAMPLES = {
     "serve": f"""\
   adaptem serve twin {CONFIG} --endpoint tcp://127.0.0.1:5570
   adaptem run {CONFIG} --out runs/served --set instrument.endpoint=tcp://127.0.0.1:5570   (in another terminal)
+""",
+    "calibrate": f"""\
+  adaptem calibrate instrument {CALIBRATE} --out calibration.json
+  adaptem calibrate instrument {CALIBRATE} --grating-nm 463 --out calibration.json
+  adaptem calibrate instrument {CALIBRATE} --endpoint tcp://127.0.0.1:5570 --fov-nm 200 --out calibration.json
+  adaptem serve twin {CALIBRATE} --calibration calibration.json
 """,
     "keys": """\
   adaptem keys make agent --role operator --folder keys
@@ -71,9 +78,24 @@ def _serve_arguments(serve: argparse.ArgumentParser) -> None:
     serve.add_argument(
         "--keys", type=Path, help="folder of `adaptem keys`; only its clients get in (needed off loopback)"
     )
+    serve.add_argument("--calibration", type=Path, help="drive it through what `adaptem calibrate` measured (JSON)")
     serve.add_argument("--journal", type=Path, help="folder that keeps intents and results (default: none is kept)")
     serve.add_argument("--linger", type=float, metavar="S", help="end after this many seconds without a client")
     _config_arguments(serve)
+
+
+def _calibrate_arguments(calibrate: argparse.ArgumentParser) -> None:
+    calibrate.add_argument("what", choices=["instrument"], help="what to calibrate")
+    calibrate.add_argument("config", type=Path, help="configuration (TOML): instrument, limits, perception")
+    calibrate.add_argument("--endpoint", help="bridge of the instrument, instead of the config's")
+    calibrate.add_argument("--out", type=Path, required=True, help="where to write the calibration (JSON)")
+    calibrate.add_argument("--fov-nm", type=float, metavar="NM", help="width of the field for moves (default 512)")
+    calibrate.add_argument("--pixels", type=int, metavar="N", help="pixels along its edge (default 256)")
+    calibrate.add_argument("--dwell-s", type=float, metavar="S", help="dwell, or exposure of a camera (default 2e-6)")
+    calibrate.add_argument(
+        "--grating-nm", type=float, metavar="NM", help="period of a square grating in view: the reference of length"
+    )
+    _config_arguments(calibrate)
 
 
 def _keys_arguments(keys: argparse.ArgumentParser) -> None:
@@ -112,6 +134,10 @@ def _no_arguments(_: argparse.ArgumentParser) -> None:
 COMMANDS = {
     "run": ("run the agent at an instrument", _run_arguments),
     "serve": ("serve an instrument over the bridge, until Ctrl-C", _serve_arguments),
+    "calibrate": (
+        "measure what an instrument's stage, beam, scan, lens and spectrometer really do",
+        _calibrate_arguments,
+    ),
     "keys": ("make and list the keys of a bridge and its clients", _keys_arguments),
     "replay": ("go through a recorded run again and check it", _replay_arguments),
     "report": ("write the HTML report of a run again", _report_arguments),

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from agent.config import Config, ConfigErrors, load
 from agent.eventlog import RecordError
 from agent.loop import Stuck
@@ -117,12 +119,44 @@ def serve(given: argparse.Namespace) -> int:
     from hardware_bridge.server import Timing
     from hardware_bridge.server import serve as serve_microscope
 
-    config, seed = configured(given)
-    microscope = assemble.twin(config, seed)
+    more = [f"instrument.calibration={given.calibration}"] if given.calibration is not None else []
+    config, seed = configured(given, *more)
+    microscope = assemble.driver(config, seed)
     timing = Timing(linger_s=given.linger)
     keys = read_server(given.keys) if given.keys is not None else None
     serve_microscope(microscope, config.limits, given.endpoint, journal_folder=given.journal, timing=timing, keys=keys)
     return DONE
+
+
+@told
+def calibrate(given: argparse.Namespace) -> int:
+    """Measure an instrument, print what was found, and write it where a server or a config can use it."""
+    from agent import assemble
+    from agent.calibrate.procedure import calibrate as measure
+    from agent.calibrate.procedure import settings_of
+    from agent.calibrate.table import table
+    from hardware_bridge.calibration import write_calibration
+
+    more = ["instrument.kind=bridge", f"instrument.endpoint={given.endpoint}"] if given.endpoint is not None else []
+    config, seed = configured(given, *more)
+    if config.instrument.calibration is not None:
+        raise ValueError("instrument.calibration is set: what is to be measured must not be corrected already")
+    if config.instrument.endpoint is None:
+        config = msgspec.structs.replace(config, instrument=msgspec.structs.replace(config.instrument, kind="twin"))
+    if not given.out.parent.is_dir():
+        raise ValueError(f"--out: there is no folder {given.out.parent}")
+    asked = {name: getattr(given, name) for name in ("fov_nm", "pixels", "dwell_s", "grating_nm")}
+    settings = settings_of({name: value for name, value in asked.items() if value is not None})
+    with assemble.instrument(config, seed, given.out.parent) as microscope:
+        found = measure(microscope, config.limits, settings, assemble.counts_per_electron(config), _progress)
+        print(table(found.calibration, microscope.describe()))
+    write_calibration(found.calibration, given.out)
+    print(f"written to {given.out}; use it with adaptem serve --calibration, or as instrument.calibration in a config")
+    return DONE
+
+
+def _progress(line: str) -> None:
+    print(f"... {line}", file=sys.stderr, flush=True)
 
 
 @told

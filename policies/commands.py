@@ -45,17 +45,18 @@ def aim(point_nm: Point, state: InstrumentState, capabilities: Capabilities, lim
     A beam shift costs no settling. Where the stage moves, the beam shift returns to zero, and where backlash was
     measured, the last of the way comes from the negative side.
     """
-    approach: Literal["direct", "from_negative"] = "from_negative" if capabilities.backlash_nm > 0.0 else "direct"
+    moving: Literal["direct", "from_negative"] = "from_negative" if capabilities.backlash_nm > 0.0 else "direct"
     x, y = state.go.stage_x_nm or 0.0, state.go.stage_y_nm or 0.0
     x_range, y_range = limits.ranges.get("beam_shift_x_nm"), limits.ranges.get("beam_shift_y_nm")
     if x_range is None or y_range is None:
         x, y = stage_for(point_nm, capabilities)
-        return Go(stage_x_nm=x, stage_y_nm=y, approach=approach)
+        return Go(stage_x_nm=x, stage_y_nm=y, approach=moving)
     unshifted = field_centre_nm(Go(stage_x_nm=x, stage_y_nm=y), capabilities)
     shift = beam_shift_for((point_nm[0] - unshifted[0], point_nm[1] - unshifted[1]), capabilities)
-    if shift != (clipped(shift[0], x_range), clipped(shift[1], y_range)):
-        (x, y), shift = stage_for(point_nm, capabilities), (0.0, 0.0)
-    return Go(stage_x_nm=x, stage_y_nm=y, beam_shift_x_nm=shift[0], beam_shift_y_nm=shift[1], approach=approach)
+    if shift == (clipped(shift[0], x_range), clipped(shift[1], y_range)):
+        return Go(stage_x_nm=x, stage_y_nm=y, beam_shift_x_nm=shift[0], beam_shift_y_nm=shift[1])
+    x, y = stage_for(point_nm, capabilities)
+    return Go(stage_x_nm=x, stage_y_nm=y, beam_shift_x_nm=0.0, beam_shift_y_nm=0.0, approach=moving)
 
 
 def clipped(value: float, allowed: Range | None) -> float:

@@ -135,7 +135,7 @@ class Bench:
         found = shift_between(first.counts, second.counts, guess, reach)
         peak = best_match(first.counts, second.counts, guess, reach)
         if found is None and peak is not None:
-            # Where the guess was off, more of the two images shows the same about the best match, if it is the right one.
+            # Where the guess was off, more of both images shows the same about the best match, if it is the right one.
             there = peak.rows, peak.columns
             found = shift_between(first.counts, second.counts, there)
             peak = best_match(first.counts, second.counts, there) or peak
@@ -146,16 +146,11 @@ class Bench:
                 f"{step}: the two images hardly overlap; was the stage moved farther than asked, or the field smaller "
                 "than stated?"
             )
-        said = f"the correlation peak is {peak.height:.1f} times its noise (at least {LEAST_PEAK:g} is needed)"
-        if peak.height < LEAST_PEAK:
-            raise NotCalibrated(
-                f"{step}: the images do not match: {said}. Look at a place with more features, in focus, with a "
-                "larger field or more electrons"
-            )
         raise NotCalibrated(
-            f"{step}: the match is ambiguous: {said}, but only {peak.prominence:.1f} times the next best one (at least "
-            f"{LEAST_PROMINENCE:g} is needed). The specimen repeats itself: look at a place that does not, or with a "
-            "larger field"
+            f"{step}: the images do not match, or in more than one way: the best match is {peak.height:.1f} times the "
+            f"noise of the correlation (at least {LEAST_PEAK:g} is needed) and {peak.prominence:.1f} times the next "
+            f"best ({LEAST_PROMINENCE:g}). The specimen shows too little here, or repeats itself: look at another "
+            "place, in focus, with a larger field or more electrons"
         )
 
     def moved_nm(self, shift: Shift, look: Look) -> tuple[Array, Array]:

@@ -1,9 +1,9 @@
 """What causes moved something, when it also wanders by itself: regression of steps between successive readings.
 
-A reading follows the causes (stage, beam shift, ...) linearly, drifts with time (a line and a parabola), walks at random
-and jitters. Its steps then have a covariance q dt + r (2 on the diagonal, -1 beside it) + s^2, where s is the error of
-a step as it was measured. How likely each q and r is follows from the residuals (restricted likelihood; Patterson and
-Thompson, Biometrika 58, 545, 1971), and effects are averaged over them.
+A reading follows the causes (stage, beam shift, ...) linearly, drifts with time (a line and a parabola), walks at
+random and jitters. Its steps then have a covariance q dt + r (2 on the diagonal, -1 beside it) + s^2, where s is the
+error of a step as it was measured. How likely each q and r is follows from the residuals (restricted likelihood;
+Patterson and Thompson, Biometrika 58, 545, 1971), and effects are averaged over them.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class _Solved:
     def of(cls, design: Array, seen: Array, covariance: Array) -> _Solved:
         factor = cho_factor(covariance, lower=True)
         weighted = cho_solve(factor, design)
-        cov = np.linalg.inv(weighted.T @ design)
+        cov = np.asarray(np.linalg.inv(weighted.T @ design), dtype=np.float64)
         effects = cov @ (weighted.T @ seen)
         rest = seen - design @ effects
         spread = 2 * float(np.log(np.diag(factor[0])).sum()) - float(np.linalg.slogdet(cov)[1])

@@ -1,6 +1,6 @@
 """What a set C10 does, against the stage's height: where the image is sharpest moves with the height.
 
-The contrast of images through focus is a peak (or, of a phase object, a trough) A exp(-(C10 - f)^2 / (2 w^2)) + B, whose
+The contrast of images through focus is a peak (of a phase object, a trough) A exp(-(C10 - f)^2 / (2 w^2)) + B, whose
 place f is another at each height z. A lens whose set C10 acts g times as strongly has f = -z / g + const: sign and
 gain follow from how f goes with z. Focus wanders meanwhile, which the visits to one height after the other tell.
 """
@@ -142,8 +142,8 @@ def _half_length(bench: Bench, look: Look) -> float:
     half = min(wanted, *room, bench.limits.max_step_nm / (2 * HEIGHT))
     if half < wanted / 4:
         raise NotCalibrated(
-            f"defocus: the limits leave a series of +-{half:.4g} nm, too short to blur pixels of {look.pixel_nm:.3g} nm "
-            f"(+-{wanted:.4g} nm would): widen the ranges of C10_nm and stage_z_nm, or look with a smaller field"
+            f"defocus: the limits leave a series of +-{half:.4g} nm, too short to blur pixels of {look.pixel_nm:.3g} "
+            f"nm (+-{wanted:.4g} nm would): widen the ranges of C10_nm and stage_z_nm, or look with a smaller field"
         )
     return half
 
@@ -162,8 +162,8 @@ def _focus_of(coarse: list[Series], half: float) -> tuple[float, float]:
     best = int((sign * value).argmax())
     if best in (0, len(coarse) - 1):
         raise NotCalibrated(
-            f"defocus: the sharpest image of {C10.min():.4g}..{C10.max():.4g} nm is the last one, at {C10[best]:.4g} nm: "
-            "focus the instrument first"
+            f"defocus: the sharpest image of {C10.min():.4g}..{C10.max():.4g} nm is the last one, at {C10[best]:.4g} "
+            "nm: focus the instrument first"
         )
     near = slice(best - 1, best + 2)
     curve = np.polyfit(C10[near] - C10[best], sign * value[near], 2)
@@ -192,7 +192,8 @@ def _gain(visits: list[list[Series]], taken: list[Series], half: float, sign: fl
     scale = np.concatenate([[abs(size), abs(size), 0.3], np.full(n, 0.2), np.full(n, CHANGE_SD)])
     found = least_squares(rest, start, x_scale=scale)
     spread = max(2.0 * found.cost / (len(shots) - n - 3), 1.0)
-    variances = spread * np.diag(np.linalg.pinv(found.jac.T @ found.jac))[3 : 3 + n]
+    slopes = np.asarray(found.jac, dtype=np.float64)
+    variances = spread * np.diag(np.linalg.pinv(slopes.T @ slopes))[3 : 3 + n]
     focus, error = guess + half * found.x[3 : 3 + n], half * np.sqrt(np.maximum(variances, 0.0))
     if not (np.isfinite(focus).all() and (error > 0.0).all()):
         raise NotCalibrated("defocus: no peak of contrast can be laid through the images at all heights")

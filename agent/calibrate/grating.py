@@ -22,8 +22,6 @@ OFF = 1.3
 
 SQUARE_DEG = 20.0
 LEAST_PEAK = 20.0
-# Of a Tukey window and of an uneven background, over the bound of Cramer and Rao; found by simulation.
-WORSE = 1.5
 
 
 def pixel_over_stated(image: Array, pixel_nm: float, period_nm: float) -> Estimate:
@@ -35,8 +33,8 @@ def pixel_over_stated(image: Array, pixel_nm: float, period_nm: float) -> Estima
     periods = min(image.shape) * pixel_nm / period_nm
     if periods < LEAST_PERIODS:
         raise NotCalibrated(
-            f"grating: a field of {min(image.shape) * pixel_nm:.4g} nm shows {periods:.1f} periods of {period_nm:g} nm, "
-            f"{LEAST_PERIODS:g} are needed: widen limits.ranges.fov_nm"
+            f"grating: a field of {min(image.shape) * pixel_nm:.4g} nm shows {periods:.1f} periods of {period_nm:g} "
+            f"nm, {LEAST_PERIODS:g} are needed: widen limits.ranges.fov_nm"
         )
     window, _ = part_windows(image.shape, (0.0, 0.0))
     relative = window * (image / float(image.mean()) - 1.0)
@@ -80,4 +78,5 @@ def _peak(relative: Array, wanted: float, towards_rad: float | None) -> tuple[tu
             f"grating: no wave of the given period stands out (power {rho:.1f} times what is around it, {LEAST_PEAK:g} "
             "are needed): is this the grating, and is its period right?"
         )
-    return (float(found.x[0]), float(found.x[1])), WORSE * math.sqrt(6.0 / rho) / (2 * math.pi * max(height, width))
+    # The bound of Cramer and Rao.
+    return (float(found.x[0]), float(found.x[1])), math.sqrt(6.0 / rho) / (2 * math.pi * max(height, width))

@@ -49,7 +49,7 @@ class Moves:
 
 def images_needed(rounds: int) -> int:
     """How many images ``measure_moves`` takes."""
-    return 3 + 8 * rounds + 8 * SHIFTS + 1
+    return 3 + 8 * rounds + 4 * SHIFTS + 1
 
 
 @dataclass
@@ -105,7 +105,7 @@ class _Chain:
         self.last = scan
 
     def learn(self, axis: int, length_nm: float) -> None:
-        """Take the last step, less what is known of it, as a cause's, so that the next are looked for where they are."""
+        """Take the last step, less what is known of it, as a cause's: the next are looked for where they should be."""
         where = self.steps[-1] - (self.causes[-1] - self.causes[-2]) @ self.effects
         error = self.step_sd[-1]
         if np.hypot(*where) < STILL_SDS * np.hypot(*error):

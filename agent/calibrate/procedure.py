@@ -1,4 +1,4 @@
-"""The whole calibration: what it will cost, then one measurement after the other, then the numbers with their errors."""
+"""The whole calibration: what it will cost, one measurement after the other, then the numbers with their errors."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import numpy as np
 
 from agent.calibrate import defocus, grating, moves
 from agent.calibrate.bench import Bench, Look, NotCalibrated
+from agent.calibrate.geometry import geometry
 from agent.calibrate.warp import Warp, warp_between
+from agent.decoding import decode_table
 from agent.perception.eels import POSITION_FLOOR_eV, SpectrumReader
 from agent.perception.scan import Array
-from hardware_bridge.calibration import Calibration, MatrixEstimate
+from hardware_bridge.calibration import Calibration
 from hardware_bridge.cost import fluence_e_per_A2, predict
 from hardware_bridge.messages import Acquire, Command, Go, Limits
 from hardware_bridge.microscope import Microscope
@@ -52,6 +54,18 @@ class CalibrateSettings(Word, frozen=True, kw_only=True):
         return Acquire(mode="EELS", fov_nm=self.fov_nm / 4, pixels_x=8, pixels_y=8, dwell_s=self.spectrum_s)
 
 
+def settings_of(given: dict[str, float]) -> CalibrateSettings:
+    """Settings from what a user gave; those left out keep their defaults.
+
+    Raises:
+        ValueError: naming the one that is out of its bounds.
+    """
+    settings, errors = decode_table(CalibrateSettings, given, "")
+    if settings is None:
+        raise ValueError("; ".join(f"--{error.replace('_', '-', 1)}" for error in errors))
+    return settings
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What the numbers came from, for pictures and for judging them; None where it was not measured."""
@@ -85,7 +99,10 @@ def price(bench: Bench, settings: CalibrateSettings) -> Price:
     if "EELS" in bench.capabilities.modes:
         acquires += [settings.spectrum] * SPECTRA
     electrons = fluence = 0.0
-    time_s = moved * (SETTLED * bench.capabilities.settle_s + bench.capabilities.settle_s)
+    capabilities = bench.capabilities
+    stride_s = moves.STRIDE * settings.fov_nm / capabilities.stage_speed_nm_per_s
+    # The wait after a move ends with the command that passes its end.
+    time_s = moved * ((1 + SETTLED) * capabilities.settle_s + 2 * capabilities.decision_s + stride_s)
     for acquire in acquires:
         command = Command(id="price", acquire=acquire)
         cost = predict(command, bench.start, bench.capabilities)
@@ -133,12 +150,17 @@ def calibrate(
         period = _grating(bench, settings)
     lens = attempt("defocus_gain", "through focus at three heights", lambda: _defocus(bench, settings.look))
     zero = attempt("zero_loss_eV", "zero loss", lambda: _zero_loss(bench, settings))
+    where = geometry(moved, period)
     found = Calibration(
         instrument=bench.capabilities.name,
         version=bench.capabilities.version,
         reference="stage" if period is None else "grating",
         fov_nm=settings.fov_nm,
-        **_geometry(moved, period),
+        stage_to_specimen=where.stage,
+        beam_shift_to_specimen=where.beam_shift,
+        pixel_size=where.pixel_size,
+        backlash_x_nm=where.backlash_x_nm,
+        backlash_y_nm=where.backlash_y_nm,
         pixel_size_ratio=_estimate(ratio),
         scan_rotation_gain=_estimate(turn),
         defocus_gain=lens.gain if isinstance(lens, defocus.Defocus) else None,
@@ -239,6 +261,9 @@ def _mean(found: list[tuple[float, float]], shared_sd: float = 0.0) -> Estimate:
 
 
 def _defocus(bench: Bench, look: Look) -> defocus.Defocus:
+    mode = bench.image_mode
+    if "C10_nm" in bench.capabilities.unresponsive.get(mode, ()):
+        raise NotCalibrated(f"defocus: {bench.capabilities.name} says that its {mode} images do not answer to C10")
     return defocus.measure_defocus(bench, look.zoomed(ZOOM))
 
 
@@ -266,7 +291,9 @@ def _zero_loss(bench: Bench, settings: CalibrateSettings) -> Estimate:
         energy = next((axis for axis in seen.axes if axis.unit == "eV"), None)
         if seen.data is None or energy is None:
             raise NotCalibrated("zero loss: no spectrum with an energy axis came")
-        reader = SpectrumReader(bench.capabilities, energy.offset + energy.scale * np.arange(energy.size))
+        reader = SpectrumReader(
+            bench.capabilities, energy.offset + energy.scale * np.arange(energy.size, dtype=np.float64)
+        )
         counts = np.asarray(seen.data, dtype=np.float64).sum(axis=(0, 1)) / bench.counts_per_electron
         peak = reader.read(counts).zero_loss_eV
         if peak is None:
@@ -276,48 +303,3 @@ def _zero_loss(bench: Bench, settings: CalibrateSettings) -> Estimate:
             )
         found.append((peak.value, peak.sd))
     return _mean(found, POSITION_FLOOR_eV)
-
-
-def _geometry(moved: moves.Moves, period: Estimate | None) -> dict[str, object]:
-    """Matrices, pixel size and backlash from the effects of moves, on the scale of the reference; errors carried."""
-    causes = [moved.stage, moved.backlash] + ([moved.beam_shift] if moved.beam_shift is not None else [])
-    at = np.concatenate(causes).T.ravel()
-    p = len(at) // 2
-    cov = np.zeros((2 * p + 1, 2 * p + 1))
-    for k in (0, 1):
-        cov[k * p : (k + 1) * p, k * p : (k + 1) * p] = moved.covariance[k]
-    cov[-1, -1] = period.sd**2 if period is not None else 0.0
-    at = np.append(at, period.value if period is not None else 1.0)
-
-    def derived(x: Array) -> Array:
-        effects = x[:-1].reshape(2, p)
-        stage = effects[:, :2]
-        scale = x[-1] if period is not None else abs(float(np.linalg.det(stage))) ** -0.5
-        missing = [float(effects[:, 2 + k] @ stage[:, k] / (stage[:, k] @ stage[:, k])) for k in (0, 1)]
-        return np.concatenate([(scale * stage).ravel(), (scale * effects[:, 4:]).ravel(), [scale], missing])
-
-    value = derived(at)
-    slopes = np.zeros((value.size, at.size))
-    for n in range(at.size):
-        step = 1e-5 * max(abs(float(at[n])), 1e-2)
-        ahead, behind = at.copy(), at.copy()
-        ahead[n] += step
-        behind[n] -= step
-        slopes[:, n] = (derived(ahead) - derived(behind)) / (2 * step)
-    sd = np.sqrt(np.einsum("ij,jk,ik->i", slopes, cov, slopes))
-
-    def matrix(first: int) -> MatrixEstimate:
-        a, b, c, d = value[first : first + 4].tolist()
-        e, f, g, h = sd[first : first + 4].tolist()
-        return MatrixEstimate(value=(a, b, c, d), sd=(e, f, g, h))
-
-    def estimate(n: int) -> Estimate:
-        return Estimate(value=float(value[n]), sd=float(sd[n]))
-
-    return {
-        "stage_to_specimen": matrix(0),
-        "beam_shift_to_specimen": matrix(4) if moved.beam_shift is not None else None,
-        "pixel_size": estimate(-3),
-        "backlash_x_nm": estimate(-2),
-        "backlash_y_nm": estimate(-1),
-    }

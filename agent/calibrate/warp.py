@@ -15,7 +15,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates, sobel
 
 from agent.calibrate.bench import NotCalibrated
 from agent.perception.registration import best_match, shift_between
-from agent.perception.scan import Array
+from agent.perception.scan import Array, Bools
 from hardware_bridge.report import Estimate
 
 SMOOTHINGS_PX = (4.0, 2.0, 1.0)
@@ -54,11 +54,9 @@ def warp_between(step: str, a: Array, b: Array, guess: Array) -> Warp:
         smooth_a, smooth_b = gaussian_filter(a, smoothing), gaussian_filter(b, smoothing)
         for _ in range(STEPS):
             fit = _Fit.of(smooth_a, smooth_b, matrix, offset)
-            if fit is None:
-                raise NotCalibrated(f"{step}: the images do not overlap")
             offset = offset + matrix @ fit.mend[2]
             matrix = matrix @ (np.eye(2) + fit.mend[:2].T)
-            if np.abs(fit.mend[:2]).max() < STILL:
+            if np.abs(fit.mend[:2]).max() < STILL or fit.alike == 0.0:
                 break
     if fit.alike < LEAST_ALIKE:
         raise NotCalibrated(
@@ -93,18 +91,18 @@ class _Fit:
     alike: float
 
     @classmethod
-    def of(cls, a: Array, b: Array, matrix: Array, offset: Array) -> _Fit | None:
-        """Compare a with b laid over it; contrast and brightness may differ. None where too little is shared."""
+    def of(cls, a: Array, b: Array, matrix: Array, offset: Array) -> _Fit:
+        """Compare a with b laid over it; contrast and brightness may differ. With little shared nothing is alike."""
         laid, inside = _laid(b, matrix, offset, a.shape)
         if inside.mean() < LEAST_SHARED:
-            return None
+            return cls(np.zeros((3, 2)), np.eye(6), 0.0)
         slopes = _slopes(laid)[inside]
         design = np.column_stack([slopes, laid[inside], np.ones(int(inside.sum()))])
         information = design.T @ design
         solved = np.linalg.solve(information, design.T @ a[inside])
         rest = a[inside] - design @ solved
-        rows, columns = (each[inside] // BLOCK_PX for each in np.indices(a.shape))
-        block = rows * (a.shape[1] // BLOCK_PX + 1) + columns
+        rows, columns = np.nonzero(inside)
+        block = rows // BLOCK_PX * (a.shape[1] // BLOCK_PX + 1) + columns // BLOCK_PX
         sums = np.stack([np.bincount(block, rest * column) for column in design.T], axis=1)
         inverse = np.linalg.inv(information)
         covariance = inverse @ (sums.T @ sums) @ inverse
@@ -127,13 +125,13 @@ def _slopes(laid: Array) -> Array:
     return np.stack([x * across, x * down, y * across, y * down, across, down], axis=-1)
 
 
-def _laid(b: Array, matrix: Array, offset: Array, shape: tuple[int, ...]) -> tuple[Array, Array]:
+def _laid(b: Array, matrix: Array, offset: Array, shape: tuple[int, ...]) -> tuple[Array, Bools]:
     """Image b as it would be on the pixels of a, and where it shows anything."""
     rows, columns = np.indices(shape)
     places = np.stack([columns - (shape[1] - 1) / 2, rows - (shape[0] - 1) / 2], axis=-1) @ matrix.T + offset
     at = np.stack([places[..., 1] + (b.shape[0] - 1) / 2, places[..., 0] + (b.shape[1] - 1) / 2])
     edge = 4
     ends = np.array(b.shape)[:, None, None] - 1 - edge
-    inside = ((at >= edge) & (at <= ends)).all(axis=0)
+    inside: Bools = np.all((at >= edge) & (at <= ends), axis=0)
     inside[:edge] = inside[-edge:] = inside[:, :edge] = inside[:, -edge:] = False
     return np.asarray(map_coordinates(b, at, order=1, mode="nearest")), inside

@@ -4,11 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.assemble import CHOICES, DEFAULT_CONFIG, card_of, specimen, twin
+from agent.assemble import CHOICES, DEFAULT_CONFIG, card_of, driver, instrument, specimen, twin
 from agent.config import ConfigErrors, load
 from digital_twin.misalignment import Misalignment
 from digital_twin.standard import Standard
-from hardware_bridge.microscope import Microscope
+from hardware_bridge.calibrated import Calibrated
+from hardware_bridge.calibration import Calibration, write_calibration
+from hardware_bridge.messages import Command, Optics, Settings
+from hardware_bridge.microscope import Microscope, execute
+from hardware_bridge.report import Estimate
 
 
 def complaints(*overrides: str) -> list[str]:
@@ -61,3 +65,19 @@ def test_the_standard_specimen_and_hidden_errors_are_chosen_by_the_config() -> N
     assert card_of(config).world == "standard"
     assert hidden_in(twin(config, 1)) == Misalignment.drawn(3)
     assert hidden_in(twin(load(DEFAULT_CONFIG), 1)) == Misalignment()
+
+
+def test_a_calibration_is_applied_and_one_that_is_none_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "calibration.json"
+    lens = Estimate(value=-2.0, sd=0.1)
+    known = Calibration(instrument="adaptem-twin", version="1", reference="stage", fov_nm=512.0, defocus_gain=lens)
+    write_calibration(known, path)
+    config = load(DEFAULT_CONFIG, (f"instrument.calibration={path}", "instrument.kind=twin"), CHOICES)
+    with instrument(config, 1, tmp_path) as microscope:
+        assert isinstance(driver(config, 1), Calibrated)
+        focused = Command(id="focus", set=Settings(optics=Optics(C10_nm=100.0)))
+        assert execute(microscope, focused, 5.0).state.optics.C10_nm == 100.0
+    path.write_text("{}")
+    assert complaints(f"instrument.calibration={path}") == ["instrument.calibration"]
+    elsewhere = ("instrument.kind=bridge", "instrument.endpoint=tcp://127.0.0.1:1")
+    assert "instrument.misaligned" in complaints("instrument.misaligned=1", *elsewhere)

@@ -46,6 +46,17 @@ def test_small_moves_are_beam_shifts(make_bench: Callable[..., Any]) -> None:
         assert field_centre_nm(go, capabilities) == pytest.approx(point)
 
 
+def test_where_backlash_was_measured_the_stage_comes_from_the_negative_side(make_bench: Callable[..., Any]) -> None:
+    bench = make_bench()
+    limits, played = bench.setup.limits, replace(bench.setup.capabilities, backlash_nm=12.0)
+    assert aim((300.0, -40.0), bench.state, bench.setup.capabilities, limits).approach == "direct"
+    assert aim((300.0, -40.0), bench.state, played, limits).approach == "from_negative"
+    # The stage stays: there is nothing to approach.
+    assert aim((30.0, -40.0), bench.state, played, limits).approach == "direct"
+    alone = replace(limits, ranges={name: r for name, r in limits.ranges.items() if not name.startswith("beam_shift")})
+    assert aim((5.0, 5.0), bench.state, played, alone).approach == "from_negative"
+
+
 def test_without_a_range_for_beam_shifts_the_stage_moves(make_bench: Callable[..., Any]) -> None:
     bench = make_bench()
     ranges = {name: r for name, r in bench.setup.limits.ranges.items() if not name.startswith("beam_shift")}
