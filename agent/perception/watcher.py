@@ -66,16 +66,19 @@ class Watcher:
         self._told = 0
 
     def begin(self, start: Start, same_view: bool) -> None:
-        """A new acquisition begins; with the ``same_view`` as the last it goes on with what it has learned."""
+        """A new acquisition begins; with the ``same_view`` as the last it goes on as if there had been no break.
+
+        What was told is then not told again, and what stays is learned, however short the acquisitions are.
+        """
         before, self._start = self._start, start
         self._top = int(np.iinfo(start.dtype).max) if start.dtype != "float32" else None
         shape = [axis.size for axis in start.axes]
         self._pixels = int(np.prod(shape))
         self._middles = _middles(self._pixels // shape[-1]), _middles(shape[-1])
-        self._told = self._unusual = 0
-        self._last.clear()
+        self._told = 0
         self._first = None
         if not same_view or before is None or (before.axes, before.dtype) != (start.axes, start.dtype):
+            self._last.clear()
             self._restart()
 
     def see(self, frames: Frames) -> tuple[Table, list[FrameEvent]]:
@@ -103,7 +106,7 @@ class Watcher:
         self._reference = Reference(settings.learn_frames, settings.memory_frames, self._start.dtype != "float32")
         self.limit = None
         self._first = None
-        self._unusual = 0
+        self._unusual = self._usual = 0
 
     def _measure(self, frames: Frames, table: Table) -> NDArray[np.float32]:
         """Fill in what each frame shows by itself; returns the bins of all (n, N)."""
@@ -181,7 +184,7 @@ class Watcher:
             self._restart()
         elif self.limit is None and not np.isnan(self._reference.total):
             frame, start_s = self._first
-            spacing_s = (float(table["start_s"][-1]) - start_s) / max(int(table["frame"][-1]) - frame, 1)
+            spacing_s = (float(table["end_s"][-1]) - start_s) / (int(table["frame"][-1]) - frame + 1)
             self.limit = limit_of(self.settings.false_alarms_per_hour * spacing_s / 3600.0, bins.shape[1] + 1)
 
     def _event(self, kind: EventKind, line: np.void, scores: Array) -> FrameEvent:

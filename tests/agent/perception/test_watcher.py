@@ -153,6 +153,31 @@ def test_the_same_view_goes_on_with_what_was_learned() -> None:
         assert [event.kind for event in watch(data, 1, watcher)[1]] == told
 
 
+def test_what_stays_is_told_once_and_learned_however_short_the_acquisitions_are() -> None:
+    watcher, told = Watcher(), []
+    for epoch in range(60):
+        watcher.begin(start_of(epoch=epoch), same_view=epoch > 0)
+        data = quiet(10, seed=epoch) + np.uint8(40 * (20 <= epoch < 40))
+        told += [(event.kind, event.epoch, event.frame) for event in watch(data, 5, watcher)[1]]
+    assert told == [("change", 20, 0), ("change", 40, 0)]
+
+
+def test_single_frames_of_one_view_are_a_stream_too() -> None:
+    watcher, told = Watcher(), []
+    for epoch in range(100):
+        watcher.begin(start_of(epoch=epoch), same_view=epoch > 0)
+        told += watch(quiet(1, seed=epoch) + np.uint8(40 * (epoch == 90)), 1, watcher)[1]
+    assert [event.epoch for event in told] == [90]
+    assert watcher.limit == pytest.approx(6.4, abs=0.2)
+
+
+def test_another_view_has_events_of_its_own() -> None:
+    watcher = Watcher()
+    for same_view, told in ((False, 1), (True, 0), (False, 1)):
+        watcher.begin(start_of(), same_view)
+        assert len(watch(np.full((1, 64, 48), 255, dtype=np.uint8), 1, watcher)[1]) == told
+
+
 def test_another_shape_is_another_view() -> None:
     watcher = Watcher()
     watcher.begin(start_of(), same_view=False)
