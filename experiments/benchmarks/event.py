@@ -39,7 +39,7 @@ from agent.run import setup_of
 from digital_twin.standard import standard_card
 from experiments.benchmarks.camera import LIMITS, Camera, filming
 from hardware_bridge.client import Client
-from hardware_bridge.server import serve
+from hardware_bridge.server import Timing, serve
 from policies.interface import Proposal, Setup, Situation, Turn
 
 BAR_MS = 50.0
@@ -225,7 +225,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.serve is not None:
         camera = Camera(spacing_s=1.0 / RATE_HZ, spots=spots(), log=given.serve / "driver.log")
         camera.prepare(given.pixels)
-        serve(camera, LIMITS, f"ipc://{given.serve}/camera", journal_folder=given.serve / "journal")
+        # It ends by itself where the agent does not come back.
+        timing = Timing(linger_s=10.0)
+        serve(camera, LIMITS, f"ipc://{given.serve}/camera", journal_folder=given.serve / "journal", timing=timing)
         return
     results = {}
     kinds: dict[str, Mode] = {"a camera's (the watcher alone looks)": "HRTEM", "HAADF (the analyst too)": "HAADF"}
