@@ -87,7 +87,7 @@ class _Acquisition:
         self._watching, self._start = watching, start
         self._assembler = Assembler(start)
         self._ring = PreTrigger(watching.span, watching.spool, start)
-        self._lines = [_NO_LINES]
+        self._lines, self._waiting = [_NO_LINES], 0
         self._table: Writing | None = watching.spool.open(start.command_id, start.epoch, _NO_LINES, None)
 
     def add(self, chunk: Chunk) -> list[FrameEvent]:
@@ -111,15 +111,16 @@ class _Acquisition:
             lines, events = self._watching.watcher.see(frames)
             self._ring.keep(frames, [event.frame for event in events if event.kind in self._watching.save])
             self._lines.append(lines)
+            self._waiting += len(lines)
             found += events
-        if sum(map(len, self._lines)) >= LINES:
+        if self._waiting >= LINES:
             self._write_lines()
         return found
 
     def _write_lines(self) -> None:
         """Give the lines to the spool, those of frames that follow each other together."""
         lines = np.concatenate(self._lines)
-        self._lines = [_NO_LINES]
+        self._lines, self._waiting = [_NO_LINES], 0
         assert self._table is not None
         for some in np.split(lines, np.flatnonzero(np.diff(lines["frame"].astype(np.int64)) != 1) + 1):
             if len(some):

@@ -110,21 +110,20 @@ class Watcher:
 
     def _measure(self, frames: Frames, table: Table) -> NDArray[np.float32]:
         """Fill in what each frame shows by itself; returns the bins of all (n, N)."""
-        bins = []
+        bins = np.empty((frames.count, *map(len, self._middles)), dtype=np.float32)
         # One frame at a time: it stays in the processor's cache from the first sum to the last.
-        for frame, line in zip(frames.data, table, strict=True):
+        for index, frame in enumerate(frames.data):
             flat = frame.reshape(-1, frame.shape[-1])
             values = flat.astype(np.float32)
-            sums = binned(values)
-            mean = float(sums.sum(dtype=np.float64)) / values.size
+            bins[index] = binned(values)
+            mean = float(bins[index].sum(dtype=np.float64)) / values.size
             values -= np.float32(mean)
             square = float(np.dot(values.ravel(), values.ravel()))
+            line = table[index]
             line["mean"], line["sd"] = mean, (square / values.size) ** 0.5
             line["saturated_share"] = self._saturated_share(flat)
-            bins.append(sums)
-        stack = np.stack(bins)
-        self._note_centre(stack, table)
-        return stack.reshape(len(stack), -1)
+        self._note_centre(bins, table)
+        return bins.reshape(len(bins), -1)
 
     def _note_incomplete(self, frames: Frames, table: Table) -> None:
         assert frames.row_seen is not None
@@ -158,8 +157,8 @@ class Watcher:
             count = int(unusual.argmax()) + 1
         table["change"][:count] = largest[:count]
         for kind, flag in flags.items():
-            for index in np.flatnonzero(flag[:count]):
-                if self._begins(kind, int(index)) and self._told + len(events) < MOST_EVENTS:
+            for index in flag[:count].nonzero()[0].tolist():
+                if self._begins(kind, index) and self._told + len(events) < MOST_EVENTS:
                     events.append(self._event(kind, table[index], scores[index]))
         self._learn(table[:count], bins[:count], unusual[:count])
         self._seen += count

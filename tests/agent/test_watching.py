@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +32,7 @@ from hardware_bridge.microscope import execute
 from hardware_bridge.observation import Part
 from policies.interface import Proposal, Setup, Turn
 
+ROOT = Path(__file__).resolve().parents[2]
 PIXELS = 32
 SPAN = Span(before_s=0.02, after_s=0.01, memory_bytes=1e8)
 
@@ -178,6 +182,11 @@ def test_the_record_of_a_watched_run_holds_events_table_and_clips(tmp_path: Path
             saved, frames = run.frames(clip)
             assert (saved[0], saved[-1]) == (frame - 20, frame)
             np.testing.assert_array_equal(frames[-1], observation.data)
+    page = (ROOT / "docs" / "watching.md").read_text(encoding="utf-8")
+    (snippet,) = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    shown = snippet.replace("runs/first", str(tmp_path / "run")) + "        print(len(frames))\n"
+    said = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert sorted(map(int, said.stdout.split())) == [21, 21, 21, 51, 61, 101]
     with FileRecorder.resume(tmp_path / "run") as recorder:
         assert len(recorder.records) == 3
 
