@@ -10,15 +10,19 @@ import select
 import sys
 import time
 
+from msgspec.structs import replace
+
 from experiments.bridge_faults import points
 from hardware_bridge import wire
 from hardware_bridge.client import Client
 from hardware_bridge.errors import BridgeError
-from hardware_bridge.messages import Acquire, Command
+from hardware_bridge.messages import Acquire, Command, Go
 from hardware_bridge.microscope import execute
 from hardware_bridge.observation import Chunk
 
 THIRD = 3
+FAR_NM = 100.0
+MOVE_S = 0.6
 
 
 def look(name: str, frames: int) -> Command:
@@ -29,7 +33,9 @@ def look(name: str, frames: int) -> Command:
 
 def task(name: str, point: str) -> Command:
     """The command in whose life the point lies: long where it must not end before its time."""
-    return look(name, 1 if point in (points.ENDED, points.NO_RESULT, points.RESULT) else 60)
+    command = look(name, 1 if point in (points.ENDED, points.NO_RESULT, points.RESULT) else 60)
+    moves = point in (points.MOVING, points.MOVES)
+    return replace(command, go=Go(stage_z_nm=FAR_NM)) if moves else command
 
 
 def main() -> None:
@@ -55,10 +61,20 @@ def _work(client: Client, name: str, point: str, how: str) -> None:
     stop_at(points.THINKING)
     client.submit(task(name, point))
     stop_at(points.SUBMITTED)
+    if point == points.MOVING:
+        _beat_for(client, MOVE_S / 3)
+    stop_at(points.MOVING)
     for part in client.watch(5.0):
         if isinstance(part, Chunk) and part.header.sequence == THIRD:
             stop_at(points.SCANNING)
     stop_at(points.ENDED)
+
+
+def _beat_for(client: Client, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        client.beat()
+        time.sleep(0.01)
 
 
 def _stop(client: Client, name: str, beats: bool) -> None:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import threading
@@ -15,8 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
 
+from msgspec.structs import replace
+
 from experiments.bridge_faults import points
-from experiments.bridge_faults.instrument import LIMITS, Instrument
+from experiments.bridge_faults.agent_process import MOVE_S
+from experiments.bridge_faults.instrument import LIMITS, ROWS, Instrument
 from hardware_bridge import server
 from hardware_bridge.cost import ELECTRONS_PER_PA_S, frame_s
 from hardware_bridge.dose import Charge
@@ -98,6 +102,7 @@ class LoggingInstrument(Instrument):
         super().__init__()
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._stops = stops
+        self._exposed = 0
         self.between = self._pause
 
     def submit(self, command: Command) -> None:
@@ -107,10 +112,19 @@ class LoggingInstrument(Instrument):
         self._stops.at(points.ASKED)
 
     def watch(self, timeout_s: float) -> Iterator[Part]:
-        """Yield the parts of the command."""
+        """Move, where the command says so, then yield its parts."""
+        assert self._running is not None
+        acquire, self._exposed = self._running.acquire, 0
+        if self._running.go.stage_z_nm is not None:
+            time.sleep(MOVE_S / 2)
+            self._stops.at(points.MOVES)
+            time.sleep(MOVE_S / 2)
         for part in super().watch(timeout_s):
             if isinstance(part, End):
-                self._write(what="end", id=part.command_id, chunks=part.chunks, share=part.beam_on_share)
+                if acquire is not None:  # a chunk that was cut off was exposed too, and is no chunk of the stream
+                    chunks = acquire.max_frames * math.ceil(acquire.pixels_y / ROWS)
+                    part = replace(part, beam_on_share=min(1.0, self._exposed / chunks))
+                self._write(what="end", id=part.command_id, chunks=part.chunks)
             yield part
             if isinstance(part, Chunk) and part.header.sequence == THIRD:
                 self._stops.at(points.CHUNKS)
@@ -120,8 +134,10 @@ class LoggingInstrument(Instrument):
         assert command is not None
         acquire = command.acquire
         assert acquire is not None
-        rows = min(8, acquire.pixels_y)
-        on_s = frame_s(acquire, self.describe()) * rows / acquire.pixels_y
+        if self._is_aborted:
+            return
+        self._exposed += 1
+        on_s = frame_s(acquire, self.describe()) * min(ROWS, acquire.pixels_y) / acquire.pixels_y
         current_pA = self.state().optics.beam_current_pA or 0.0
         self._write(what="expose", id=command.id, electrons=current_pA * on_s * ELECTRONS_PER_PA_S)
         time.sleep(CHUNK_S)

@@ -9,10 +9,11 @@ How = Literal["SIGKILL", "SIGSTOP", "deadlock"]
 
 LEASED = "lease taken, nothing submitted"
 SUBMITTED = "submitted, nothing read"
+MOVING = "in mid move"
 SCANNING = "in mid scan"
 ENDED = "End read"
 THINKING = "thinking, blanked"
-AGENT = (LEASED, SUBMITTED, SCANNING, ENDED, THINKING)
+AGENT = (LEASED, SUBMITTED, MOVING, SCANNING, ENDED, THINKING)
 
 TOKEN = "token given, not on disk"
 BEFORE_INTENT = "command checked, no INTENT"
@@ -22,7 +23,8 @@ CHUNKS = "between two chunks"
 NO_RESULT = "End given, no RESULT"
 RESULT = "RESULT on disk, End not sent"
 SAFETY = "in the safety thread, in mid scan"
-BRIDGE = (TOKEN, BEFORE_INTENT, INTENT, ASKED, CHUNKS, NO_RESULT, RESULT, SAFETY)
+MOVES = "in mid move, beam off"
+BRIDGE = (TOKEN, BEFORE_INTENT, INTENT, ASKED, MOVES, CHUNKS, NO_RESULT, RESULT, SAFETY)
 
 
 @dataclass(frozen=True)

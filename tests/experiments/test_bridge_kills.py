@@ -15,6 +15,7 @@ MS = 1_000_000
 SHORT = (
     Fault("agent", points.LEASED, "SIGKILL"),
     Fault("agent", points.SUBMITTED, "SIGSTOP"),
+    Fault("agent", points.MOVING, "SIGKILL"),
     Fault("agent", points.SCANNING, "deadlock"),
     Fault("agent", points.ENDED, "SIGKILL"),
     Fault("agent", points.THINKING, "SIGSTOP"),
@@ -22,6 +23,7 @@ SHORT = (
     Fault("bridge", points.BEFORE_INTENT, "SIGKILL"),
     Fault("bridge", points.INTENT, "SIGSTOP"),
     Fault("bridge", points.ASKED, "SIGKILL"),
+    Fault("bridge", points.MOVES, "SIGSTOP"),
     Fault("bridge", points.CHUNKS, "SIGSTOP"),
     Fault("bridge", points.NO_RESULT, "SIGKILL"),
     Fault("bridge", points.RESULT, "SIGKILL"),
@@ -30,6 +32,7 @@ SHORT = (
 FATES = {
     points.LEASED: "NotStarted",
     points.SUBMITTED: "Done",
+    points.MOVING: "Done",
     points.SCANNING: "Done",
     points.ENDED: "Done",
     points.THINKING: "NotStarted",
@@ -37,6 +40,7 @@ FATES = {
     points.BEFORE_INTENT: "NotStarted",
     points.INTENT: "Done",  # it wakes up, and ends the command in the dark
     points.ASKED: "Unknown",
+    points.MOVES: "Done",
     points.CHUNKS: "Done",
     points.NO_RESULT: "Unknown",
     points.RESULT: "Done",
