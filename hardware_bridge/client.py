@@ -132,8 +132,7 @@ class Client:
         command = validated(command)
         if self._pending is not None:
             raise Rejected("busy", "id", command.id, f"command {self._pending[0].id} has not been gathered")
-        deadline_ns = time.monotonic_ns() + self._offset_ns + int(self._timeout_s * 1e9)
-        reply = self._ask("control", wire.Submit, wire.Accepted, command=command, deadline_ns=max(0, deadline_ns))
+        reply = self._ask("control", wire.Submit, wire.Accepted, command=command, deadline_ns=self._deadline_ns())
         self._pending = (command, reply.before)
         self._running = command.id
         self._forget_beats()
@@ -271,7 +270,7 @@ class Client:
         deadline = time.monotonic() + wait_s
         first_heard_s = math.inf
         while True:
-            message = self._message(wire.TakeLease, holder=holder[:200])
+            message = self._message(wire.TakeLease, holder=holder[:200], deadline_ns=self._deadline_ns())
             reply = self._link.ask("control", message, self._timeout_s)
             if isinstance(reply, wire.Leased):
                 self._token = reply.token
@@ -284,6 +283,10 @@ class Client:
                 raise_refusal(reply)
                 raise NotHeld(f"no lease: the bridge answered {type(reply).__name__}")
             time.sleep(SLICE_S)
+
+    def _deadline_ns(self) -> int:
+        """Until when a request may be carried out, on the server's monotonic clock."""
+        return max(0, time.monotonic_ns() + self._offset_ns + int(self._timeout_s * 1e9))
 
     def _recovered(self, command_id: str) -> Part | Failure | None:
         # The End may be on its way, and everything before it: parts that are here already come first.

@@ -26,6 +26,7 @@ from hardware_bridge.wire import (
     Described,
     Done,
     DropLease,
+    Expired,
     GetState,
     Hello,
     Invalid,
@@ -140,6 +141,10 @@ class Desk(threading.Thread):
         return None
 
     def _take_lease(self, request: TakeLease) -> Message:
+        late_ns = time.monotonic_ns() - request.deadline_ns
+        if request.deadline_ns and late_ns > 0:
+            # Whoever asked may be gone by now, and the lease would be held by nobody until it is lost.
+            return Expired(session=request.session, sequence=request.sequence, late_s=late_ns * 1e-9)
         before = self._lease.token
         token = self._lease.take(request.session, request.holder)
         if token != before:
