@@ -41,8 +41,9 @@ from hardware_bridge.words import validated
 
 SLICE_S = 0.1
 BEAT_EVERY_S = 0.05
-DEAD_S = 1.3
+DEAD_S = 1.1
 RECOVER_S = 0.5
+RECOVERED_S = 0.8
 
 ReplyT = TypeVar("ReplyT")
 
@@ -232,7 +233,10 @@ class Client:
 
     def fate(self, command_id: str) -> wire.Fate:
         """Ask what became of a command: Done, Running, NotStarted or Unknown; raises Unreachable."""
-        reply = self._link.ask("control", self._message(wire.Recover, command_id=command_id), self._timeout_s)
+        return self._fate(command_id, self._timeout_s)
+
+    def _fate(self, command_id: str, timeout_s: float) -> wire.Fate:
+        reply = self._link.ask("control", self._message(wire.Recover, command_id=command_id), timeout_s)
         raise_refusal(reply)
         assert isinstance(reply, wire.Done | wire.Running | wire.NotStarted | wire.Unknown)
         return reply
@@ -293,7 +297,7 @@ class Client:
         part = self._attached().part(0.0)
         if part is not None:
             return part
-        fate = self.fate(command_id)
+        fate = self._fate(command_id, min(self._timeout_s, RECOVERED_S))
         if isinstance(fate, wire.Done):
             return fate.end
         if isinstance(fate, wire.Running):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hardware_bridge.blanker import Blanker
@@ -16,12 +16,15 @@ HERE = Path(__file__).parent
 
 
 class Served:
-    """A running server of the bench instrument; ``beam`` is the blanker as an outsider sees it."""
+    """A running server of the bench instrument; ``beam`` is the blanker as an outsider sees it.
 
-    def __init__(self, folder: Path, **options: object) -> None:
+    ``inside`` is the beginning of the command line, where it runs somewhere else.
+    """
+
+    def __init__(self, folder: Path, inside: Sequence[str] = (), **options: object) -> None:
         folder.mkdir(exist_ok=True)
         arguments = [f"{key}={value}" for key, value in options.items()]
-        self.process = start("served.py", str(folder), *arguments)
+        self.process = start("served.py", str(folder), *arguments, inside=inside)
         self.endpoint = wait_line(self.process, "ready ")
         self.beam = Blanker(folder / "beam")
 
@@ -34,9 +37,12 @@ class Served:
         end(self.process)
 
 
-def start(script: str, *arguments: str) -> subprocess.Popen[bytes]:
+def start(script: str, *arguments: str, inside: Sequence[str] = ()) -> subprocess.Popen[bytes]:
     """Start one of the scripts beside this file."""
-    return subprocess.Popen([sys.executable, str(HERE / script), *arguments], stdout=subprocess.PIPE)
+    # A script's own folder is what it imports from first; the bridge must be that of this tree, not one installed.
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
+    command = [*inside, sys.executable, str(HERE / script), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -77,9 +83,9 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
 
 
 @contextlib.contextmanager
-def served(folder: Path, **options: object) -> Iterator[Served]:
+def served(folder: Path, inside: Sequence[str] = (), **options: object) -> Iterator[Served]:
     """A server for the time of a test."""
-    server = Served(folder, **options)
+    server = Served(folder, inside, **options)
     try:
         yield server
     finally:
@@ -87,9 +93,9 @@ def served(folder: Path, **options: object) -> Iterator[Served]:
 
 
 @contextlib.contextmanager
-def running(script: str, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+def running(script: str, *arguments: str, inside: Sequence[str] = ()) -> Iterator[subprocess.Popen[bytes]]:
     """A process for the time of a test."""
-    process = start(script, *arguments)
+    process = start(script, *arguments, inside=inside)
     try:
         yield process
     finally:
