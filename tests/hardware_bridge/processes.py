@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 class Served:
     """A running server of the bench instrument; ``beam`` is the blanker as an outsider sees it.
 
-    ``inside`` is the beginning of the command line, where it runs somewhere else.
+    ``inside`` is the beginning of the command line, where it runs somewhere else; ``folder`` is where its journal lies.
     """
 
     def __init__(self, folder: Path, inside: Sequence[str] = (), **options: object) -> None:
@@ -26,7 +26,9 @@ class Served:
         arguments = [f"{key}={value}" for key, value in options.items()]
         self.process = start("served.py", str(folder), *arguments, inside=inside)
         self.endpoint = wait_line(self.process, "ready ")
-        self.beam = Blanker(folder / "beam")
+        # As the server sees it, which may have a disk of its own there.
+        self.folder = Path(f"/proc/{self.process.pid}/root", *folder.absolute().parts[1:])
+        self.beam = Blanker(self.folder / "beam")
 
     def kill(self) -> None:
         self.process.kill()
@@ -37,12 +39,14 @@ class Served:
         end(self.process)
 
 
-def start(script: str, *arguments: str, inside: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+def start(
+    script: str, *arguments: str, inside: Sequence[str] = (), stderr: int | None = None
+) -> subprocess.Popen[bytes]:
     """Start one of the scripts beside this file."""
     # A script's own folder is what it imports from first; the bridge must be that of this tree, not one installed.
     environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
     command = [*inside, sys.executable, str(HERE / script), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, env=environment)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
