@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest.mock import patch
@@ -42,9 +43,12 @@ class Tracer:
         self.synced = 0
         self._crash_at = crash_at
         self._descriptors: set[int] = set()
+        self._thread = threading.get_ident()
 
     def effect(self, name: str) -> bool:
         """An effect is about to happen: False where it must not, because everything is over."""
+        if threading.get_ident() != self._thread:
+            return True  # another bridge, in a thread of its own
         if self.is_dead:
             return False
         if len(self.effects) == self._crash_at:

@@ -13,11 +13,9 @@ from experiments.bridge_faults.truth import Truth
 
 MS = 1_000_000
 SHORT = (
-    Fault("agent", points.LEASED, "SIGKILL"),
     Fault("agent", points.SUBMITTED, "SIGSTOP"),
     Fault("agent", points.MOVING, "SIGKILL"),
     Fault("agent", points.SCANNING, "deadlock"),
-    Fault("agent", points.ENDED, "SIGKILL"),
     Fault("agent", points.THINKING, "SIGSTOP"),
     Fault("bridge", points.TOKEN, "SIGKILL"),
     Fault("bridge", points.BEFORE_INTENT, "SIGKILL"),
@@ -30,11 +28,9 @@ SHORT = (
     Fault("bridge", points.SAFETY, "SIGKILL"),
 )
 FATES = {
-    points.LEASED: "NotStarted",
     points.SUBMITTED: "Done",
     points.MOVING: "Done",
     points.SCANNING: "Done",
-    points.ENDED: "Done",
     points.THINKING: "NotStarted",
     points.TOKEN: "NotStarted",
     points.BEFORE_INTENT: "NotStarted",

@@ -61,7 +61,11 @@ def inside(tmp_path: Path, request: pytest.FixtureRequest) -> list[str]:
     return ["env", f"LD_PRELOAD={library}", f"STEP={tmp_path / 'step'}", f"STEP_S={request.param}"]
 
 
-@pytest.mark.parametrize("inside", [3600, -3600], indirect=True, ids=["an hour on", "an hour back"])
+@pytest.mark.parametrize(
+    "inside",
+    [pytest.param(3600, id="an hour on", marks=pytest.mark.slow), pytest.param(-3600, id="an hour back")],
+    indirect=True,
+)
 def test_work_goes_on_through_a_step_of_the_wall_clock_and_blanks_in_time(tmp_path: Path, inside: list[str]) -> None:
     step = tmp_path / "step"
     with served(tmp_path / "bridge", inside, chunk_s=0.005) as server:

@@ -60,8 +60,11 @@ def test_a_pulled_cable_blanks_in_time_and_is_told_within_two_seconds(slow: Serv
 
 @pytest.mark.parametrize(
     "rule",
-    ["meta l4proto tcp reject with tcp reset", "meta l4proto tcp drop", "meta l4proto tcp reject"],
-    ids=["reset", "nothing arrives", "unreachable"],
+    [
+        pytest.param("meta l4proto tcp reject with tcp reset", id="reset"),
+        pytest.param("meta l4proto tcp drop", id="nothing arrives", marks=pytest.mark.slow),
+        pytest.param("meta l4proto tcp reject", id="unreachable", marks=pytest.mark.slow),
+    ],
 )
 def test_a_connection_that_is_cut_blanks_in_time_and_is_told(slow: Served, net: Net, key: Path, rule: str) -> None:
     with running("agent_process.py", slow.endpoint, "scan", str(key), inside=net.inside(net.agent)) as agent:

@@ -3,17 +3,20 @@
 import itertools
 import math
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from bench import LIMITS, RANGES, STATE, Bench, scan
 from msgspec.structs import replace
+from processes import wait_until
 
 from hardware_bridge.client import Client
 from hardware_bridge.dose import DoseLedger, predict_charge
 from hardware_bridge.errors import Rejected
 from hardware_bridge.messages import Command, Go, Holder, Optics, Settings
 from hardware_bridge.microscope import execute
+from hardware_bridge.observation import Chunk
 from hardware_bridge.safety import check
 from hardware_bridge.server import Server
 
@@ -27,10 +30,8 @@ def bench() -> Bench:
 
 @pytest.fixture
 def client(bench: Bench, tmp_path: Path) -> Iterator[Client]:
-    server = Server(bench, LIMITS, LOCAL, tmp_path / "journal")
-    with Client(server.endpoint) as made:
+    with closing(Server(bench, LIMITS, LOCAL, tmp_path / "journal")) as server, Client(server.endpoint) as made:
         yield made
-    server.close()
 
 
 def setting(name: str, value: float) -> Command:
@@ -52,7 +53,7 @@ FLOATS = sorted(name for name in RANGES if not name.startswith(("pixels", "max_f
 @pytest.mark.parametrize("name", FLOATS)
 def test_a_slip_of_units_is_refused_or_lands_inside_and_is_named(client: Client, bench: Bench, name: str) -> None:
     allowed = RANGES[name]
-    for factor in (1e-12, 1e-9, 1e-6, 1e-3, 1e3, 1e6, 1e9, 1e12):
+    for factor in (1e-12, 1e-9, 1e-6, 1e-3, 1e3, 1e6, 1e9):
         value = allowed.high / 2 * factor
         if allowed.low <= value <= allowed.high:
             continue  # such as a defocus in m: nearly none, and harmless
@@ -83,8 +84,7 @@ def test_every_corner_of_the_coupled_envelope_is_inside_and_the_next_number_is_n
 def test_a_budget_is_not_passed_in_mid_scan_nor_between_commands_nor_by_a_restart(tmp_path: Path) -> None:
     one = predict_charge(scan("one"), LIMITS, STATE, Bench().describe()).electrons
     limits, bench = replace(LIMITS, max_electrons=2.5 * one), Bench()
-    server = Server(bench, limits, LOCAL, tmp_path)
-    with Client(server.endpoint) as client:
+    with closing(Server(bench, limits, LOCAL, tmp_path)) as server, Client(server.endpoint) as client:
         with pytest.raises(Rejected, match="dose"):  # it would end in the middle of the third frame
             client.submit(scan("three", frames=3))
         for name in ("a", "b"):
@@ -93,22 +93,23 @@ def test_a_budget_is_not_passed_in_mid_scan_nor_between_commands_nor_by_a_restar
             client.submit(scan("c"))
         assert told.value.limit == f"{2.5 * one:.6g} electrons"
         assert [command.id for command in bench.seen] == ["a", "b"]
-    server.close()
-    again = Server(Bench(), limits, LOCAL, tmp_path)
-    with Client(again.endpoint) as client, pytest.raises(Rejected, match="dose"):
+    with (
+        closing(Server(Bench(), limits, LOCAL, tmp_path)) as again,
+        Client(again.endpoint) as client,
+        pytest.raises(Rejected, match="dose"),
+    ):
         client.submit(scan("c"))
-    again.close()
 
 
 def test_what_a_blanked_scan_did_not_use_can_be_used_and_no_more(tmp_path: Path) -> None:
     four = predict_charge(scan("four", frames=4), LIMITS, STATE, Bench().describe()).electrons
     bench = Bench(chunk_s=0.05)
-    server = Server(bench, replace(LIMITS, max_electrons=1.1 * four), LOCAL, tmp_path)
-    with Client(server.endpoint) as client:
+    limits = replace(LIMITS, max_electrons=1.1 * four)
+    with closing(Server(bench, limits, LOCAL, tmp_path)) as server, Client(server.endpoint) as client:
         client.submit(scan("four", frames=4))
         parts = client.watch(5.0)
         assert client.state().electrons_charged == pytest.approx(four)  # before it is exposed
-        next(parts)
+        wait_until(lambda: isinstance(next(parts), Chunk))
         client.blank()
         list(parts)
         left = client.state().electrons_charged
@@ -116,4 +117,3 @@ def test_what_a_blanked_scan_did_not_use_can_be_used_and_no_more(tmp_path: Path)
         execute(client, scan("again", frames=1), 5.0)
         with pytest.raises(Rejected, match="dose"):
             client.submit(scan("more", frames=4))
-    server.close()
