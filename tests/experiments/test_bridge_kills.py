@@ -81,8 +81,8 @@ def test_the_drivers_log_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_the_page_tells_what_was_wrong_and_keeps_what_others_wrote(tmp_path: Path) -> None:
     runs = [
-        Run(SHORT[0], Seen(0, 0, 0), "NotStarted", False),
-        Run(SHORT[1], Seen(None, 2, 10 * MS), "Done", True, wrong=["it glowed"]),
+        Run(Fault("agent", points.LEASED, "SIGKILL"), Seen(0, 0, 0), "NotStarted", False),
+        Run(Fault("agent", points.SUBMITTED, "SIGSTOP"), Seen(None, 2, 10 * MS), "Done", True, wrong=["it glowed"]),
     ]
     section = page.kills_section(runs, seed=1, took_s=2.0)
     assert "Blank within 500 ms: 1 of 2" in section
