@@ -129,7 +129,7 @@ class World:
         self._begin()
         self._lease("bert")
         self._submit("bert", "second-life")
-        self._current, self._now_s = "on-loss-2-1", 100.0
+        self._current, self._now_s = "on-loss-2-1-1", 100.0
         self._lives[-1].turn()
         self._lease("carl")
         self._submit("carl", "stopped", wire.Stop)

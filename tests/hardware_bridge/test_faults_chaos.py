@@ -78,10 +78,10 @@ def test_a_stream_out_of_order_is_right_or_says_that_it_is_not(chaos: Chaos, del
             continue
         assert seen.data is not None
         assert np.array_equal(seen.data[seen.row_seen], image[seen.row_seen])
-        assert seen.row_seen.all() or seen.gaps > 0
-        told += seen.gaps > 0
+        assert seen.row_seen.all() or seen.gaps > 0 or seen.aborted
+        told += seen.gaps > 0 or seen.aborted
     assert told < 20
-    assert (told > 0) == (delays == [0.02])
+    assert told > 0 or delays != [0.02]
 
 
 def test_beats_that_come_too_late_are_no_beats(tmp_path: Path) -> None:
