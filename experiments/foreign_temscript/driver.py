@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from experiments.foreign_temscript import units
 from experiments.foreign_temscript.camera import Camera
 from experiments.foreign_temscript.read_back import check_taken
 from experiments.foreign_temscript.rest import Line
-from hardware_bridge.cost import ELECTRONS_PER_PA_S, frame_s
 from hardware_bridge.errors import Rejected, Unreachable
-from hardware_bridge.messages import (
-    Acquire,
-    Axis,
-    Capabilities,
-    ChunkHeader,
-    Command,
-    End,
-    Holder,
-    InstrumentState,
-    Interlocks,
-    Optics,
-    Start,
-)
-from hardware_bridge.microscope import gather_from_watch
-from hardware_bridge.observation import Chunk, Observation, Part
+from hardware_bridge.frame_driver import FrameDriver
+from hardware_bridge.messages import Acquire, Capabilities, Command, Holder, InstrumentState, Interlocks, Optics
 
 TIMEOUT_S = 5.0
 MOVE_S = 60.0
@@ -34,8 +22,10 @@ LONGEST_EXPOSURE_S = 0.1
 BLANKS = 20
 
 
-class Column:
-    """Implements ``hardware_bridge.Microscope``; two lines, so that a blank does not wait for a long answer."""
+class Column(FrameDriver):
+    """A column with one camera; two lines to it, so that a blank does not wait for a long answer."""
+
+    dtype: Literal["float32"] = "float32"
 
     def __init__(self, address: tuple[str, int], camera: str, aperture_inserted: bool) -> None:
         """Read the beam current from the screen, blank, and measure how long blanking takes.
@@ -46,6 +36,7 @@ class Column:
             Unreachable: there is no such server.
             Rejected: the screen is up, so that the beam current cannot be read.
         """
+        super().__init__()
         self._column = Line(address, TIMEOUT_S)
         self._blanking = Line(address, TIMEOUT_S)
         self._camera = Camera(self._column, camera)
@@ -54,11 +45,6 @@ class Column:
         if screen != "DOWN":
             raise Rejected("current", "screen_position", screen, "DOWN at the start: the beam current is read there")
         self._current_pA = self._column.call("get_screen_current") * units.PA_PER_A
-        self._lock = threading.Lock()
-        self._abort = threading.Event()
-        self._running: Command | None = None
-        self._before: InstrumentState | None = None
-        self._epoch = 0
         self._capabilities = self._describe(LONGEST_EXPOSURE_S + self._measure_blank_s())
 
     def describe(self) -> Capabilities:
@@ -70,7 +56,7 @@ class Column:
         ask = self._column.call
         vacuum = ask("get_vacuum")
         return InstrumentState(
-            clock_s=time.monotonic(),
+            clock_s=self.clock_s(),
             go=units.go_from(ask("get_stage_position"), ask("get_beam_shift"), ask("get_image_shift")),
             optics=Optics(beam_current_pA=self._current_pA, C10_nm=units.C10_nm_from(ask("get_defocus"))),
             holder=Holder(),
@@ -85,54 +71,14 @@ class Column:
             ),
         )
 
-    def submit(self, command: Command) -> None:
-        """Accept a command and set the camera; ``watch`` does the rest."""
-        if self._running is not None:
-            raise Rejected("busy", "id", command.id, f"command {self._running.id} is still running")
+    def prepare(self, command: Command) -> None:
+        """Refuse what cannot be done, and set the camera."""
         _check_possible(command)
-        self._before = self.state()
         if command.acquire is not None:
             self._camera.set(command.acquire)
-        self._abort.clear()
-        self._running = command
 
-    def watch(self, timeout_s: float) -> Iterator[Part]:
-        """Move, then expose frame by frame with the beam blanked in between."""
-        command = self._running
-        if command is None:
-            raise Rejected("idle", "watch", "no command", "a command must be submitted first")
-        self._epoch += 1
-        frames, on_s = 0, 0.0
-        try:
-            self._move(command)
-            if command.acquire is not None:
-                yield self._start(command.id, command.acquire)
-                while frames < command.acquire.max_frames and (chunk := self._expose(command.id, frames)):
-                    frames += 1
-                    on_s += chunk.header.end_s - chunk.header.start_s
-                    yield chunk
-        finally:
-            self._running = None
-            self._column.call("set_beam_blanked", True)
-        yield self._end(command, frames, on_s)
-
-    def gather(self, timeout_s: float) -> Observation:
-        """Run the submitted command and return its window."""
-        if self._running is None or self._before is None:
-            raise Rejected("idle", "gather", "no command", "a command must be submitted first")
-        return gather_from_watch(self, self._running, self._before, timeout_s)
-
-    def blank(self) -> None:
-        """Blank the beam; the exposure under way ends by itself, no other follows."""
-        self._abort.set()
-        with self._lock:
-            self._blanking.call("set_beam_blanked", True)
-
-    def stop(self) -> None:
-        """Blank the beam."""
-        self.blank()
-
-    def _move(self, command: Command) -> None:
+    def move(self, command: Command) -> None:
+        """Move stage and shifts, set the defocus, and read all of it back."""
         ask, go = self._column.call, command.go
         if stage := units.stage_from(go):
             ask("set_stage_position", stage)
@@ -149,55 +95,13 @@ class Column:
             ask("set_defocus", units.defocus_m_from(command.set.optics.C10_nm))
         check_taken(command, self.state())
 
-    def _expose(self, name: str, frame: int) -> Chunk | None:
-        begun_s = time.monotonic()
-        with self._lock:
-            if self._abort.is_set():
-                return None
-            self._column.call("set_beam_blanked", False)
-        image = self._camera.expose()
-        self._column.call("set_beam_blanked", True)
-        header = ChunkHeader(
-            command_id=name,
-            epoch=self._epoch,
-            sequence=frame,
-            frame=frame,
-            row_start=0,
-            rows=image.shape[0],
-            start_s=begun_s,
-            end_s=time.monotonic(),
-        )
-        return Chunk(header, image)
+    def expose(self, acquire: Acquire) -> NDArray[np.generic]:
+        """Take one image, (H, W) float32."""
+        return self._camera.expose()
 
-    def _start(self, name: str, acquire: Acquire) -> Start:
-        scale = acquire.fov_nm / acquire.pixels_x
-        return Start(
-            command_id=name,
-            epoch=self._epoch,
-            kind="frame",
-            mode=acquire.mode,
-            axes=tuple(Axis(name=axis, size=acquire.pixels_x, offset=0.0, scale=scale, unit="nm") for axis in "yx"),
-            dtype="float32",
-            frames=acquire.max_frames,
-            start_s=time.monotonic(),
-        )
-
-    def _end(self, command: Command, frames: int, on_s: float) -> End:
-        acquire, share = command.acquire, 0.0
-        if acquire is not None:
-            share = min(1.0, on_s / (acquire.max_frames * frame_s(acquire, self._capabilities)))
-        state = self.state()
-        return End(
-            command_id=command.id,
-            epoch=self._epoch,
-            end_s=state.clock_s,
-            electrons=self._current_pA * on_s * ELECTRONS_PER_PA_S,
-            beam_on_share=share,
-            aborted=self._abort.is_set(),
-            reason="blanked" if self._abort.is_set() else "",
-            chunks=frames,
-            state=state,
-        )
+    def beam(self, on: bool) -> None:
+        """Let the beam through or blank it."""
+        (self._column if on else self._blanking).call("set_beam_blanked", not on)
 
     def _measure_blank_s(self) -> float:
         """Seconds from asking for a blank to reading it back, the longest of several; leaves the beam blanked."""
