@@ -11,7 +11,7 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constrai
 # Instruments from elsewhere run in environments of their own; one that cannot be installed is told and skipped by its tests.
 FOREIGN := $(patsubst experiments/foreign_%/requirements.txt,.foreign/%/done,$(wildcard experiments/foreign_*/requirements.txt))
 
-.PHONY: run test test-slow lint foreign clean
+.PHONY: run test test-slow bench lint foreign clean
 
 run: .venv/.runtime
 	$(BIN)/adaptem run $(CONFIG) --seed $(SEED) --out $(OUT)
@@ -21,6 +21,11 @@ test: lint foreign
 
 test-slow: .venv/.test foreign
 	$(BIN)/pytest -m slow
+
+# Wants an idle machine: frames through the bridge beside bare pyzmq and a bare ring, and from an event to its command.
+bench: .venv/.runtime
+	$(BIN)/python -m experiments.benchmarks.stream
+	$(BIN)/python -m experiments.benchmarks.event
 
 lint: .venv/.test
 	$(BIN)/ruff check .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable
 
@@ -31,7 +30,6 @@ class DataPort:
         self.socket = socket
         # Without this, a part for a subscriber who is gone would vanish without a word.
         socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        socket.setsockopt(zmq.SNDHWM, 0)  # the windows bound what is under way, in bytes
         self._offers_rings = offers_rings
         self._subscribers: dict[bytes, Subscriber] = {}
         self._start: Start | None = None
@@ -40,10 +38,10 @@ class DataPort:
 
     def serve(self) -> None:
         """Answer whatever subscribers have sent; never blocks."""
-        with contextlib.suppress(zmq.Again):
-            while True:
-                identity, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
-                self._answer(identity, frames)
+        # Asked for after every part: much cheaper than to try and fail.
+        while int(self.socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
+            identity, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
+            self._answer(identity, frames)
 
     def send(self, part: Part | Failure, holder: str, wait: Callable[[], bool]) -> bool:
         """Deliver a part to all: to the holder for certain, to all others where they have room for it.
@@ -105,7 +103,10 @@ class DataPort:
 
     def _put(self, identity: bytes, frames: list[Frame]) -> bool:
         try:
-            self.socket.send_multipart([identity, *frames], zmq.NOBLOCK, copy=False)
+            self.socket.send(identity, zmq.NOBLOCK | zmq.SNDMORE)
+            for frame in frames[:-1]:
+                self.socket.send(frame, zmq.NOBLOCK | zmq.SNDMORE)
+            self.socket.send(frames[-1], zmq.NOBLOCK, copy=len(frames) == 1)
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 raise

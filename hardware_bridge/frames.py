@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from hardware_bridge.errors import BridgeError, Malformed
 from hardware_bridge.messages import End, Start
 from hardware_bridge.observation import Chunk
-from hardware_bridge.ring import RingView
+from hardware_bridge.ring import RingView, copy_hashed
 from hardware_bridge.wire import (
     MAX_PART_BYTES,
     STREAM,
@@ -38,6 +38,7 @@ from hardware_bridge.wire import (
 )
 from hardware_bridge.words import encode
 
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 FASTEST = 1
 
 Frame = bytes | memoryview
@@ -79,18 +80,29 @@ class Values:
         Raises:
             BridgeError: the driver delivered values of a type that the wire does not carry.
         """
-        if chunk.data.dtype.name not in get_args(Dtype):
-            raise BridgeError(f"a chunk of {chunk.data.dtype} cannot be sent; use one of {', '.join(get_args(Dtype))}")
+        name = chunk.data.dtype.name
+        if name not in DTYPES:
+            raise BridgeError(f"a chunk of {name} cannot be sent; use one of {', '.join(DTYPES)}")
         values = np.ascontiguousarray(chunk.data)
         if values.dtype.byteorder == ">" or (sys.byteorder == "big" and values.dtype.itemsize > 1):
             values = values.astype(values.dtype.newbyteorder("<"))
-        self.dtype, self.shape = values.dtype.name, values.shape
+        self.dtype, self.shape = name, values.shape
+        self._hash: str | None = None
         self.raw: NDArray[np.uint8] = values.reshape(-1).view(np.uint8)
 
-    @cached_property
+    @property
     def hash(self) -> str:
         """XXH3-64 of the values, in hexadecimal."""
-        return xxhash.xxh3_64_hexdigest(self.raw.data)
+        if self._hash is None:
+            self._hash = xxhash.xxh3_64_hexdigest(self.raw.data)
+        return self._hash
+
+    def write(self, place: NDArray[np.uint8]) -> None:
+        """Write the values, (nbytes,), to a place in memory; the first time they are hashed on the way."""
+        if self._hash is None:
+            self._hash = copy_hashed(place, self.raw)
+        else:
+            place[:] = self.raw
 
     @cached_property
     def deflated(self) -> bytes:
@@ -158,16 +170,21 @@ def unpack(
 def _chunk(message: ChunkPart, frames: Sequence[Frame], ring: RingView | None) -> Chunk | None:
     dtype = np.dtype(message.dtype).newbyteorder("<")
     nbytes = math.prod(message.shape) * dtype.itemsize
-    raw = _raw(message, nbytes, frames, ring) if nbytes <= MAX_PART_BYTES else None
-    if raw is None or raw.nbytes != nbytes or xxhash.xxh3_64_hexdigest(raw) != message.hash:
+    found = _raw(message, nbytes, frames, ring) if nbytes <= MAX_PART_BYTES else None
+    if found is None:
+        return None
+    raw, found_hash = found
+    if raw.nbytes != nbytes or found_hash != message.hash:
         return None
     data = np.frombuffer(raw, dtype=dtype).reshape(message.shape)
     data.flags.writeable = False
     return Chunk(message.header, data)
 
 
-def _raw(message: ChunkPart, nbytes: int, frames: Sequence[Frame], ring: RingView | None) -> memoryview | None:
-    """The ``nbytes`` values of a chunk, or None, or too few or too many of them, where the message tells no truth."""
+def _raw(
+    message: ChunkPart, nbytes: int, frames: Sequence[Frame], ring: RingView | None
+) -> tuple[memoryview, str] | None:
+    """The values of a chunk and their hash; None, or not ``nbytes`` of them, where the message tells no truth."""
     if message.ring_at is not None:
         if ring is None or message.encoding != "raw" or message.nbytes != nbytes:
             return None
@@ -175,7 +192,8 @@ def _raw(message: ChunkPart, nbytes: int, frames: Sequence[Frame], ring: RingVie
     sent = memoryview(frames[1])
     if sent.nbytes != message.nbytes:
         return None
-    return sent if message.encoding == "raw" else _inflated(sent, nbytes)
+    raw = sent if message.encoding == "raw" else _inflated(sent, nbytes)
+    return None if raw is None else (raw, xxhash.xxh3_64_hexdigest(raw))
 
 
 def _inflated(deflated: memoryview, nbytes: int) -> memoryview | None:

@@ -32,6 +32,8 @@ class Mailbox(Generic[ItemT]):
 
     def drain(self) -> list[ItemT]:
         """Take all that waits, oldest first; never blocks."""
+        if not self._items:
+            return []
         with self._lock:
             if self._event >= 0:
                 with contextlib.suppress(BlockingIOError):

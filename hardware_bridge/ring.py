@@ -15,15 +15,18 @@ import re
 import secrets
 import stat
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from hardware_bridge.errors import Malformed
 
 FOLDER = Path("/dev/shm")
 PREFIX = "adaptem-ring-"
+BLOCK_BYTES = 1 << 18
 _NAME = re.compile(rf"{PREFIX}[0-9a-f]{{32}}\Z")
 
 Bytes = NDArray[np.uint8]
@@ -42,7 +45,8 @@ class Ring:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
             # Memory that is only promised would be missed when it is written, and end the process.
             os.posix_fallocate(self._descriptor, 0, size)
-            self._map = mmap.mmap(self._descriptor, size)
+            # What is mapped at once does not fault page by page when the first frames come.
+            self._map = mmap.mmap(self._descriptor, size, mmap.MAP_SHARED | mmap.MAP_POPULATE)
         except BaseException:
             self._unlink()
             raise
@@ -50,12 +54,12 @@ class Ring:
         self._head = 0
         self._spans: deque[int] = deque()  # where each of the values begins that have not been freed, oldest first
 
-    def put(self, values: Bytes) -> int | None:
-        """Write (n,) values where there is room; returns where they begin, or None where there is none."""
-        at = self._place(values.size)
+    def put(self, nbytes: int, write: Callable[[Bytes], object]) -> int | None:
+        """Have ``write`` write its (nbytes,) values where there is room; returns where, or None where there is none."""
+        at = self._place(nbytes)
         if at is not None:
-            self._bytes[at : at + values.size] = values
-            self._head = at + values.size
+            write(self._bytes[at : at + nbytes])
+            self._head = at + nbytes
             self._spans.append(at)
         return at
 
@@ -105,21 +109,33 @@ class RingView:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid() or not 0 < size == found.st_size:
                 raise Malformed(f"ring = {name}: not a file of this user with {size} bytes")
-            self._map = mmap.mmap(descriptor, size, access=mmap.ACCESS_READ)
+            self._map = mmap.mmap(descriptor, size, mmap.MAP_SHARED | mmap.MAP_POPULATE, mmap.PROT_READ)
         finally:
             os.close(descriptor)
         self._bytes: Bytes = np.frombuffer(self._map, np.uint8)
 
-    def copy(self, at: int, nbytes: int) -> memoryview | None:
-        """Copy values out, (nbytes,); None where they would not lie inside the ring."""
+    def copy(self, at: int, nbytes: int) -> tuple[memoryview, str] | None:
+        """Copy ``nbytes`` of values out, with the hash of the copy; None where they would not lie inside the ring."""
         if not 0 <= at <= at + nbytes <= self._bytes.size:
             return None
-        return self._bytes[at : at + nbytes].copy().data
+        values: Bytes = np.empty(nbytes, np.uint8)
+        return values.data, copy_hashed(values, self._bytes[at : at + nbytes])
 
     def close(self) -> None:
         """Give the mapping back."""
         del self._bytes
         self._map.close()
+
+
+def copy_hashed(target: Bytes, source: Bytes) -> str:
+    """Copy (n,) bytes and return their XXH3-64 in hexadecimal; each block is hashed while it is in the cache."""
+    digest = xxhash.xxh3_64()
+    for start in range(0, source.size, BLOCK_BYTES):
+        block = source[start : start + BLOCK_BYTES]
+        copied = target[start : start + BLOCK_BYTES]
+        copied[:] = block
+        digest.update(copied.data)
+    return digest.hexdigest()
 
 
 def sweep() -> None:

@@ -224,6 +224,8 @@ def _bind(
         try:
             for channel in CHANNELS:
                 bound.append(_router(context))
+                if channel == "data":
+                    bound[-1].setsockopt(zmq.SNDHWM, 0)  # the readers' windows bound what is under way, in bytes
                 if gate is not None:
                     gate.lock(bound[-1])
                 _refuse_to_steal(chosen, channel)

@@ -62,7 +62,7 @@ class Subscriber:
         ring_at: int | None = None
         deflate = False
         if values is not None and self.ring is not None and 0 < values.raw.nbytes <= self.ring.size:
-            ring_at = self.ring.put(values.raw)
+            ring_at = self.ring.put(values.raw.nbytes, values.write)
             if ring_at is None:
                 return None
         elif values is not None and self.request.encoding == "zlib":

@@ -132,10 +132,10 @@ def test_values_that_were_changed_on_their_way_are_a_gap(
     if way == "ring":
         put = Ring.put
 
-        def spoiled(ring: Ring, values: Bytes) -> int | None:
-            at = put(ring, values)
+        def spoiled(ring: Ring, nbytes: int, write: Callable[[Bytes], object]) -> int | None:
+            at = put(ring, nbytes, write)
             assert at is not None
-            if values[0] == 0 and values[1] == 2:  # the first value of row 8 is 512
+            if ring._bytes[at] == 0 and ring._bytes[at + 1] == 2:  # the first value of row 8 is 512
                 ring._bytes[at + 7] ^= 1
             return at
 

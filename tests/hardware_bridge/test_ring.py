@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hardware_bridge import ring as rings
 from hardware_bridge.errors import Malformed
-from hardware_bridge.ring import FOLDER, PREFIX, Ring, RingView, sweep
+from hardware_bridge.ring import BLOCK_BYTES, FOLDER, PREFIX, Ring, RingView, copy_hashed, sweep
 
 
 @pytest.fixture
@@ -23,8 +24,21 @@ def ring() -> Iterator[Ring]:
     made.close()
 
 
-def values(number: int, size: int) -> np.ndarray:
-    return np.full(size, number % 251, np.uint8)
+def values(number: int, size: int) -> bytes:
+    return bytes([number % 251]) * size
+
+
+def put(ring: Ring, number: int, size: int) -> int | None:
+    """Write ``size`` times the number."""
+    return ring.put(size, lambda place: place.fill(number % 251))
+
+
+def copied(view: RingView, at: int, size: int) -> bytes:
+    """What lies there; its hash is right."""
+    found = view.copy(at, size)
+    assert found is not None
+    assert found[1] == xxhash.xxh3_64_hexdigest(found[0])
+    return bytes(found[0])
 
 
 @given(steps=st.lists(st.one_of(st.integers(1, 1000), st.just("free"), st.just("take back")), max_size=60))
@@ -35,7 +49,7 @@ def test_what_is_in_it_stays_until_it_is_freed(steps: list[int | str]) -> None:
     try:
         for number, step in enumerate(steps):
             if isinstance(step, int):
-                at = ring.put(values(number, step))
+                at = put(ring, number, step)
                 if at is not None:
                     there.append((at, step, number))
                 assert at is not None or there  # an empty ring has room for all that is not larger than it
@@ -46,26 +60,24 @@ def test_what_is_in_it_stays_until_it_is_freed(steps: list[int | str]) -> None:
                 ring.take_back()
                 there.pop()
             for at, size, first in there:
-                copy = view.copy(at, size)
-                assert copy is not None
-                assert bytes(copy) == values(first, size).tobytes()
+                assert copied(view, at, size) == values(first, size)
     finally:
         view.close()
         ring.close()
 
 
 def test_what_is_larger_than_the_ring_has_no_place_in_it(ring: Ring) -> None:
-    assert ring.put(values(1, 1001)) is None
-    assert ring.put(values(1, 1000)) == 0
+    assert put(ring, 1, 1001) is None
+    assert put(ring, 1, 1000) == 0
 
 
 def test_it_goes_on_at_the_start_once_there_is_room(ring: Ring) -> None:
-    assert [ring.put(values(n, 400)) for n in range(3)] == [0, 400, None]
+    assert [put(ring, n, 400) for n in range(3)] == [0, 400, None]
     ring.free()
-    assert ring.put(values(3, 399)) == 0
-    assert ring.put(values(4, 1)) is None  # its end would lie where the oldest begins
+    assert put(ring, 3, 399) == 0
+    assert put(ring, 4, 1) is None  # its end would lie where the oldest begins
     ring.free()
-    assert ring.put(values(4, 100)) == 399
+    assert put(ring, 4, 100) == 399
 
 
 @pytest.mark.parametrize(
@@ -80,12 +92,21 @@ def test_nothing_outside_is_read(ring: Ring, at: int, nbytes: int) -> None:
 
 def test_what_was_copied_out_does_not_change(ring: Ring) -> None:
     view = RingView(ring.name, 1000)
-    ring.put(values(7, 5))
+    put(ring, 7, 5)
     copy = view.copy(0, 5)
     ring.free()
-    ring.put(values(8, 5))
-    assert bytes(copy or b"") == bytes([7] * 5)
+    put(ring, 8, 5)
+    assert copy is not None
+    assert bytes(copy[0]) == values(7, 5)
     view.close()
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK_BYTES - 1, BLOCK_BYTES, BLOCK_BYTES + 1, 5 * BLOCK_BYTES + 7])
+def test_a_copy_in_blocks_is_whole_and_its_hash_is_that_of_the_whole(size: int) -> None:
+    source = np.random.default_rng(1).integers(0, 256, size, np.uint8)
+    target = np.zeros(size, np.uint8)
+    assert copy_hashed(target, source) == xxhash.xxh3_64_hexdigest(source.data)
+    np.testing.assert_array_equal(target, source)
 
 
 def test_only_its_owner_may_open_it_and_it_is_gone_in_the_end() -> None:
