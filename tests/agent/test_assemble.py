@@ -1,18 +1,37 @@
 """What only the assembly knows of a configuration is told with everything else that is wrong with it."""
 
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from agent.assemble import CHOICES, DEFAULT_CONFIG, card_of, driver, instrument, specimen, twin
+from agent.assemble import (
+    CHOICES,
+    DEFAULT_CONFIG,
+    card_of,
+    driver,
+    instrument,
+    perception,
+    specimen,
+    twin,
+    watching,
+)
 from agent.config import ConfigErrors, load
+from agent.eventlog import RecordError
+from agent.perception.watcher import told
+from agent.record import Record
+from agent.spool import Spool
 from digital_twin.misalignment import Misalignment
 from digital_twin.standard import Standard
 from hardware_bridge.calibrated import Calibrated
 from hardware_bridge.calibration import Calibration, write_calibration
-from hardware_bridge.messages import Command, Optics, Settings
+from hardware_bridge.messages import Capabilities, Command, Optics, Settings
 from hardware_bridge.microscope import Microscope, execute
-from hardware_bridge.report import Estimate
+from hardware_bridge.observation import Observation
+from hardware_bridge.report import Card, Estimate, FrameEvent
 
 
 def complaints(*overrides: str) -> list[str]:
@@ -81,3 +100,32 @@ def test_a_calibration_is_applied_and_one_that_is_none_is_told(tmp_path: Path) -
     assert complaints(f"instrument.calibration={path}") == ["instrument.calibration"]
     elsewhere = ("instrument.kind=bridge", "instrument.endpoint=tcp://127.0.0.1:1")
     assert "instrument.misaligned" in complaints("instrument.misaligned=1", *elsewhere)
+
+
+def test_what_a_watcher_saw_stands_in_the_percept(
+    capabilities: Capabilities, card: Card, make_observation: Callable[..., Observation]
+) -> None:
+    eyes = perception(capabilities, card, load(DEFAULT_CONFIG, (), CHOICES))
+    event = FrameEvent(kind="saturation", epoch=1, frame=3, time_s=0.5, value=0.5, limit=0.01)
+    assert eyes.perceive(replace(make_observation(0), events=(event,))).events[-1] == told(event)
+    assert told(event) not in eyes.perceive(make_observation(1)).events
+
+
+def test_a_fresh_twin_is_not_brought_to_where_nobody_knows(tmp_path: Path, make_record: Callable[..., Record]) -> None:
+    config = load(DEFAULT_CONFIG, ("instrument.kind=twin",), CHOICES)
+    early = structs.replace(make_record(0, None), aborted=True)
+    with (
+        pytest.raises(RecordError, match="turn 0 was ended early: a fresh twin cannot be brought"),
+        instrument(config, 7, tmp_path, [early]),
+    ):
+        pass
+
+
+def test_watching_is_off_where_nothing_asks_for_it(tmp_path: Path) -> None:
+    assert watching(load(DEFAULT_CONFIG, (), CHOICES), None) is execute
+    with closing(Spool(tmp_path, 0.0)) as spool:
+        assert watching(load(DEFAULT_CONFIG, ("watch.urgent=['change']",), CHOICES), spool) is not execute
+    assert complaints("watch.urgent=['chagne']", "watch.alarms.learn_frames=0") == [
+        "watch.urgent[0]",
+        "watch.alarms.learn_frames",
+    ]
