@@ -126,6 +126,7 @@ def test_a_full_disk_loses_nothing_of_what_was_written(tmp_path: Path, monkeypat
     assert (told.ranges, told.missed) == (((0, 3),), 6)
     np.testing.assert_array_equal(read_clip(tmp_path, told)[1], FRAMES[:4])
     np.testing.assert_array_equal(np.load(tmp_path / told.file), FRAMES[:4])
+    assert (tmp_path / told.file).stat().st_size == 128 + FRAMES[:4].nbytes
 
 
 def test_the_last_of_a_disk_is_left_to_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
