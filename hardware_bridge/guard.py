@@ -16,9 +16,10 @@ from msgspec.structs import replace
 from hardware_bridge import safety
 from hardware_bridge.dose import Charge, DoseLedger
 from hardware_bridge.errors import Malformed, Rejected
-from hardware_bridge.messages import Capabilities, Command, End, InstrumentState, Limits
+from hardware_bridge.messages import Capabilities, Command, End, InstrumentState, Limits, Start
 from hardware_bridge.microscope import Microscope, gather_from_watch
 from hardware_bridge.observation import Observation, Part
+from hardware_bridge.read_back import mismatch
 from hardware_bridge.words import validated
 
 _log = logging.getLogger(__name__)
@@ -59,6 +60,7 @@ class _Running:
     charge: Charge
     is_written: bool = True
     why: str = ""
+    is_wrong: bool = False
     parts: Iterator[Part] | None = None
 
 
@@ -162,6 +164,7 @@ class Guard:
                 part = next(run.parts)
                 if isinstance(part, End):
                     part = validated(part)
+                self._read_back(run, part)
             except Exception as error:
                 self._lose(run)
                 if isinstance(error, StopIteration):
@@ -260,10 +263,20 @@ class Guard:
         except OSError as error:
             raise Rejected("journal", "id", command.id, f"a journal that can be written ({error})") from error
 
+    def _read_back(self, run: _Running, part: Part) -> None:
+        """See, before anything is exposed, that the instrument took what it was told; blank where it did not."""
+        is_moved = isinstance(part, End) and run.command.acquire is None and not part.aborted
+        if isinstance(part, Start) or is_moved:
+            why = mismatch(run.command, self.state(), self._capabilities.read_back_tolerance)
+            if why is not None:
+                run.is_wrong = True
+                self.blank(why)
+
     def _settle(self, run: _Running, end: End) -> End:
         self.ledger.refund(run.charge, self.ledger.share_used(run.charge, end))
-        reason = run.why if end.aborted and run.why else end.reason
-        end = replace(end, state=self._with_dose(end.state), reason=reason)
+        is_aborted = end.aborted or run.is_wrong
+        reason = run.why if is_aborted and run.why else end.reason
+        end = replace(end, state=self._with_dose(end.state), aborted=is_aborted, reason=reason)
         self._settled[run.command.id] = Settled(run.command, run.before, end)
         self._running = None
         if not end.state.beam_blanked:

@@ -129,6 +129,8 @@ class Capabilities(Word, frozen=True, kw_only=True):
     lower bound on the illuminated disc. ``energy_*`` describe the spectrum axis. Where ``backlash_nm`` is above zero,
     moves are to be approached from the negative side. ``unresponsive`` names, per mode, the settings that change
     nothing in its data, though they can be set; a mode without an entry answers to all.
+    ``read_back_tolerance`` is, per setting of stage, beam and optics and in its unit, how far its read-back may be from
+    what was asked; without an entry a millionth.
     """
 
     name: Name
@@ -156,6 +158,7 @@ class Capabilities(Word, frozen=True, kw_only=True):
     frame_overhead_s: NotNegative
     blank_latency_s: NotNegative
     unresponsive: dict[Mode, tuple[Name, ...]] = {}
+    read_back_tolerance: dict[Name, NotNegative] = {}
 
 
 class Range(Word, frozen=True, kw_only=True):

@@ -41,14 +41,15 @@ class Shutter:
             self._blanker.release()
 
     def watch(self, timeout_s: float) -> Iterator[Part]:
-        """Yield the parts of the command, with the beam let through from Start to End."""
+        """Yield the parts of the command, with the beam let through after its Start and until its End."""
         try:
             for part in self._inner.watch(timeout_s):
-                if isinstance(part, Start):
-                    self._open()
-                elif isinstance(part, End):
+                if isinstance(part, End):
                     self._shut()
                 yield part
+                if isinstance(part, Start):
+                    # Only now: whoever was given the Start may have looked at the instrument, and blanked.
+                    self._open()
         finally:
             self._shut()
 

@@ -21,7 +21,7 @@ from hardware_bridge.words import encode
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 ENTRIES = ("Intent", "Result", "Withdrawn", "Tokens")
 POINTS = ("before submit", "after submit", *(f"{when} {entry}" for when in ("before", "after") for entry in ENTRIES))
-FAULTS = ("state breaks", "submit refuses", "submit breaks")
+FAULTS = ("state breaks", "submit refuses", "submit breaks", "blanked meanwhile", "clamps")
 ACTS = ("beat", "silence", "pause", "blank", "stop", "drop", "unwatched", "breaks", "crash", "state", "repeat", "disk")
 
 
@@ -36,14 +36,15 @@ class Faulty(Instrument):
         super().__init__()
         self._machine = machine
         self.between = machine.in_mid_scan
-        self.fault = ""
+        self.fault, self.clamps = "", False
         self.reached: list[tuple[InstrumentState, Command]] = []
 
     def state(self) -> InstrumentState:
         if self.fault == "state breaks":
             self.fault = ""
             raise OSError("no answer")
-        return super().state()
+        state = super().state()
+        return replace(state, optics=replace(state.optics, C10_nm=-1.0)) if self.clamps else state
 
     def submit(self, command: Command) -> None:
         fault, self.fault = self.fault, ""
@@ -51,6 +52,11 @@ class Faulty(Instrument):
             raise Rejected("vendor", "id", command.id, "another time")
         if fault == "submit breaks":
             raise OSError("broken pipe")
+        if fault == "blanked meanwhile":
+            self._machine._safety("b", wire.Blank, 0)
+            self._machine.bridge.listen()
+        self.clamps = fault == "clamps" and command.set.optics.C10_nm is not None
+        self._machine.is_cut |= self.clamps
         self._machine.point("before submit")
         self.reached.append((self._state, command))
         super().submit(command)
@@ -260,6 +266,8 @@ class Driven:
             self.crash_at = trouble
         elif trouble in FAULTS:
             self.instrument.fault = trouble
+        elif trouble == "stop":
+            self.safety("b", wire.Stop, False)
         elif trouble == "disk":
             self.is_disk_full = True
         elif trouble == "unwatched":

@@ -19,7 +19,9 @@ from hardware_bridge import wire
 from hardware_bridge.messages import Command, Go, Holder, Settings
 
 WHO = st.sampled_from(["a", "a", "a", "b"])
-TROUBLE = st.one_of(st.just(""), st.just(""), st.sampled_from((*POINTS, *FAULTS, "disk", "unwatched", "vacuum")))
+TROUBLE = st.one_of(
+    st.just(""), st.just(""), st.sampled_from((*POINTS, *FAULTS, "stop", "disk", "unwatched", "vacuum"))
+)
 LATE = st.sampled_from([0] * 8 + [1, -1])
 LIKELY = st.sampled_from([True, True, True, False])
 MID = st.dictionaries(st.integers(0, 3), st.lists(st.sampled_from(ACTS), min_size=1, max_size=2), max_size=2)
@@ -128,6 +130,16 @@ class WholeProtocol(Driven, RuleBasedStateMachine):
                 return
             self.now_s += 1.1 if self.is_unattended else 0.0
         assert not self.is_unattended or self.instrument._state.holder.flow_nl_per_s == 0.0, "I9"
+
+    @rule(trouble=TROUBLE, is_stopped=st.booleans())
+    def the_agent_is_lost(self, trouble: str, is_stopped: bool) -> None:
+        self._put_in_order("a")
+        holder = replace(self.instrument._state.holder, flow_nl_per_s=5.0)
+        self.instrument._state = replace(self.instrument._state, holder=holder)
+        if is_stopped:
+            self.safety("b", wire.Stop, False)
+        self._make(trouble)
+        self.pass_time(11.0)
 
     @rule(who=WHO)
     def connection_breaks(self, who: str) -> None:
