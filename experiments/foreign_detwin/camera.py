@@ -30,8 +30,11 @@ STOP = b"PyClientStopAcq"
 class Camera:
     """A camera; ``stop`` may be called from any thread, the rest is held apart by a lock."""
 
-    def __init__(self, host: str, port: int) -> None:
-        """Connect and have it make ready its dark and gain references, which takes seconds."""
+    def __init__(self, host: str, port: int, pixel_scale: float) -> None:
+        """Connect and have it make ready its dark and gain references, which takes seconds.
+
+        ``pixel_scale`` is the measured size of a pixel at the specimen as a multiple of what the camera says.
+        """
         self._address = (host, port)
         self._lock = threading.Lock()
         self._line = deapi.Client()
@@ -40,7 +43,7 @@ class Camera:
         self._set("Frames Per Second", 1.0 / FRAME_S)
         self.pixels = int(self._get("Sensor Size X (pixels)"))
         self._set("Hardware Binning X", 1)
-        self.pixel_nm = self._get("Specimen Pixel Size X (nanometers)")
+        self.pixel_nm = pixel_scale * self._get("Specimen Pixel Size X (nanometers)")
         for binning in BINNINGS:
             self._set("Hardware Binning X", binning)
             self.expose(FRAME_S, lambda: False, READY_S)

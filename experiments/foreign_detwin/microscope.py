@@ -3,8 +3,8 @@
 `python -m experiments.foreign_detwin.microscope SEED` prints one line of JSON: the ports of its column and its camera,
 and the two numbers that an operator reads from the screen, beam current and illuminated disc. The column is imperfect
 as a real one is: its image is turned, its pixels are not quite what the magnification says, its stage has backlash,
-and it is not in focus where the lens reads zero. Each "truth" on standard input is answered with a line of JSON that
-says how it really is: for whoever judges an experiment, never for the agent. It ends when its standard input does.
+and it is not in focus where the lens reads zero. Each "truth" or "gold" on standard input is answered with a line of
+JSON that says how it really is: for whoever judges an experiment, never for the agent. It ends when its input does.
 """
 
 from __future__ import annotations
@@ -14,17 +14,21 @@ import logging
 import random
 import sys
 
+import numpy as np
 from de_twin import DigitalTwin
 from de_twin.faces.deapi_server import TwinDeapiServer
 from de_twin.faces.temchannel_soap import TemChannelServer
 from de_twin.optics import OpticsConfig
 from de_twin.optics.realism import ColumnRealism
+from de_twin.specimen.materials import MaterialId
+from scipy import ndimage
 
 HOST = "127.0.0.1"
 SPECIMEN = "Dense Au on holey C"
 CAMERA = "Celeritas"
 MAGNIFICATION = 40_000
 FOCUS_LIES_WITHIN_UM = 1.0
+LEAST_PIECE_NM = 6.0
 
 
 def twin(seed: int) -> DigitalTwin:
@@ -57,6 +61,15 @@ def truth(made: DigitalTwin) -> dict[str, float]:
     }
 
 
+def gold(made: DigitalTwin) -> dict[str, float]:
+    """Share of the field that is gold, and in how many pieces of at least ``LEAST_PIECE_NM``."""
+    optics = made.optics(made.request())
+    mask = made.specimen.rasterize(optics.view).material_id == MaterialId.GOLD
+    labels, _ = ndimage.label(mask)
+    areas_nm2 = np.bincount(labels.ravel())[1:] * optics.specimen_pixel_nm**2
+    return {"share": float(mask.mean()), "pieces": float((areas_nm2 >= LEAST_PIECE_NM**2).sum())}
+
+
 def main() -> None:
     """Serve until standard input ends."""
     logging.disable(logging.WARNING)
@@ -72,8 +85,7 @@ def main() -> None:
     }
     print(json.dumps(about), flush=True)
     for line in sys.stdin:
-        if line.strip() == "truth":
-            print(json.dumps(truth(made)), flush=True)
+        print(json.dumps({"truth": truth, "gold": gold}[line.strip()](made)), flush=True)
     camera.stop()
     column.stop()
     made.close()

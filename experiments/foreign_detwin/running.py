@@ -8,14 +8,17 @@ import os
 import select
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from experiments.foreign import ROOT
+
 READY_S = 180.0
 """The first start compiles de-twin's kernels, which takes a minute; every later one takes seconds."""
 
 TOLD_S = 10.0
+LINGER_S = 60.0
+"""A bridge whose client died ends by itself."""
 
 
 class Microscope:
@@ -33,19 +36,19 @@ class Microscope:
 
     def truth(self) -> dict[str, float]:
         """How it really is: to judge by, never for the agent."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"truth\n")
-        self._process.stdin.flush()
-        told: dict[str, float] = json.loads(_line(self._process, TOLD_S))
-        return told
+        return self._told("truth")
+
+    def gold(self) -> dict[str, float]:
+        """How much gold there is where it looks: to judge by, never for the agent."""
+        return self._told("gold")
 
     @contextlib.contextmanager
-    def served(self, folder: Path, stage_to_specimen: Sequence[float] = (1.0, 0.0, 0.0, 1.0)) -> Iterator[str]:
-        """A bridge to it with its journal in ``folder``; yields the endpoint."""
+    def served(self, folder: Path, **measured: object) -> Iterator[str]:
+        """A bridge to it with its journal in ``folder``; ``measured`` is added to its sheet. Yields the endpoint."""
         folder.mkdir(parents=True, exist_ok=True)
         sheet = folder / "sheet.json"
-        sheet.write_text(json.dumps({**self.sheet, "stage_to_specimen": list(stage_to_specimen)}))
-        self._server = server = _start(self._python, "serve", str(sheet), str(folder))
+        sheet.write_text(json.dumps({**self.sheet, **measured}))
+        self._server = server = _start(self._python, "serve", str(sheet), str(folder), f"--linger={LINGER_S:g}")
         try:
             yield _line(server, READY_S).removeprefix("ready ")
         finally:
@@ -55,6 +58,13 @@ class Microscope:
         """Have the bridge that was started last die without a word."""
         assert self._server is not None
         self._server.kill()
+
+    def _told(self, question: str) -> dict[str, float]:
+        assert self._process.stdin is not None
+        self._process.stdin.write(question.encode() + b"\n")
+        self._process.stdin.flush()
+        told: dict[str, float] = json.loads(_line(self._process, TOLD_S))
+        return told
 
     def close(self) -> None:
         """End it."""
