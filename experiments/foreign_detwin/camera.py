@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from hardware_bridge.errors import Rejected, Unreachable
 from hardware_bridge.messages import Acquire
 
-FRAME_S = 0.05
-"""One read-out of the sensor, of which an exposure is the sum: at 40 electrons/pixel/s none saturates it."""
+FRAME_S = 0.1
+"""One read-out of the sensor, of which an exposure is the sum: 40 electrons/pixel/s fill a third of its range."""
 
 BINNINGS = (1, 2)
 SAME = 1e-4

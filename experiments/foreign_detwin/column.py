@@ -117,8 +117,12 @@ class Column:
     def blank(self, on: bool) -> None:
         """Blank the beam, or let it through; raises Unreachable where it does not read back so."""
         self._ask(lambda: self._line.set("BeamBlank", int(on)))
-        if bool(self._ask(lambda: self._line.get("BeamBlank"))) != on:
+        if self.is_blanked() != on:
             raise Unreachable(f"the column was asked for a beam that is {'blank' if on else 'on'}, and it is not")
+
+    def is_blanked(self) -> bool:
+        """Whether the beam is blanked; raises Unreachable."""
+        return bool(self._ask(lambda: self._line.get("BeamBlank")))
 
     def apply(self, command: Command, is_over: Callable[[], bool]) -> None:
         """Move and set what a command asks for, then read it back.

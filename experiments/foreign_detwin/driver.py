@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from experiments.foreign_detwin.camera import FRAME_S, Camera
 from experiments.foreign_detwin.column import Column, Reading
@@ -164,9 +165,11 @@ class Tem:
                 self._column.blank(False)
             run.exposed += 1.0
             image = self._camera.expose(acquire.dwell_s, self._abort.is_set, WAIT_S)
+            # The supervisor has a line of its own: what was exposed in the dark is no image.
+            was_cut = self._column.is_blanked()
             with self._lock:
                 self._column.blank(True)
-            if image is None:
+            if image is None or was_cut:
                 return
             header = ChunkHeader(
                 command_id=run.command.id,
@@ -197,14 +200,15 @@ class Tem:
     def _end(self, run: _Running) -> End:
         acquire, state = run.command.acquire, self.state()
         on_s = run.exposed * acquire.dwell_s if acquire is not None else 0.0
+        is_cut = self._abort.is_set() or (acquire is not None and run.chunks < acquire.max_frames)
         return End(
             command_id=run.command.id,
             epoch=self._epoch,
             end_s=state.clock_s,
             electrons=self._sheet.beam_current_pA * on_s * ELECTRONS_PER_PA_S,
             beam_on_share=run.exposed / acquire.max_frames if acquire is not None else 0.0,
-            aborted=self._abort.is_set(),
-            reason="blanked" if self._abort.is_set() else "",
+            aborted=is_cut,
+            reason="blanked" if is_cut else "",
             chunks=run.chunks,
             state=state,
         )
@@ -244,7 +248,7 @@ class Tem:
         pixel_share = self._camera.pixel_nm**2 / (0.785 * self._sheet.disc_nm**2)
         return Capabilities(
             name="de-twin",
-            version="0.3.0",
+            version=version("de-twin"),
             time="real",
             beam_energy_keV=self._column.read().beam_energy_keV,
             convergence_semi_angle_mrad=ILLUMINATION_MRAD,
@@ -266,6 +270,7 @@ class Tem:
             flyback_s=0.0,
             frame_overhead_s=0.0,
             blank_latency_s=blank_latency_s,
+            unresponsive={"HRTEM": ("temperature_K",)},
         )
 
 

@@ -43,7 +43,7 @@ class Eyes:
         """Perceive one observation; one without a whole image gives a percept that is not usable."""
         acquire, go = observation.command.acquire, observation.state.go
         centre_nm = field_centre_nm(go, self._capabilities)
-        if acquire is None or observation.data is None or not observation.row_seen.all():
+        if acquire is None or observation.data is None or observation.aborted or not observation.row_seen.all():
             return Percept(
                 command_id=observation.command.id,
                 mode=acquire.mode if acquire is not None else None,

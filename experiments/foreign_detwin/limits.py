@@ -24,7 +24,7 @@ def limits() -> Limits:
             "fov_nm": Range(low=1.0, high=1e4),
             "pixels_x": Range(low=256, high=1024),
             "pixels_y": Range(low=256, high=1024),
-            "dwell_s": Range(low=0.05, high=10.0),
+            "dwell_s": Range(low=0.1, high=10.0),
             "max_frames": Range(low=1, high=64),
         },
         z_loss_per_deg_nm=500.0,
@@ -34,6 +34,6 @@ def limits() -> Limits:
         max_electrons=1e13,
         max_fluence_e_per_A2=1e5,
         max_dose_rate_e_per_A2_s=100.0,
-        max_detector_e_per_s={"HRTEM": 200.0},
+        max_detector_e_per_s={"HRTEM": 60.0},
         on_loss={"temperature_K": "hold"},
     )

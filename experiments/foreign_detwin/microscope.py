@@ -3,8 +3,9 @@
 `python -m experiments.foreign_detwin.microscope SEED` prints one line of JSON: the ports of its column and its camera,
 and the two numbers that an operator reads from the screen, beam current and illuminated disc. The column is imperfect
 as a real one is: its image is turned, its pixels are not quite what the magnification says, its stage has backlash,
-and it is not in focus where the lens reads zero. Each "truth" or "gold" on standard input is answered with a line of
-JSON that says how it really is: for whoever judges an experiment, never for the agent. It ends when its input does.
+and it is not in focus where the lens reads zero. Each "truth", "gold" or "beam" on standard input is answered with a
+line of JSON that says how it really is: for whoever judges an experiment, never for the agent. When standard input
+ends, so does it.
 """
 
 from __future__ import annotations
@@ -39,8 +40,14 @@ def twin(seed: int) -> DigitalTwin:
     optics = OpticsConfig(realism=column, defocus_offset_um=offset_um)
     made = DigitalTwin(SPECIMEN, camera=CAMERA, holder="sim-heating", seed=seed, optics_config=optics)
     made.column.set("Magnification", MAGNIFICATION)
+    made.raw_frame()  # has the first start compile what images are made with
     made.column.set("BeamBlank", 1)
     return made
+
+
+def beam(made: DigitalTwin) -> dict[str, float]:
+    """Whether the beam is blanked at the column; told at once, whatever is being computed."""
+    return {"is_blanked": float(made.column.get("BeamBlank"))}
 
 
 def truth(made: DigitalTwin) -> dict[str, float]:
@@ -49,15 +56,12 @@ def truth(made: DigitalTwin) -> dict[str, float]:
     optics, column = made.optics(request), made.calibration_truth(request)
     astigmatism = optics.image_aberrations["A1"]
     return {
-        "is_blanked": float(made.column.get("BeamBlank")),
         "C10_nm": 1e3 * optics.defocus_um,
         "C12a_nm": astigmatism.real,
         "C12b_nm": astigmatism.imag,
         "C30_um": 1e3 * optics.cs_mm,
         "pixel_nm": column["true_pixel_nm"],
         "image_rotation_deg": column["image_rotation_deg"],
-        "view_x_nm": 1e3 * optics.view.center_um[0],
-        "view_y_nm": 1e3 * optics.view.center_um[1],
     }
 
 
@@ -84,8 +88,9 @@ def main() -> None:
         "disc_nm": 1e3 * optics.illuminated_diameter_um,
     }
     print(json.dumps(about), flush=True)
+    answers = {"truth": truth, "gold": gold, "beam": beam}
     for line in sys.stdin:
-        print(json.dumps({"truth": truth, "gold": gold}[line.strip()](made)), flush=True)
+        print(json.dumps(answers[line.strip()](made)), flush=True)
     camera.stop()
     column.stop()
     made.close()

@@ -33,8 +33,8 @@ def _image(axes: Axes, image: Image, pixel_nm: float, title: str) -> None:
     low, high = np.percentile(image, [0.5, 99.5])
     side = pixel_nm * image.shape[0]
     axes.imshow(image, cmap="gray", vmin=low, vmax=high, extent=(0.0, side, side, 0.0))
-    axes.plot([0.06 * side, 0.06 * side + 50.0], [0.94 * side] * 2, color="black", lw=4)
-    axes.text(0.06 * side, 0.91 * side, "50 nm", fontsize=8)
+    axes.plot([0.06 * side, 0.06 * side + 50.0], [0.94 * side] * 2, color="#e0792b", lw=4)
+    axes.text(0.06 * side, 0.91 * side, "50 nm", fontsize=9, bbox={"color": "white", "pad": 1.5})
     axes.set(title=title, xticks=[], yticks=[])
 
 

@@ -59,6 +59,10 @@ class Microscope:
         assert self._server is not None
         self._server.kill()
 
+    def beam(self) -> dict[str, float]:
+        """Whether the beam is blanked, at the column itself."""
+        return self._told("beam")
+
     def _told(self, question: str) -> dict[str, float]:
         assert self._process.stdin is not None
         self._process.stdin.write(question.encode() + b"\n")

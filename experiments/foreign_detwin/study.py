@@ -81,7 +81,6 @@ class Field:
     true_share: float
     true_pieces: float
     electrons: float
-    true_centre_nm: tuple[float, float]
 
     @property
     def share(self) -> float:
@@ -174,14 +173,13 @@ def survey(client: Client, microscope: Microscope, fov_nm: float, folder: Path) 
     for record, image in turns(client, Survey(view(fov_nm, 512, SURVEY_S), "survey", points), folder / "survey", 0):
         if image is None or record.percept is None:
             continue
-        gold, truth = microscope.gold(), microscope.truth()
+        gold = microscope.gold()
         yield Field(
             percept=record.percept,
             image=image,
             true_share=gold["share"],
             true_pieces=gold["pieces"],
             electrons=record.electrons,
-            true_centre_nm=(truth["view_x_nm"], truth["view_y_nm"]),
         )
 
 

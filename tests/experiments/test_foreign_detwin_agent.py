@@ -143,6 +143,7 @@ def test_the_survey_sees_every_point_of_the_grid_once_by_the_measured_map() -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("start_nm", [-1500.0, 1500.0])
 def test_it_focuses_on_de_twin(start_nm: float, tmp_path: Path) -> None:
     with contextlib.ExitStack() as stack:
