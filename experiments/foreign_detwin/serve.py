@@ -16,12 +16,21 @@ from experiments.foreign_detwin.camera import Camera
 from experiments.foreign_detwin.column import Column
 from experiments.foreign_detwin.driver import Sheet, Tem
 from experiments.foreign_detwin.limits import limits
-from hardware_bridge.server import BEAM, Timing, serve
+from hardware_bridge.server import BEAM, BLANKED_WITHIN_S, Timing, serve
+from hardware_bridge.wall import TICK_S
 
 HOST = "127.0.0.1"
 POSITION_SD_NM = 150.0
-# The column answers over a network and from a busy machine: the silence of an agent is given less time instead.
-HEARTBEAT_S = 0.35
+LONGEST_BEAT_S, SHORTEST_BEAT_S, SPARE_S = 0.4, 0.15, 0.01
+
+
+def heartbeat_s(blank_latency_s: float) -> float:
+    """How long an agent may be silent: what is left of half a second by a column that blanks over a network.
+
+    Where that is too little to be lived with, the server refuses to start.
+    """
+    left_s = BLANKED_WITHIN_S - TICK_S - SPARE_S - blank_latency_s
+    return min(LONGEST_BEAT_S, max(SHORTEST_BEAT_S, left_s))
 
 
 def main() -> None:
@@ -39,7 +48,7 @@ def main() -> None:
     asked.journal.mkdir(parents=True, exist_ok=True)
     relay = [sys.executable, "-m", "experiments.foreign_detwin.relay", str(told["column"]), str(asked.journal / BEAM)]
     with subprocess.Popen(relay, stdin=subprocess.PIPE):
-        timing = Timing(heartbeat_s=HEARTBEAT_S, linger_s=asked.linger)
+        timing = Timing(heartbeat_s(instrument.describe().blank_latency_s), linger_s=asked.linger)
         serve(instrument, limits(), asked.endpoint, journal_folder=asked.journal, timing=timing)
 
 
