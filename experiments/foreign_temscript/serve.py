@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 from pathlib import Path
 
 from experiments.foreign_temscript.driver import LONGEST_EXPOSURE_S, Column
+from experiments.relay import relayed
 from hardware_bridge.messages import Box, Limits, Range
 from hardware_bridge.server import BEAM, Timing, serve
 
@@ -63,12 +62,8 @@ def main() -> None:
     asked = parser.parse_args()
     column = Column((asked.host, asked.port), asked.camera, asked.aperture_inserted)
     asked.journal.mkdir(parents=True, exist_ok=True)
-    relay = [sys.executable, "-m", "experiments.foreign_temscript.relay", asked.host, str(asked.port)]
-    with subprocess.Popen([*relay, str(asked.journal / BEAM)], stdin=subprocess.PIPE) as process:
-        try:
-            serve(column, limits(asked.stage_um), asked.endpoint, journal_folder=asked.journal, timing=TIMING)
-        finally:
-            process.kill()  # all has been blanked; the relay is for a process that dies before it comes here
+    with relayed("experiments.foreign_temscript.relay", asked.host, str(asked.port), str(asked.journal / BEAM)):
+        serve(column, limits(asked.stage_um), asked.endpoint, journal_folder=asked.journal, timing=TIMING)
 
 
 if __name__ == "__main__":
