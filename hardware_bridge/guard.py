@@ -20,6 +20,7 @@ from hardware_bridge.messages import Capabilities, Command, End, InstrumentState
 from hardware_bridge.microscope import Microscope, gather_from_watch
 from hardware_bridge.observation import Observation, Part
 from hardware_bridge.read_back import mismatch
+from hardware_bridge.slew import SlewLedger
 from hardware_bridge.words import validated
 
 _log = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ class Guard:
         self._settled: dict[str, Settled] = dict(settled or {})
         self._running: _Running | None = None
         self._repeated: Settled | None = None
+        self._slew = SlewLedger(self.limits)
         self._is_stopped = False
         self._blanks = 0
 
@@ -118,6 +120,7 @@ class Guard:
             return
         before = self._blanked_state()
         charge = safety.check(command, self.limits, before, self._capabilities, self.ledger)
+        self._slew.check(command, before)
         self._write_intent(command, charge, before)
         self._begin(_Running(command, before, charge), blanks)
 
@@ -249,8 +252,10 @@ class Guard:
                     self._journal.withdrawn(run.command.id)
             raise
         except Exception:
+            self._slew.add(run.command, run.before)
             self._lose(run)
             raise
+        self._slew.add(run.command, run.before)
         if blanks != self._blanks:
             # Somebody blanked or stopped while this command was being checked and written: that must end it too.
             self._inner.blank()

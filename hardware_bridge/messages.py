@@ -176,21 +176,29 @@ class Box(Word, frozen=True, kw_only=True):
     z: Range | None = None
 
 
+class Slew(Word, frozen=True, kw_only=True):
+    """The largest change of a setting at once, and the rate that it may keep up, per s of the instrument's clock."""
+
+    step: Positive
+    per_s: Positive
+
+
 class Limits(Word, frozen=True, kw_only=True):
     """What the lab allows. A setting without a range here cannot be commanded at all.
 
-    ``ranges`` is keyed by field name (``stage_x_nm``, ``C10_nm``, ``dwell_s``, ...). ``z_loss_per_deg_nm`` narrows the
-    range of ``stage_z_nm`` by that much at either end per degree of alpha tilt. ``keep_out`` are boxes that neither
-    the end nor the path of a move may touch. ``max_step_nm`` is the longest single stage move. The dose map covers
-    ``dose_map`` (specimen frame) in cells of ``dose_cell_nm``. ``current_bound`` multiplies the set beam current to an
-    upper bound for charging. ``on_loss`` says for each holder channel what happens when the agent is lost; a channel
-    without an entry holds.
+    ``ranges`` is keyed by field name (``stage_x_nm``, ``C10_nm``, ``dwell_s``, ...). ``z_loss_per_deg_nm`` narrows
+    the range of ``stage_z_nm`` by that much at either end per degree of tilt, alpha and beta added. ``keep_out``
+    are boxes that neither the end nor the path of a move may touch. ``slew`` is keyed by field name as ``ranges``
+    is. ``max_step_nm`` is the longest single stage move. The dose map covers ``dose_map`` (specimen frame) in cells
+    of ``dose_cell_nm``. ``current_bound`` multiplies the set beam current to an upper bound for charging.
+    ``on_loss`` says for each holder channel what happens when the agent is lost; a channel without an entry holds.
     """
 
     ranges: dict[Name, Range]
     z_loss_per_deg_nm: NotNegative = 0.0
     keep_out: tuple[Box, ...] = ()
     max_step_nm: Positive
+    slew: dict[Name, Slew] = {}
     dose_map: Box
     dose_cell_nm: Positive
     current_bound: Positive = 1.05

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
 
 from hardware_bridge.guard import SAFE_STATE, Guard
@@ -49,7 +50,7 @@ def commands_on_loss(limits: Limits, state: InstrumentState, name: str) -> list[
     """The commands that bring the holder to its safe state, one for each step of a ramp, to be run a second apart.
 
     A channel's safe value is the one nearest to zero in its range; channels without an entry in ``limits.on_loss``, or
-    without a range, hold. ``name`` begins the ids.
+    without a range, hold. A ramp takes ten steps, or as many as its slew limit asks for. ``name`` begins the ids.
     """
     ramps: dict[str, tuple[float, float]] = {}
     first: dict[str, float] = {}
@@ -63,6 +64,9 @@ def commands_on_loss(limits: Limits, state: InstrumentState, name: str) -> list[
         elif now != safe:
             ramps[channel] = (now, safe)
     steps = RAMP_STEPS if ramps else min(len(first), 1)
+    for channel, (now, safe) in ramps.items():
+        if channel in limits.slew:
+            steps = max(steps, math.ceil(abs(now - safe) / (limits.slew[channel].per_s * RAMP_STEP_S)))
     commands = []
     for step in range(1, steps + 1):
         values = {channel: now + (safe - now) * step / steps for channel, (now, safe) in ramps.items()}

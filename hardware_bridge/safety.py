@@ -62,14 +62,14 @@ def _check_tilted_height(before: Go, after: Go, limits: Limits) -> None:
     allowed = limits.ranges.get("stage_z_nm")
     if allowed is None or not limits.z_loss_per_deg_nm:
         return
-    tilt, height = after.tilt_alpha_deg or 0.0, after.stage_z_nm or 0.0
+    tilt, height = _tilt(after), after.stage_z_nm or 0.0
     passed = [(tilt, height)]
-    if tilt != (before.tilt_alpha_deg or 0.0):
+    if (after.tilt_alpha_deg, after.tilt_beta_deg) != (before.tilt_alpha_deg, before.tilt_beta_deg):
         # Nobody knows whether height or tilt moves first, so the larger tilt must be safe at both heights.
-        steepest = max(tilt, before.tilt_alpha_deg or 0.0, key=abs)
+        steepest = _steepest(before, after)
         passed = [(steepest, height), (steepest, before.stage_z_nm or 0.0)]
     for tilt, height in passed:
-        loss = limits.z_loss_per_deg_nm * abs(tilt)
+        loss = limits.z_loss_per_deg_nm * tilt
         if not allowed.low + loss <= height <= allowed.high - loss:
             raise Rejected(
                 "tilt_height",
@@ -77,6 +77,17 @@ def _check_tilted_height(before: Go, after: Go, limits: Limits) -> None:
                 f"{height:g} at {tilt:g} deg",
                 f"{allowed.low + loss:g}..{allowed.high - loss:g} at this tilt",
             )
+
+
+def _tilt(go: Go) -> float:
+    """The most that the holder can be tilted in all, in degrees: cos(tilt) = cos(alpha) cos(beta)."""
+    return abs(go.tilt_alpha_deg or 0.0) + abs(go.tilt_beta_deg or 0.0)
+
+
+def _steepest(before: Go, after: Go) -> float:
+    """The most on the way, whichever of the two tilts moves first."""
+    pairs = ((before.tilt_alpha_deg, after.tilt_alpha_deg), (before.tilt_beta_deg, after.tilt_beta_deg))
+    return sum(max(abs(a or 0.0), abs(b or 0.0)) for a, b in pairs)
 
 
 def _check_path(before: Go, after: Go, limits: Limits) -> None:
@@ -133,5 +144,7 @@ def _check_mode(command: Command, limits: Limits, state: InstrumentState, capabi
         raise Rejected("no_range", "max_detector_e_per_s", mode, "this mode has no detector limit")
     current_pA = limits.current_bound * beam_current_pA(command, state)
     rate = current_pA * ELECTRONS_PER_PA_S * capabilities.detector_fraction.get(mode, 1.0)
+    if beam_current_pA(command, state) == 0.0 and state.optics.beam_current_pA is None:
+        raise Rejected("read_back", "optics.beam_current_pA", "none", "a beam current that reads back, or is set")
     if rate > limit:
         raise Rejected("detector", "set.optics.beam_current_pA", f"{rate:.4g} e/s on the detector", f"{limit:.4g} e/s")

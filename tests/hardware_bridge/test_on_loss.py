@@ -1,10 +1,12 @@
 """When the agent is lost, each channel of the holder does what the lab has said."""
 
+import itertools
+
 import pytest
 from bench import LIMITS, STATE
 from msgspec.structs import replace
 
-from hardware_bridge.messages import Range
+from hardware_bridge.messages import Range, Slew
 from hardware_bridge.on_loss import commands_on_loss
 
 RANGES = {**LIMITS.ranges, "temperature_K": Range(low=290.0, high=400.0), "bias_V": Range(low=-2.0, high=2.0)}
@@ -35,3 +37,12 @@ def test_a_ramp_goes_down_in_even_steps_to_the_value_nearest_to_zero() -> None:
 
 def test_a_channel_without_a_range_holds() -> None:
     assert commands_on_loss(replace(LIMITS, on_loss={"temperature_K": "off"}), STATE, "lost") == []
+
+
+def test_a_ramp_keeps_its_slew_limit() -> None:
+    slew = {"temperature_K": Slew(step=5.0, per_s=2.5)}
+    commands = commands_on_loss(replace(LIMITS, ranges=RANGES, on_loss={"temperature_K": "ramp"}, slew=slew), HOT, "x")
+    values = [350.0, *(command.set.holder.temperature_K or 0.0 for command in commands)]
+    assert len(commands) == 24
+    assert max(a - b for a, b in itertools.pairwise(values)) <= 2.5 + 1e-9
+    assert values[-1] == 290.0

@@ -198,3 +198,50 @@ def test_what_is_no_finite_number_reaches_no_instrument(name: str, bad: object) 
     with pytest.raises(Malformed):
         Guard(bench, LIMITS).submit(setting(name, bad))  # type: ignore[arg-type]
     assert not bench.seen
+
+
+@pytest.mark.parametrize(
+    ("before", "asked", "is_safe"),
+    [
+        ((0.0, 0.0), (10.0, 10.0), True),
+        ((0.0, 0.0), (10.0, 11.0), False),
+        ((20.0, 0.0), (0.0, 10.0), False),  # beta first: 20 and 10 at once
+        ((-20.0, 0.0), (0.0, 0.0), True),
+    ],
+)
+def test_both_tilts_count_whichever_moves_first(
+    before: tuple[float, float], asked: tuple[float, float], is_safe: bool
+) -> None:
+    ranges = {**RANGES, "tilt_beta_deg": Range(low=-30.0, high=30.0)}
+    limits = replace(OPEN, ranges=ranges, z_loss_per_deg_nm=100.0)
+    go = replace(ORIGIN, stage_z_nm=3000.0, tilt_alpha_deg=before[0], tilt_beta_deg=before[1])
+    command = Command(id="a", go=Go(tilt_alpha_deg=asked[0], tilt_beta_deg=asked[1]))
+    rejected = refused(command, limits, replace(STATE, go=go))
+    assert (rejected is None) == is_safe
+    assert is_safe or rejected.code == "tilt_height"  # type: ignore[union-attr]
+
+
+@given(
+    start=st.tuples(st.floats(-1000, 1000), st.floats(-1000, 1000)),
+    end=st.tuples(st.floats(-1000, 1000), st.floats(-1000, 1000)),
+    is_x_first=st.booleans(),
+)
+def test_a_move_along_one_axis_after_the_other_keeps_out_too(
+    start: tuple[float, float], end: tuple[float, float], is_x_first: bool
+) -> None:
+    limits = replace(OPEN, keep_out=LIMITS.keep_out)
+    state = replace(STATE, go=replace(ORIGIN, stage_x_nm=start[0], stage_y_nm=start[1]))
+    if refused(Command(id="a", go=Go(stage_x_nm=end[0], stage_y_nm=end[1])), limits, state) is None:
+        corner = (end[0], start[1]) if is_x_first else (start[0], end[1])
+        for (x0, y0), (x1, y1) in ((start, corner), (corner, end)):
+            for t in (i / 50 for i in range(51)):
+                x, y = x0 + t * (x1 - x0), y0 + t * (y1 - y0)
+                assert start == end or not (300 < x < 400 and 300 < y < 400)
+
+
+def test_a_current_that_does_not_read_back_exposes_nothing() -> None:
+    dark = replace(STATE, optics=replace(STATE.optics, beam_current_pA=None))
+    rejected = refused(scan("a"), OPEN, dark)
+    assert rejected is not None
+    assert (rejected.code, rejected.path) == ("read_back", "optics.beam_current_pA")
+    assert refused(replace(scan("a"), set=Settings(optics=Optics(beam_current_pA=10.0))), OPEN, dark) is None
