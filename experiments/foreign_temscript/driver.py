@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from experiments.foreign_temscript import units
 from experiments.foreign_temscript.camera import Camera
-from experiments.foreign_temscript.read_back import check_taken
 from experiments.foreign_temscript.rest import Line
 from hardware_bridge.errors import Rejected, Unreachable
 from hardware_bridge.frame_driver import FrameDriver
@@ -78,7 +77,7 @@ class Column(FrameDriver):
             self._camera.set(command.acquire)
 
     def move(self, command: Command) -> None:
-        """Move stage and shifts, set the defocus, and read all of it back."""
+        """Move the stage, wait for it, then set shifts and defocus."""
         ask, go = self._column.call, command.go
         if stage := units.stage_from(go):
             ask("set_stage_position", stage)
@@ -93,7 +92,6 @@ class Column(FrameDriver):
                 ask(f"set_{name}", shift)
         if command.set.optics.C10_nm is not None:
             ask("set_defocus", units.defocus_m_from(command.set.optics.C10_nm))
-        check_taken(command, self.state())
 
     def expose(self, acquire: Acquire) -> NDArray[np.generic]:
         """Take one image, (H, W) float32."""
