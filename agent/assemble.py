@@ -18,6 +18,7 @@ from agent.eventlog import RecordError
 from agent.loop import Execute, Loop
 from agent.perception.analyst import Analyst, AnalystSettings
 from agent.perception.reporter import Reporter
+from agent.perception.surveyor import Surveyor, SurveyorSettings
 from agent.perception.watcher import Watcher, told
 from agent.pretrigger import Span
 from agent.record import Record
@@ -55,6 +56,11 @@ from policies.interface import Policy, Proposal, Setup, Situation
 WordT = TypeVar("WordT", bound=Word)
 
 CLAIRVOYANT = "clairvoyant"
+# Who may perceive, by name, with the settings each takes.
+ANALYSTS: Mapping[str, tuple[type[Word], Callable[[Capabilities, Any], Callable[[Observation], Percept]]]] = {
+    "analyst": (AnalystSettings, Analyst),
+    "surveyor": (SurveyorSettings, Surveyor),
+}
 DEFAULT_CONFIG = Path(__file__).with_name("growth.toml")
 
 map_jobs = each
@@ -62,9 +68,9 @@ map_jobs = each
 
 @dataclass
 class Perception:
-    """The analyst and the reporter, fed together."""
+    """Who analyses, and the reporter, fed together."""
 
-    analyst: Analyst
+    analyst: Callable[[Observation], Percept]
     reporter: Reporter
 
     def perceive(self, observation: Observation) -> Percept:
@@ -82,10 +88,11 @@ class Perception:
 
 def perception(capabilities: Capabilities, card: Card, config: Config) -> Perception:
     """Build the analyst and the reporter that every policy shares."""
-    settings, errors = _settings(AnalystSettings, config.perception.settings, "perception.settings")
+    kind, analyst = ANALYSTS[config.perception.name]
+    settings, errors = _settings(kind, config.perception.settings, "perception.settings")
     if settings is None:
         raise ConfigErrors("the configuration", errors)
-    return Perception(Analyst(capabilities, settings), Reporter(card))
+    return Perception(analyst(capabilities, settings), Reporter(card))
 
 
 def outlook(
@@ -178,7 +185,8 @@ def _settings(kind: type[WordT], given: Mapping[str, Setting], path: str) -> tup
 
 
 def _check_perception(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield from _complaints(AnalystSettings, got.get("settings", {}))
+    if "name" in got:
+        yield from _complaints(ANALYSTS[got["name"]][0], got.get("settings", {}))
 
 
 def _check_policy(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -214,7 +222,7 @@ def _check_specimen(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             measured_card(Path(instrument.specimen), 1.0, 1.0)
         except ValueError as error:
             yield "instrument.specimen", str(error).removeprefix("instrument.specimen = ")
-    elif goal is not None and (instrument is None or instrument.world == "growth"):
+    elif goal is not None and goal.extent_nm is None and (instrument is None or instrument.world == "growth"):
         try:
             load_card(goal.world)
         except ValueError as error:
@@ -236,10 +244,28 @@ def card_of(config: Config) -> Card:
         return measured_card(Path(config.instrument.specimen), config.budget.duration_s, config.budget.electrons)
     if config.instrument.world == "standard":
         return standard_card(config.budget.duration_s, config.budget.electrons)
+    if config.goal.extent_nm is not None:
+        return _unknown_card(config)
     try:
         return load_card(config.goal.world)
     except ValueError as error:
         raise ConfigErrors("the configuration", [str(error)]) from None
+
+
+def _unknown_card(config: Config) -> Card:
+    """The card of a specimen of which nothing is known: an extent to look at, and no targets."""
+    assert config.goal.extent_nm is not None
+    return Card(
+        world=config.goal.world,
+        version=1,
+        extent_nm=config.goal.extent_nm,
+        cells=1,
+        times_s=(),
+        duration_s=config.budget.duration_s,
+        budget_electrons=config.budget.electrons,
+        max_fluence_e_per_A2=config.limits.max_fluence_e_per_A2,
+        targets=(),
+    )
 
 
 def truth_of(card: Card, seed: int) -> Truth:

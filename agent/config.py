@@ -25,7 +25,7 @@ from hardware_bridge.messages import Go, Holder, Limits, Optics, Range, Settings
 from hardware_bridge.report import EventKind
 from hardware_bridge.words import Count, Name, NotNegative, Number, Positive, Size, Text, Word
 
-Setting = bool | int | Number | Text | tuple[Number, ...]
+Setting = bool | int | Number | Text | tuple[Number | Text, ...]
 
 # What limits.ranges may bound: every number that a command can hold.
 RANGED = frozenset(
@@ -35,10 +35,15 @@ RANGED = frozenset(
 
 
 class Goal(Word, frozen=True, kw_only=True):
-    """The question that is asked, and the world whose targets answer it."""
+    """The question that is asked, and the world whose targets answer it.
+
+    Of a specimen that nobody has a card of, ``extent_nm`` is the edge of the square to look at, around the origin of
+    the specimen frame; it has no targets, and ``world`` is just a name.
+    """
 
     question: Text
     world: Name
+    extent_nm: Positive | None = None
 
 
 class Instrument(Word, frozen=True, kw_only=True):
@@ -75,8 +80,12 @@ class Budget(Word, frozen=True, kw_only=True):
 
 
 class PerceptionChoice(Word, frozen=True, kw_only=True):
-    """Settings of perception, by name; those left out keep their defaults."""
+    """Who perceives, and its settings, by name; those left out keep their defaults.
 
+    ``analyst`` knows particles of one material and how they grow; ``surveyor`` knows nothing of the specimen.
+    """
+
+    name: Literal["analyst", "surveyor"] = "analyst"
     settings: dict[Name, Setting] = {}
 
 

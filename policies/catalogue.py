@@ -10,6 +10,7 @@ from policies.bayes.policy import BayesPolicy
 from policies.bayes.settings import BayesSettings
 from policies.expert import Expert, ExpertSettings
 from policies.interface import Policy
+from policies.prospector import Prospector, ProspectorSettings
 from policies.raster import Raster, RasterSettings
 from policies.staring import Staring, StaringSettings
 from policies.uniform import Uniform, UniformSettings
@@ -21,6 +22,7 @@ _MAKERS: dict[str, tuple[type[Word], Callable[[Any], Policy]]] = {
     "random": (UniformSettings, Uniform),
     "expert": (ExpertSettings, Expert),
     "bayes": (BayesSettings, BayesPolicy),
+    "prospector": (ProspectorSettings, Prospector),
 }
 
 NAMES: tuple[str, ...] = tuple(_MAKERS)

@@ -1,9 +1,11 @@
 """Nion Swift's simulator behind the bridge: the contract, over the wire, and what its driver makes of its units."""
 
+import io
 import itertools
 import json
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -16,6 +18,12 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from agent.config import dump, load
+from agent.perception.surveyor import SurveyorSettings
+from agent.reading import open_run
+from agent.watched import Watched
+from experiments.foreign_usim.__main__ import flakes as flakes_there
+from experiments.foreign_usim.__main__ import run
+from experiments.foreign_usim.judge import judge
 from hardware_bridge.client import Client
 from hardware_bridge.guard import Guard
 from hardware_bridge.messages import Acquire, Command, Go, Holder, Mode, Optics, Range, Settings
@@ -182,3 +190,18 @@ def test_it_says_what_does_not_answer(usim: Client) -> None:
     able = msgspec.structs.asdict(usim.describe())
     assert "C10_nm" in able["unresponsive"]["HAADF"]
     assert "beam_current_pA" not in able["unresponsive"]["EELS"]
+
+
+@pytest.mark.slow
+def test_the_agent_finds_flakes_and_names_their_elements(tmp_path: Path) -> None:
+    python_of("usim")
+    run(tmp_path / "run", Watched(-1, io.StringIO()), ("budget.turns=30",))
+    config = load(CONFIG)
+    settings = msgspec.convert(config.perception.settings, SurveyorSettings)
+    with open_run(tmp_path / "run") as whole:
+        judged = judge(whole.records, flakes_there(), config.goal.extent_nm or 0.0, settings)
+    found, there = judged.seen(12.0)
+    assert found > 0.8 * there
+    assert judged.false() <= 2
+    assert len(judged.readings) == 14
+    assert sum(r.claimed == r.true for r in judged.readings) >= 13
