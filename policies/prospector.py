@@ -63,7 +63,7 @@ class Prospector(Baseline):
         if self.memory.tried < len(points):
             return
         for particle in self._due():
-            fov_nm = min(self.settings.spectrum.fov_nm, self.settings.within * particle.radius_nm)
+            fov_nm = self._field_nm(particle)
             reason = f"Spectrum: what is feature {particle.track}, of {particle.radius_nm:.0f} nm radius?"
             yield Look((particle.x_nm, particle.y_nm), replace(self.settings.spectrum, fov_nm=fov_nm), reason)
 
@@ -84,6 +84,11 @@ class Prospector(Baseline):
         if turn.percept is not None:
             for particle in turn.percept.particles:
                 memory.found.setdefault(particle.track, particle)
+
+    def _field_nm(self, particle: Particle) -> float:
+        """The width of a spectrum, halved until it fits: spectra of few widths are stacked in few files."""
+        asked_nm, most_nm = self.settings.spectrum.fov_nm, self.settings.within * particle.radius_nm
+        return asked_nm / 2.0 ** max(0, math.ceil(math.log2(asked_nm / most_nm)))
 
     def _due(self) -> list[Particle]:
         """Features of which no spectrum was asked, largest first."""

@@ -54,7 +54,7 @@ def test_survey_then_one_spectrum_of_each_largest_first(make_bench: Callable[...
     assert len(set(centres[:4])) == 4
     assert [round(x) for x, _ in centres[4:]] == [400, 200, -300]
     # A spectrum stays within its feature, and within what is asked for.
-    assert [c.acquire.fov_nm for c in commands[4:]] == [32.0, 25.0, 20.0]
+    assert [c.acquire.fov_nm for c in commands[4:]] == [32.0, 16.0, 16.0]
 
 
 def test_what_is_refused_is_not_asked_for_for_ever(make_bench: Callable[..., Any]) -> None:
