@@ -180,7 +180,7 @@ class Lane:
             self._token = judge._token
             truth = Truth.read(self._folder / DRIVER_LOG)
             run.fate = type(judge.fate(name)).__name__
-            run.wrong += self._memory.judge(judge, truth, {name, f"{name}-late"})
+            run.wrong += self._memory.judge(judge, self._folder / DRIVER_LOG, {name, f"{name}-late"})
             run.wrong += repeated(judge, task(name, run.fault.point))
             yield
             if execute(judge, look(f"{name}-after", 1), 5.0).aborted:
