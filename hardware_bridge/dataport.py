@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Callable
 
@@ -9,13 +11,16 @@ import zmq
 
 from hardware_bridge.errors import Malformed, Rejected
 from hardware_bridge.frames import Failure, Frame, Sendable, Values
+from hardware_bridge.inbox import Mailbox
 from hardware_bridge.messages import Start
 from hardware_bridge.observation import Chunk, Gap, Part
 from hardware_bridge.refusals import refusal
-from hardware_bridge.ring import sweep
+from hardware_bridge.ring import Ring, sweep
 from hardware_bridge.subscriber import Subscriber
 from hardware_bridge.wire import DATA_REQUESTS, Attach, Attached, Invalid, read
 from hardware_bridge.words import encode
+
+_log = logging.getLogger(__name__)
 
 STALL_S = 0.4
 FORGET_S = 10.0
@@ -33,6 +38,10 @@ class DataPort:
         self._offers_rings = offers_rings
         self._subscribers: dict[bytes, Subscriber] = {}
         self._start: Start | None = None
+        # To make or end a ring takes tens of ms: the instrument does not wait for it.
+        self._threads: list[threading.Thread] = []
+        self._making: dict[bytes, Attach] = {}
+        self._made: Mailbox[tuple[bytes, Attach, Ring | None]] = Mailbox()
         if offers_rings:
             sweep()
 
@@ -42,6 +51,12 @@ class DataPort:
         while int(self.socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             identity, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
             self._answer(identity, frames)
+        for identity, request, ring in self._made.drain():
+            if self._making.get(identity) is request:
+                del self._making[identity]
+                self._begin(identity, request, ring)
+            elif ring is not None:
+                ring.close()
 
     def send(self, part: Part | Failure, holder: str, wait: Callable[[], bool]) -> bool:
         """Deliver a part to all: to the holder for certain, to all others where they have room for it.
@@ -66,11 +81,22 @@ class DataPort:
                 to.miss(1)
         return is_taken
 
+    def fileno(self) -> int:
+        """The descriptor that is readable while ``serve`` has something to do beside what comes by the socket."""
+        return self._made.fileno()
+
     def close(self) -> None:
         """Close the socket and give the rings back."""
         self.socket.close(0)
-        for to in self._subscribers.values():
-            to.close()
+        self._making.clear()
+        for identity in list(self._subscribers):
+            self._forget(identity)
+        for thread in self._threads:
+            thread.join()
+        for _, _, ring in self._made.drain():
+            if ring is not None:
+                ring.close()
+        self._made.close()
 
     def _insist(self, identity: bytes, part: Sendable, values: Values | None, wait: Callable[[], bool]) -> bool:
         stalled_s, read = time.monotonic(), -1
@@ -103,10 +129,7 @@ class DataPort:
 
     def _put(self, identity: bytes, frames: list[Frame]) -> bool:
         try:
-            self.socket.send(identity, zmq.NOBLOCK | zmq.SNDMORE)
-            for frame in frames[:-1]:
-                self.socket.send(frame, zmq.NOBLOCK | zmq.SNDMORE)
-            self.socket.send(frames[-1], zmq.NOBLOCK, copy=len(frames) == 1)
+            self.socket.send_multipart([identity, *frames], zmq.NOBLOCK, copy=len(frames) == 1)
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EAGAIN, zmq.EHOSTUNREACH):
                 raise
@@ -132,25 +155,48 @@ class DataPort:
         if known is not None and known.request == request:
             self._put(identity, [encode(_attached(known))])  # the same request again: its answer was lost
             return
+        if self._making.get(identity) == request:
+            return
         self._forget(identity)
         if request.window_bytes == 0:
             self._put(identity, [encode(Attached(session=session, sequence=sequence))])
             return
         if len(self._subscribers) >= MAX_SUBSCRIBERS:
             self._forget_who_is_gone()
-        if len(self._subscribers) >= MAX_SUBSCRIBERS:
+        if len(self._subscribers) + len(self._making) >= MAX_SUBSCRIBERS:
             error = Rejected("subscribers", "Attach", "one more", f"{MAX_SUBSCRIBERS} readers of the stream")
             self._put(identity, [encode(refusal(request, error))])
             return
-        to = self._subscribers[identity] = Subscriber(request, self._offers_rings)
+        if request.ring and self._offers_rings:
+            self._making[identity] = request
+            self._aside(lambda: self._make(identity, request))
+        else:
+            self._begin(identity, request, None)
+
+    def _make(self, identity: bytes, request: Attach) -> None:
+        ring = None
+        try:
+            ring = Ring(request.window_bytes)
+        except OSError as error:
+            _log.warning("no ring of %d bytes for a reader: %s", request.window_bytes, error)
+        self._made.put((identity, request, ring))
+
+    def _begin(self, identity: bytes, request: Attach, ring: Ring | None) -> None:
+        to = self._subscribers[identity] = Subscriber(request, ring)
         self._put(identity, [encode(_attached(to))])
         if self._start is not None and not self._try(identity, to, self._start, None):
             to.miss(1)
 
     def _forget(self, identity: bytes) -> None:
+        self._making.pop(identity, None)
         to = self._subscribers.pop(identity, None)
-        if to is not None:
-            to.close()
+        if to is not None and to.ring is not None:
+            self._aside(to.ring.close)
+
+    def _aside(self, act: Callable[[], None]) -> None:
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        self._threads.append(threading.Thread(target=act, name="ring"))
+        self._threads[-1].start()
 
     def _forget_who_is_gone(self) -> None:
         for identity, to in list(self._subscribers.items()):

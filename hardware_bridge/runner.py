@@ -50,6 +50,7 @@ class Runner(threading.Thread):
         self.running: str | None = None
         self._poller = zmq.Poller()
         self._poller.register(port.socket, zmq.POLLIN)
+        self._poller.register(port.fileno(), zmq.POLLIN)
         self._poller.register(self._jobs.fileno(), zmq.POLLIN)
 
     def ask(self, request: Submit | GetState, answer: Answer) -> None:
@@ -133,7 +134,7 @@ class Runner(threading.Thread):
                     self.running = None
                 if not self._port.send(part, session, wait) and wait is not _never:
                     wait = _never
-                    if self.running is not None:
+                    if self.running is not None and self._lease.is_live():
                         _log.warning("%s of command %s: blanked", UNREAD, command_id)
                         self._hand.do(lambda: self._guard.blank(UNREAD))
                 self._serve()

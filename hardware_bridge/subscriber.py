@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import deque
 
 from hardware_bridge.frames import Address, Frame, Sendable, Values, pack
 from hardware_bridge.ring import Ring
 from hardware_bridge.wire import Attach
-
-_log = logging.getLogger(__name__)
 
 HEAD_BYTES = 1024
 RESERVE_BYTES = 64 * HEAD_BYTES
@@ -25,23 +22,18 @@ class Subscriber:
     with.
     """
 
-    def __init__(self, request: Attach, offers_ring: bool) -> None:
-        """Begin at position 0; where there is no memory for a ring, values go through the socket."""
+    def __init__(self, request: Attach, ring: Ring | None) -> None:
+        """Begin at position 0; without a ring values go through the socket."""
         self.request = request
         self.position = 0
         self.dropped = 0
         self.read = 0
         self.unreached_since_s: float | None = None
-        self.ring: Ring | None = None
+        self.ring = ring
         self._under_way: deque[tuple[int, int, bool]] = deque()  # position, bytes, whether in the ring
         self._bytes = 0
         self._compressing_s = COMPRESSING_AT_ONCE_S
         self._compressed_s = time.monotonic()
-        if request.ring and offers_ring:
-            try:
-                self.ring = Ring(request.window_bytes)
-            except OSError as error:
-                _log.warning("no ring of %d bytes for a reader: %s", request.window_bytes, error)
 
     def credit(self, position: int) -> None:
         """All parts before ``position`` have been read."""
@@ -85,12 +77,6 @@ class Subscriber:
         self._bytes -= nbytes
         if in_ring and self.ring is not None:
             self.ring.take_back()
-
-    def close(self) -> None:
-        """Give the ring back."""
-        if self.ring is not None:
-            self.ring.close()
-            self.ring = None
 
     def _compress(self, values: Values, is_holder: bool) -> bool:
         # For those who only look on this may take a tenth of the instrument's time, and no more.

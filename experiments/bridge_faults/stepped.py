@@ -42,7 +42,9 @@ class Line:
         """Set nothing."""
 
     def getsockopt(self, option: int) -> int:
-        """Nothing is encrypted, so whoever speaks is an operator."""
+        """Whether there is something to read; else, nothing is encrypted, so whoever speaks is an operator."""
+        if option == zmq.EVENTS:
+            return zmq.POLLIN if self.inbox else 0
         return zmq.NULL
 
     def recv_multipart(self, flags: int = 0, copy: bool = True) -> list[bytes] | list[zmq.Frame]:
@@ -150,5 +152,5 @@ class Stepped:
     def close(self) -> None:
         """Give the files back, as a process that ends; the blanker goes with whoever still holds it."""
         self.journal.close()
-        for box in (self.desk._answers, self.wall._done, self.runner._jobs):
+        for box in (self.desk._answers, self.wall._done, self.runner._jobs, self.runner._port._made):
             box.close()

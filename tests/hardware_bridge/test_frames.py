@@ -1,5 +1,8 @@
 """Parts come back from their frames as they went, and nothing that was changed on its way is taken for data."""
 
+import tracemalloc
+import zlib
+
 import numpy as np
 import pytest
 from bench import STATE
@@ -11,6 +14,8 @@ from hardware_bridge.errors import BridgeError, Malformed
 from hardware_bridge.frames import Address, Failure, pack, unpack
 from hardware_bridge.messages import Axis, ChunkHeader, End, Start
 from hardware_bridge.observation import Chunk
+from hardware_bridge.wire import ChunkPart
+from hardware_bridge.words import encode
 
 TO = Address(session="0" * 32, position=3, dropped_total=1)
 START = Start(
@@ -110,3 +115,25 @@ def test_no_frames_do_more_than_raise_malformed(frames: list[bytes]) -> None:
 def test_values_that_the_wire_does_not_carry_are_refused(dtype: str) -> None:
     with pytest.raises(BridgeError, match=dtype):
         pack(chunk(np.zeros((2, 2), dtype)), TO)
+
+
+def test_compressed_bytes_that_swell_take_no_more_memory_than_the_values_would() -> None:
+    bomb = zlib.compress(bytes(1 << 26), 9)
+    header = ChunkPart(
+        session="0" * 32,
+        sequence=0,
+        position=0,
+        dropped_total=0,
+        header=HEADER,
+        dtype="uint16",
+        shape=(2, 5),
+        encoding="zlib",
+        nbytes=len(bomb),
+        hash="0" * 16,
+    )
+    tracemalloc.start()
+    try:
+        assert unpack([encode(header), bomb])[1] is None
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
