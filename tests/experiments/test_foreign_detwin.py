@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -140,3 +142,15 @@ def test_a_dead_bridge_leaves_the_beam_blank(detwin: Microscope, tmp_path: Path)
         wait_until(lambda: bool(detwin.beam()["is_blanked"]))
         with contextlib.suppress(BridgeError):
             client.close()
+
+
+@pytest.mark.slow
+def test_the_snippet_of_the_documentation_runs(tmp_path: Path) -> None:
+    python_of("detwin")
+    (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "detwin.md").read_text(), flags=re.DOTALL)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", snippet], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) == 0.0
