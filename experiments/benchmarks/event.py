@@ -130,7 +130,8 @@ def react(folder: Path, events: int, mode: Mode = "HRTEM", pixels: int = 256) ->
                 setup=setup,
                 expose=watching(config, recorder.spool),
             )
-            for record in loop.run():
+            # On a machine that is too busy films end without an event: that has an end too.
+            for record in loop.run(3 * events + 10):
                 records.append(record)
                 if sum(any(event.frame >= EARLIEST for event in record.events) for record in records) == events:
                     break
