@@ -29,6 +29,7 @@ from digital_twin.instrument import START_HOLDER, Twin
 from digital_twin.liquid_cell import LiquidCell
 from digital_twin.measured import MeasuredSpecimen, measured_card
 from digital_twin.misalignment import Misalignment
+from digital_twin.readout import Readout
 from digital_twin.specimen import Specimen
 from digital_twin.standard import Standard, standard_card
 from digital_twin.truth import truths
@@ -52,6 +53,7 @@ from policies.bayes.settings import BayesSettings
 from policies.clairvoyant import Clairvoyant
 from policies.commands import View, looking
 from policies.interface import Policy, Proposal, Setup, Situation
+from policies.references import Referenced
 
 WordT = TypeVar("WordT", bound=Word)
 
@@ -163,7 +165,8 @@ def policy(config: Config, foresight: Foresight | None = None) -> Policy:
         raise ConfigErrors("the configuration", errors)
     if foresight is not None and isinstance(settings, BayesSettings) and seeing:
         return Clairvoyant(settings, truth_of(foresight.card, foresight.seed), foresight.report)
-    return catalogue.make(name, settings)
+    made, dark_every_s = catalogue.make(name, settings), config.references.dark_every_s
+    return made if dark_every_s is None else Referenced(made, dark_every_s)
 
 
 def _settings(kind: type[WordT], given: Mapping[str, Setting], path: str) -> tuple[WordT | None, list[str]]:
@@ -206,12 +209,15 @@ def _complaints(kind: type[Word], settings: Mapping[str, Setting]) -> Iterator[t
         yield path, complaint
 
 
-def _check_calibration(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if got.get("calibration") is not None:
         try:
             read_calibration(Path(got["calibration"]))
         except ValueError as error:
             yield "calibration", str(error).removeprefix("calibration = ")
+    for error in _settings(Readout, got.get("readout", {}), "readout")[1]:
+        path, _, complaint = error.partition(": ")
+        yield path, complaint
 
 
 def _check_specimen(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -233,7 +239,7 @@ def _check_specimen(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 CHOICES: Mapping[type, Check] = {
     PerceptionChoice: _check_perception,
     PolicyChoice: _check_policy,
-    Instrument: _check_calibration,
+    Instrument: _check_instrument,
     Config: _check_specimen,
 }
 
@@ -297,7 +303,7 @@ def twin(config: Config, seed: int) -> Microscope:
     speed = config.instrument.speed if config.instrument.time == "real" else None
     misaligned = config.instrument.misaligned
     hidden = Misalignment.drawn(misaligned) if misaligned is not None else Misalignment()
-    column = Twin(specimen(config, seed), seed, speed, hidden=hidden)
+    column = Twin(specimen(config, seed), seed, speed, hidden=hidden, readout=_readout(config.instrument))
     return WithHolder(column, TwinHolder(START_HOLDER, lambda: column.state().clock_s, seed))
 
 
@@ -309,6 +315,13 @@ def driver(config: Config, seed: int) -> Microscope:
     """
     bare, path = twin(config, seed), config.instrument.calibration
     return bare if path is None else Calibrated(bare, read_calibration(Path(path)))
+
+
+def _readout(instrument: Instrument) -> Readout:
+    readout, errors = _settings(Readout, instrument.readout, "instrument.readout")
+    if readout is None:
+        raise ConfigErrors("the configuration", errors)
+    return readout
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The configuration of a run: one frozen tree, read from a TOML file, with every error told at once.
 
-    [goal] [instrument] [limits] [budget] [perception] [policy] [review] [record] [watch] [park] [notify]
+    [goal] [instrument] [limits] [budget] [perception] [policy] [references] [review] [record] [watch] [park] [notify]
 
 Nothing starts before the whole tree is known to be good.
 """
@@ -53,10 +53,11 @@ class Instrument(Word, frozen=True, kw_only=True):
     (``growth``, or ``standard`` to calibrate on) and ``seed`` choose the twin's specimen, or ``specimen`` names a file
     with a measured micrograph to use as one. ``misaligned`` is the seed of hidden errors of the twin's stage, beam
     shift, scan, lens and spectrometer; left out, it is as it says. ``calibration`` is a file of `adaptem calibrate`
-    through which the twin is driven; a bridge at an endpoint applies its own. In
-    ``stepped`` time only commands pass time, so a seed gives the same record; in ``real`` time the wall clock does,
-    ``speed`` times as fast. ``keys`` is the file that `adaptem keys make` wrote for this client of the bridge; without
-    it only a bridge on this machine can be reached.
+    through which the twin is driven; a bridge at an endpoint applies its own. ``readout`` is gain, offset and noise of
+    its detectors, by the names of `digital_twin.readout.Readout`; left out, they are ideal. In ``stepped`` time only
+    commands pass time, so a seed gives the same record; in ``real`` time the wall clock does, ``speed`` times as fast.
+    ``keys`` is the file that `adaptem keys make` wrote for this client of the bridge; without it only a bridge on this
+    machine can be reached.
     """
 
     kind: Literal["twin", "bridge"] = "twin"
@@ -66,6 +67,7 @@ class Instrument(Word, frozen=True, kw_only=True):
     specimen: Text | None = None
     misaligned: Count | None = None
     calibration: Text | None = None
+    readout: dict[Name, Number] = {}
     seed: Count = 0
     time: Literal["stepped", "real"] = "stepped"
     speed: Positive = 1.0
@@ -109,6 +111,12 @@ class ReviewChoice(Word, frozen=True, kw_only=True):
     timeout_s: Positive = 60.0
 
 
+class ReferencesChoice(Word, frozen=True, kw_only=True):
+    """References that are taken now and then: ``dark_every_s`` of the instrument's clock; left out, none are."""
+
+    dark_every_s: Positive | None = None
+
+
 class RecordChoice(Word, frozen=True, kw_only=True):
     """Where the record goes: a folder that does not exist yet; left out, the command line names one."""
 
@@ -149,6 +157,7 @@ class Config(Word, frozen=True, kw_only=True):
     budget: Budget
     perception: PerceptionChoice = PerceptionChoice()
     policy: PolicyChoice
+    references: ReferencesChoice = ReferencesChoice()
     review: ReviewChoice = ReviewChoice()
     record: RecordChoice = RecordChoice()
     watch: WatchChoice | None = None

@@ -34,5 +34,6 @@ def capabilities(column: Column, time: str = "stepped") -> Capabilities:
         settle_s=2.0,
         flyback_s=50e-6,
         frame_overhead_s=0.05,
+        dark_references=True,
         blank_latency_s=0.02,
     )

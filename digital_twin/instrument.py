@@ -21,6 +21,7 @@ from digital_twin.exposure import DoseMap, Scan
 from digital_twin.imaging import expected_haadf, expected_spectra
 from digital_twin.misalignment import Misalignment
 from digital_twin.optics import Array, aberrations_of
+from digital_twin.readout import IDEAL, Readout
 from digital_twin.specimen import Specimen
 from hardware_bridge.cost import ELECTRONS_PER_PA_S, move_s
 from hardware_bridge.errors import Rejected
@@ -94,6 +95,7 @@ class Twin:
     The specimen is a batch of one world. What is expected of it is computed on its device, noise is drawn on the host.
     ``on_beam`` is called with True and False as the beam goes on and off, from the thread that watches. ``speed`` None
     is stepped time. ``hidden`` is how the instrument differs from what it says of itself.
+    ``readout`` is what its detectors make of electrons.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Twin:
         speed: float | None = None,
         on_beam: Callable[[bool], None] | None = None,
         hidden: Misalignment = ALIGNED,
+        readout: Readout = IDEAL,
     ) -> None:
         self.specimen = specimen
         self.column = Column()
@@ -113,6 +116,7 @@ class Twin:
         self._spectrometer = Spectrometer(self.column, specimen.device, hidden.zero_loss_eV)
         self._capabilities = capabilities(self.column, "stepped" if speed is None else "real")
         self._hidden = hidden
+        self._readout = readout
         self._true = replace(
             self._capabilities,
             stage_to_specimen=hidden.stage_to_specimen,
@@ -248,11 +252,11 @@ class Twin:
     def _frame(self, run: _Running, acquire: Acquire, frame: int) -> Iterator[Part]:
         row_s = acquire.pixels_x * acquire.dwell_s + self._capabilities.flyback_s
         scan = self._scan(acquire, np.asarray(self._clock_s + row_s * np.arange(acquire.pixels_y)))
+        current_pA = 0.0 if acquire.blanked else self._optics.beam_current_pA or 0.0
         share = self._expected(acquire, scan)
-        current_pA = self._optics.beam_current_pA or 0.0
         incident = current_pA * acquire.dwell_s * ELECTRONS_PER_PA_S
         random = np.random.default_rng([self._seed, 5, self._acquisitions, frame])
-        dtype = np.uint16 if acquire.mode == "HAADF" else np.uint32
+        dtype: type[np.unsignedinteger] = np.uint16 if acquire.mode == "HAADF" else np.uint32
         chunk_rows = min(CHUNK_ROWS, max(1, int(CHUNK_S / row_s)))
         for top in range(0, acquire.pixels_y, chunk_rows):
             if self._abort.is_set():
@@ -260,13 +264,13 @@ class Twin:
                 return
             rows = min(chunk_rows, acquire.pixels_y - top)
             begun = self._clock_s
-            self._beam(True)
+            self._beam(not acquire.blanked)
             electrons = current_pA * rows * row_s * ELECTRONS_PER_PA_S
             box = scan.box_nm(top, rows)
             self.dose.add(box, electrons)
             self.specimen.expose(0, box, electrons)
             self._pass(rows * row_s)
-            counts = random.poisson(incident * share[top : top + rows])
+            detected = random.poisson(incident * share[top : top + rows])
             self._beam(False)
             run.rows_done += rows
             run.electrons += electrons
@@ -279,9 +283,10 @@ class Twin:
                 rows=rows,
                 start_s=begun,
                 end_s=self._clock_s,
+                blanked=acquire.blanked,
             )
             run.chunks += 1
-            yield Chunk(header, np.minimum(counts, np.iinfo(dtype).max).astype(dtype))
+            yield Chunk(header, self._readout.read(detected, acquire.dwell_s, dtype, random))
 
     def _scan(self, acquire: Acquire, row_start_s: Array) -> Scan:
         centre = np.array(field_centre_nm(self._go, self._true))

@@ -48,11 +48,17 @@ def predict(command: Command, state: InstrumentState, capabilities: Capabilities
     on_s = command.acquire.max_frames * frame_s(command.acquire, capabilities)
     overhead_s = command.acquire.max_frames * capabilities.frame_overhead_s
     current_pA = beam_current_pA(command, state)
-    return Cost(time_s=time_s + on_s + overhead_s, beam_on_s=on_s, electrons=current_pA * on_s * ELECTRONS_PER_PA_S)
+    return Cost(
+        time_s=time_s + on_s + overhead_s,
+        beam_on_s=0.0 if command.acquire.blanked else on_s,
+        electrons=current_pA * on_s * ELECTRONS_PER_PA_S,
+    )
 
 
 def beam_current_pA(command: Command, state: InstrumentState) -> float:
-    """Beam current in pA while this command acquires: the commanded one, or what is set."""
+    """Beam current in pA while this command acquires: the commanded one, or what is set; none in a dark reference."""
+    if command.acquire is not None and command.acquire.blanked:
+        return 0.0
     asked = command.set.optics.beam_current_pA
     return asked if asked is not None else (state.optics.beam_current_pA or 0.0)
 

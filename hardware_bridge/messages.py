@@ -70,7 +70,7 @@ class Acquire(Word, frozen=True, kw_only=True):
     ``dwell_s`` is the time at one probe position in scanned modes and the exposure of a frame otherwise. ``fov_nm`` is
     the width of the field; pixels are square, so its height is fov_nm * pixels_y / pixels_x. Within one pixel the
     probe is scanned evenly. The whole dose of ``max_frames`` is charged on acceptance and what was not used is
-    refunded at the end.
+    refunded at the end. ``blanked`` leaves the beam off: a dark reference, which costs time and no dose.
     """
 
     mode: Mode
@@ -79,6 +79,7 @@ class Acquire(Word, frozen=True, kw_only=True):
     pixels_y: Size
     dwell_s: Positive
     max_frames: Size = 1
+    blanked: bool = False
 
 
 class Command(Word, frozen=True, kw_only=True):
@@ -157,6 +158,7 @@ class Capabilities(Word, frozen=True, kw_only=True):
     flyback_s: NotNegative
     frame_overhead_s: NotNegative
     blank_latency_s: NotNegative
+    dark_references: bool = False
     unresponsive: dict[Mode, tuple[Name, ...]] = {}
     read_back_tolerance: dict[Name, NotNegative] = {}
 

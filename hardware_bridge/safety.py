@@ -133,6 +133,8 @@ def _check_mode(command: Command, limits: Limits, state: InstrumentState, capabi
     mode = command.acquire.mode
     if mode not in capabilities.modes:
         raise Rejected("mode", "acquire.mode", mode, f"this instrument has {', '.join(capabilities.modes)}")
+    if command.acquire.blanked and not capabilities.dark_references:
+        raise Rejected("mode", "acquire.blanked", "true", "this instrument takes no dark references")
     locks = state.interlocks
     for name in ("vacuum_ok", "valves_open", "high_tension_on", "screen_up", "aperture_inserted"):
         if not getattr(locks, name):

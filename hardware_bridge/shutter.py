@@ -69,6 +69,10 @@ class Shutter:
         self._inner.stop()
 
     def _open(self) -> None:
+        assert self._pending is not None
+        acquire = self._pending[0].acquire
+        if acquire is not None and acquire.blanked:
+            return
         # This process may just have woken up, long after the command was accepted.
         if not self._may_open():
             self.blank()

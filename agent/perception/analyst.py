@@ -34,6 +34,7 @@ from agent.perception.focus import Lens, Shot
 from agent.perception.pairs import FocusMemory
 from agent.perception.particles import Found, find_particles
 from agent.perception.quality import Novelty, image_quality
+from agent.perception.references import References
 from agent.perception.scan import Scan, scan_of, to_specimen
 from agent.perception.tracking import Sighting, Tracker, TrackSettings
 from hardware_bridge.geometry import field_centre_nm
@@ -76,21 +77,26 @@ class Analyst:
         self._composition = Composition(capabilities, self.settings.contrast, self._tracker)
         self._focus = FocusMemory(capabilities.convergence_semi_angle_mrad)
         self._novelty = Novelty()
+        self._references = References(self.settings.counts_per_electron)
 
     def __call__(self, observation: Observation) -> Percept:
         """Perceive one observation; the next must be a later one."""
+        acquire = observation.command.acquire
+        is_dark = acquire is not None and acquire.blanked
+        figures = self._references.learn(observation) if is_dark else {}
+        corrected = self._references.corrected(observation)
         go = observation.state.go
         stage_nm = (go.stage_x_nm or 0.0, go.stage_y_nm or 0.0, go.stage_z_nm or 0.0)
         scan = None
-        mode = observation.command.acquire.mode if observation.command.acquire else None
+        mode = acquire.mode if acquire is not None and not is_dark else None
         if observation.kind == "frame" and mode in IMAGE_MODES:
-            scan = scan_of(observation, self.capabilities, self.settings.counts_per_electron)
+            scan = scan_of(corrected, self.capabilities, self.settings.counts_per_electron)
         self._drift.advance(scan.mid_s if scan else observation.end_s, stage_nm, observation.state.position_sd_nm)
         if scan is not None:
             return self._image(observation, scan)
-        if _is_spectrum(observation):
-            return self._spectrum(observation)
-        return self._unseen(observation)
+        if mode is not None and _is_spectrum(observation):
+            return self._spectrum(corrected)
+        return self._unseen(observation, figures)
 
     def _image(self, observation: Observation, scan: Scan) -> Percept:
         placed = self._drift.register(scan)
@@ -201,8 +207,8 @@ class Analyst:
             events=composed.events,
         )
 
-    def _unseen(self, observation: Observation) -> Percept:
-        """A percept of something that shows nothing that is understood: where and when, no more."""
+    def _unseen(self, observation: Observation, figures: dict[str, float]) -> Percept:
+        """A percept of something that shows no specimen: where and when, and figures of the detector."""
         acquire = observation.command.acquire
         placed = self._drift.place(field_centre_nm(observation.state.go, self.capabilities))
         empty = acquire is not None and (observation.data is None or not observation.row_seen.any())
@@ -213,7 +219,7 @@ class Analyst:
             end_s=observation.end_s,
             x_nm=placed.centre_nm[0],
             y_nm=placed.centre_nm[1],
-            quality={"usable": 0.0, "gaps": float(observation.gaps)} if acquire else {},
+            quality={"usable": 0.0, "gaps": float(observation.gaps), **figures} if acquire else {},
             estimates=_drift_estimates(placed),
             events=("no data arrived",) if empty else (),
         )

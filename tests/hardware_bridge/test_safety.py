@@ -245,3 +245,16 @@ def test_a_current_that_does_not_read_back_exposes_nothing() -> None:
     assert rejected is not None
     assert (rejected.code, rejected.path) == ("read_back", "optics.beam_current_pA")
     assert refused(replace(scan("a"), set=Settings(optics=Optics(beam_current_pA=10.0))), OPEN, dark) is None
+
+
+def test_a_dark_reference_is_charged_nothing_and_only_where_the_instrument_takes_them() -> None:
+    dark = scan("dark")
+    assert dark.acquire is not None
+    dark = replace(dark, acquire=replace(dark.acquire, blanked=True))
+    able = replace(CAPABILITIES, dark_references=True)
+    charge = safety.check(dark, LIMITS, STATE, able, DoseLedger(LIMITS))
+    assert (charge.electrons, charge.fluence_e_per_A2, charge.dose_rate_e_per_A2_s) == (0.0, 0.0, 0.0)
+    with pytest.raises(
+        Rejected, match=r"acquire\.blanked = true refused \(mode\): limit this instrument takes no dark"
+    ):
+        safety.check(dark, LIMITS, STATE, CAPABILITIES, DoseLedger(LIMITS))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from bench import LIMITS, Bench, scan
+from msgspec.structs import replace
 
 from hardware_bridge.blanker import Blanker
 from hardware_bridge.guard import Guard
@@ -108,3 +109,11 @@ def test_a_new_command_gives_the_supervisors_line_back(beam: Blanker) -> None:
     shutter = Shutter(Bench(), beam, always)
     shutter.submit(scan("a"))
     assert not beam.is_pulled
+
+
+def test_a_dark_reference_opens_nothing(beam: Blanker) -> None:
+    dark = scan("dark")
+    assert dark.acquire is not None
+    shutter = Shutter(Bench(), beam, always)
+    execute(shutter, replace(dark, acquire=replace(dark.acquire, blanked=True)), 1.0)
+    assert beam.changed_ns == 0
