@@ -84,6 +84,7 @@ _ACQUIRE: Fields = {
     "pixels_y": (_SIZE, True),
     "dwell_s": (_MORE, True),
     "max_frames": (_SIZE, False),
+    "blanked": (lambda x: isinstance(x, bool), False),
 }
 _COMMAND: Fields = {
     "id": (_name, True),
@@ -154,6 +155,8 @@ def _is_inside(command: dict[str, dict[str, Plain]]) -> bool:
         asked |= {name: value for name, value in group.items() if not isinstance(value, str)}
     acquire = dict(command.get("acquire") or {})
     mode = acquire.pop("mode", "HAADF")
+    if acquire.pop("blanked", False):
+        return False  # the fuzzed instrument takes no dark references
     asked |= acquire
     for name, value in asked.items():
         low, high = RANGES.get(name, (math.inf, -math.inf))

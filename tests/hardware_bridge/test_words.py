@@ -38,6 +38,7 @@ def test_words_are_plain_messagepack_maps_by_field_name() -> None:
         "pixels_y": 64,
         "dwell_s": 2e-6,
         "max_frames": 3,
+        "blanked": False,
     }
 
 
