@@ -215,8 +215,8 @@ def _check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             read_calibration(Path(got["calibration"]))
         except ValueError as error:
             yield "calibration", str(error).removeprefix("calibration = ")
-    for error in _settings(Readout, got.get("readout", {}), "readout")[1]:
-        path, _, complaint = error.partition(": ")
+    for wrong in _settings(Readout, got.get("readout", {}), "readout")[1]:
+        path, _, complaint = wrong.partition(": ")
         yield path, complaint
 
 

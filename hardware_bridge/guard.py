@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from msgspec.structs import replace
 
 from hardware_bridge import safety
-from hardware_bridge.dose import Charge, DoseLedger
+from hardware_bridge.dose import Charge, DoseLedger, predict_charge
 from hardware_bridge.errors import Malformed, Rejected
 from hardware_bridge.messages import Capabilities, Command, End, InstrumentState, Limits, Start
 from hardware_bridge.microscope import Microscope, gather_from_watch
@@ -278,6 +278,12 @@ class Guard:
                 self.blank(why)
 
     def _settle(self, run: _Running, end: End) -> End:
+        acquire = run.command.acquire
+        if acquire is not None and acquire.blanked and end.electrons > 0.0:
+            # The beam was on where it was to be off: charged as if that had been asked for.
+            lit = replace(run.command, acquire=replace(acquire, blanked=False))
+            run.charge = predict_charge(lit, self.limits, run.before, self._capabilities)
+            self.ledger.add(run.charge)
         self.ledger.refund(run.charge, self.ledger.share_used(run.charge, end))
         is_aborted = end.aborted or run.is_wrong
         reason = run.why if is_aborted and run.why else end.reason

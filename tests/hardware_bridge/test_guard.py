@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from bench import LIMITS, Bench, scan
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from hardware_bridge.dose import predict_charge
 from hardware_bridge.errors import Malformed, Rejected, Unreachable
 from hardware_bridge.guard import Guard
 from hardware_bridge.journal import FileJournal
-from hardware_bridge.messages import Command, End, Go, Holder, InstrumentState, Settings
+from hardware_bridge.messages import Capabilities, Command, End, Go, Holder, InstrumentState, Settings
 from hardware_bridge.microscope import execute
 from hardware_bridge.observation import Chunk, Part
 
@@ -196,3 +197,20 @@ def test_nothing_runs_before_the_beam_reads_back_blanked() -> None:
     with pytest.raises(Rejected, match=r"beam_blanked = false refused \(interlock\)"):
         guard.submit(Command(id="b", go=Go(stage_x_nm=2.0)))
     assert [command.id for command in bench.seen] == ["a"]
+
+
+def test_a_dark_reference_that_was_lit_after_all_is_charged() -> None:
+    class Lit(Bench):
+        """Says that it takes dark references, and takes them with the beam on."""
+
+        def describe(self) -> Capabilities:
+            return replace(super().describe(), dark_references=True)
+
+    guard = Guard(Lit(), LIMITS)
+    dark = scan("dark")
+    assert dark.acquire is not None
+    seen = execute(guard, replace(dark, acquire=replace(dark.acquire, blanked=True)), 1.0)
+    assert 0.0 < seen.electrons <= seen.electrons_charged
+    lit = Guard(Bench(), LIMITS)
+    assert execute(lit, dark, 1.0).electrons_charged == pytest.approx(seen.electrons_charged)
+    np.testing.assert_allclose(guard.ledger.fluence_e_per_A2, lit.ledger.fluence_e_per_A2)
