@@ -60,13 +60,17 @@ class Reading:
 
 @dataclass(frozen=True)
 class Judgement:
-    """All of a run: features found, spectra read, and the flakes that there are in the surveyed square."""
+    """All of a run: features found, spectra read, and the flakes that there are in the surveyed square.
+
+    ``cut`` commands were cut short, their data with them.
+    """
 
     features: tuple[Particle, ...]
     readings: tuple[Reading, ...]
     flakes: tuple[Flake, ...]
     pixel_nm: float
     seconds: float
+    cut: int
 
     def seen(self, least_px: float) -> tuple[int, int]:
         """Of the flakes at least so many pixels wide and high: how many hold a feature, and how many there are."""
@@ -139,7 +143,8 @@ def judge(
             for particle in percept.particles:
                 features.setdefault(particle.track, particle)
     seconds = records[-1].end_s - records[0].start_s
-    return Judgement(tuple(features.values()), tuple(readings), here, pixel_nm, seconds)
+    cut = sum(record.aborted for record in records)
+    return Judgement(tuple(features.values()), tuple(readings), here, pixel_nm, seconds, cut)
 
 
 def _acquire(record: Record) -> Acquire | None:
