@@ -39,6 +39,12 @@ def test_a_channel_without_a_range_holds() -> None:
     assert commands_on_loss(replace(LIMITS, on_loss={"temperature_K": "off"}), STATE, "lost") == []
 
 
+def test_a_generous_slew_limit_does_not_shorten_a_ramp() -> None:
+    slew = {"temperature_K": Slew(step=500.0, per_s=500.0)}
+    limits = replace(LIMITS, ranges=RANGES, on_loss={"temperature_K": "ramp"}, slew=slew)
+    assert len(commands_on_loss(limits, HOT, "x")) == 10
+
+
 def test_a_ramp_keeps_its_slew_limit() -> None:
     slew = {"temperature_K": Slew(step=5.0, per_s=2.5)}
     commands = commands_on_loss(replace(LIMITS, ranges=RANGES, on_loss={"temperature_K": "ramp"}, slew=slew), HOT, "x")

@@ -258,3 +258,12 @@ def test_a_dark_reference_is_charged_nothing_and_only_where_the_instrument_takes
         Rejected, match=r"acquire\.blanked = true refused \(mode\): limit this instrument takes no dark"
     ):
         safety.check(dark, LIMITS, STATE, CAPABILITIES, DoseLedger(LIMITS))
+
+
+def test_a_beta_tilt_that_was_there_before_counts_for_a_later_height() -> None:
+    tilted = replace(STATE, go=replace(ORIGIN, tilt_alpha_deg=10.0, tilt_beta_deg=-20.0))
+    limits = replace(OPEN, z_loss_per_deg_nm=100.0)
+    assert refused(Command(id="a", go=Go(stage_z_nm=2000.0)), limits, tilted) is None
+    rejected = refused(Command(id="a", go=Go(stage_z_nm=2001.0)), limits, tilted)
+    assert rejected is not None
+    assert rejected.code == "tilt_height"
