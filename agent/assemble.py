@@ -235,11 +235,12 @@ def _check_specimen(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "goal.world", str(error).removeprefix("goal.world = ")
 
 
-# What a configuration may name, for ``load``: with these all that is wrong is told before anything is started.
+# What a configuration may name, for ``load``: with these all that is wrong is told before anything is started. The
+# first is for where an instrument is used without goal and policy.
+BARE: Mapping[type, Check] = {PerceptionChoice: _check_perception, Instrument: _check_instrument}
 CHOICES: Mapping[type, Check] = {
-    PerceptionChoice: _check_perception,
+    **BARE,
     PolicyChoice: _check_policy,
-    Instrument: _check_instrument,
     Config: _check_specimen,
 }
 

@@ -52,14 +52,17 @@ def _say(message: str, status: int) -> int:
     return status
 
 
-def configured(given: argparse.Namespace, *more: str) -> tuple[Config, int]:
-    """The configuration of a command with its overrides, and the seed; all that is wrong with it is told at once."""
-    from agent.assemble import CHOICES
+def configured(given: argparse.Namespace, *more: str, bare: bool = False) -> tuple[Config, int]:
+    """The configuration of a command with its overrides, and the seed; all that is wrong with it is told at once.
+
+    ``bare`` leaves out what only matters to a run: its world and its policy.
+    """
+    from agent.assemble import BARE, CHOICES
 
     overrides = [*given.overrides, *more]
     if getattr(given, "seed", None) is not None:
         overrides.append(f"instrument.seed={given.seed}")
-    config = load(given.config, overrides, CHOICES)
+    config = load(given.config, overrides, BARE if bare else CHOICES)
     return config, config.instrument.seed
 
 
@@ -138,7 +141,7 @@ def calibrate(given: argparse.Namespace) -> int:
     from hardware_bridge.calibration import write_calibration
 
     more = ["instrument.kind=bridge", f"instrument.endpoint={given.endpoint}"] if given.endpoint is not None else []
-    config, seed = configured(given, *more)
+    config, seed = configured(given, *more, bare=True)
     if config.instrument.calibration is not None:
         raise ValueError("instrument.calibration is set: what is to be measured must not be corrected already")
     if config.instrument.endpoint is None:

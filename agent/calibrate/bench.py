@@ -57,6 +57,7 @@ class Bench:
     counts_per_electron: float = 1.0
     say: Callable[[str], None] = lambda line: None
     electrons: float = 0.0
+    images: int = 0
     _made: int = 0
     _name: str = field(default_factory=lambda: secrets.token_hex(4))
 
@@ -100,6 +101,7 @@ class Bench:
         except Rejected as error:
             raise NotCalibrated(f"the instrument refuses a move or an image: {error}") from None
         self.electrons += seen.electrons
+        self.images += acquire is not None
         if seen.aborted:
             raise NotCalibrated(f"the beam was blanked in the middle of an image: {seen.reason}")
         return seen
@@ -145,6 +147,11 @@ class Bench:
             raise NotCalibrated(
                 f"{step}: the two images hardly overlap; was the stage moved farther than asked, or the field smaller "
                 "than stated?"
+            )
+        if peak.height >= LEAST_PEAK and peak.prominence >= LEAST_PROMINENCE:
+            raise NotCalibrated(
+                f"{step}: the images match, but too little in them stands out of the noise to tell the shift to a "
+                "fraction of a pixel. Is perception.settings.counts_per_electron right? Else take more electrons"
             )
         raise NotCalibrated(
             f"{step}: the images do not match, or in more than one way: the best match is {peak.height:.1f} times the "

@@ -128,6 +128,15 @@ def _off_middle(contrasts: list[float], sign: float) -> float:
     return float(np.clip((above - below) / (2 * bend), -0.5, 0.5)) if bend > 0 else 0.0
 
 
+def _span_nm(bench: Bench, pixel_nm: float) -> float:
+    """The change of C10 that blurs a probe over some pixels, or turns the phase of a band of a TEM image by one rad."""
+    if bench.is_scanned:
+        return SPAN_PX * pixel_nm / (1e-3 * bench.capabilities.convergence_semi_angle_mrad)
+    volt = 1e3 * bench.capabilities.beam_energy_keV
+    wavelength_nm = 1.22643 / math.sqrt(volt * (1 + 0.97845e-6 * volt))
+    return 1.0 / (math.pi * wavelength_nm * (0.5 * sum(BAND) / pixel_nm) ** 2)
+
+
 def _half_length(bench: Bench, look: Look) -> float:
     """Half the length of a series in C10: so long that the probe spreads over some pixels, within the limits."""
     lens, height = bench.allowed("C10_nm"), bench.allowed("stage_z_nm")
@@ -136,14 +145,14 @@ def _half_length(bench: Bench, look: Look) -> float:
             raise NotCalibrated(f"defocus: limits.ranges has no {name}")
     assert lens is not None
     assert height is not None
-    wanted = SPAN_PX * look.pixel_nm / (1e-3 * bench.capabilities.convergence_semi_angle_mrad)
+    wanted = _span_nm(bench, look.pixel_nm)
     C10, z = bench.start.optics.C10_nm or 0.0, bench.start.go.stage_z_nm or 0.0
     room = min(C10 - lens.low, lens.high - C10) / (HEIGHT + 2.0), min(z - height.low, height.high - z) / HEIGHT
     half = min(wanted, *room, bench.limits.max_step_nm / (2 * HEIGHT))
     if half < wanted / 4:
         raise NotCalibrated(
-            f"defocus: the limits leave a series of +-{half:.4g} nm, too short to blur pixels of {look.pixel_nm:.3g} "
-            f"nm (+-{wanted:.4g} nm would): widen the ranges of C10_nm and stage_z_nm, or look with a smaller field"
+            f"defocus: the limits leave a series of +-{half:.4g} nm, too short for pixels of {look.pixel_nm:.3g} nm "
+            f"(+-{wanted:.4g} nm would do): widen the ranges of C10_nm and stage_z_nm, or look with a smaller field"
         )
     return half
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from agent.calibrate.bench import Bench, Look, NotCalibrated
 from agent.calibrate.chain import Explained, explain
+from agent.perception.registration import Shift
 from agent.perception.scan import Array, Scan
 from hardware_bridge.messages import Go, Range
 
@@ -91,18 +92,25 @@ class _Chain:
         scan = self.bench.image(self.look, go)
         causes = np.concatenate([self.stage_nm, self.came_from_above, self.shift_nm])
         if self.last is not None:
-            changed = causes - self.causes[-1]
-            moved = changed @ self.effects / self.look.pixel_nm
-            # What coming from above does is not known beforehand, but small.
-            known = all(self.effects[n].any() for n in (0, 1, 4, 5) if changed[n])
-            reach = REACH * self.look.pixels if known else math.inf
-            found = self.bench.shift(step, self.last, scan, (-float(moved[1]), -float(moved[0])), reach)
+            found = self._shift(step, self.last, scan, causes - self.causes[-1])
             where, error = self.bench.moved_nm(found, self.look)
             self.steps.append(where)
             self.step_sd.append(error)
         self.causes.append(causes)
         self.mid_s.append(scan.mid_s)
         self.last = scan
+
+    def _shift(self, step: str, last: Scan, scan: Scan, changed: Array) -> Shift:
+        """Register where the step should have led, or, where nothing is found, anywhere: backlash may be large."""
+        known = all(self.effects[n].any() for n in (0, 1, 4, 5) if changed[n])
+        moved = changed @ self.effects / self.look.pixel_nm
+        reach = REACH * self.look.pixels if known else math.inf
+        try:
+            return self.bench.shift(step, last, scan, (-float(moved[1]), -float(moved[0])), reach)
+        except NotCalibrated:
+            if not changed[2:4].any():
+                raise
+            return self.bench.shift(step, last, scan, (0.0, 0.0))
 
     def learn(self, axis: int, length_nm: float) -> None:
         """Take the last step, less what is known of it, as a cause's: the next are looked for where they should be."""

@@ -73,7 +73,7 @@ class Evidence:
     calibration: Calibration
     moves: moves.Moves
     defocus: defocus.Defocus | None
-    look: Look
+    images: int
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ def calibrate(
         electrons=bench.electrons,
         duration_s=bench.microscope.state().clock_s - bench.start.clock_s,
     )
-    return Evidence(found, moved, lens if isinstance(lens, defocus.Defocus) else None, settings.look)
+    return Evidence(found, moved, lens if isinstance(lens, defocus.Defocus) else None, bench.images)
 
 
 def _estimate(found: object) -> Estimate | None:

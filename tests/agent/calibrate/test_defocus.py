@@ -36,5 +36,5 @@ def test_a_missing_or_narrow_range_is_told(bench):
     with pytest.raises(NotCalibrated, match=r"limits\.ranges has no stage_z_nm"):
         measure_defocus(Bench(bench.microscope, replace(bench.limits, ranges=without)), LOOK)
     narrow = {**bench.limits.ranges, "C10_nm": Range(low=-100.0, high=100.0)}
-    with pytest.raises(NotCalibrated, match="too short to blur pixels of 2 nm"):
+    with pytest.raises(NotCalibrated, match="too short for pixels of 2 nm"):
         measure_defocus(Bench(bench.microscope, replace(bench.limits, ranges=narrow)), LOOK)
