@@ -25,10 +25,10 @@ SIZES, THIN = (0.0, 3.0, 6.0, 12.0), 3.0
 
 def draw(judged: Judgement, run: Run, path: Path) -> None:
     """Draw the survey with what was found, the specimen as it is, and a few spectra."""
-    figure = Figure(figsize=(13, 13), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(13, 11.5), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    seen, truth = figure.add_subplot(2, 2, 1), figure.add_subplot(2, 2, 2)
-    spectra = figure.add_subplot(2, 1, 2)
+    parts = figure.subplot_mosaic([["seen", "truth"], ["spectra", "spectra"]], height_ratios=(3, 2))
+    seen, truth, spectra = (parts[name] for name in ("seen", "truth", "spectra"))
     _mosaic(seen, run)
     for p in judged.features:
         seen.plot(p.x_nm, p.y_nm, ".", color="red", ms=3)
