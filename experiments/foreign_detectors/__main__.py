@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from experiments.foreign import ROOT, python_of, served
 from hardware_bridge.client import Client
 from hardware_bridge.errors import BridgeError
-from hardware_bridge.messages import Acquire, Command
-from hardware_bridge.observation import Chunk
+from hardware_bridge.messages import Acquire, Command, End
+from hardware_bridge.observation import Chunk, Gap
 
 FRAMES = {"merlin": 4000, "dectris": 4000}
 SIDE = {"merlin": 256, "dectris": 512}
@@ -52,21 +52,28 @@ def bridged(detector: str, ports: list[str]) -> float:
 
 
 def taken(client: Client, command: Command) -> float:
-    """Take one run and return its rate.
+    """Take one run and return its rate; 0, and a line that says why, where the bridge itself ended it.
 
     Raises:
         BridgeError: a frame is missing, came twice, or is not the one that its header says.
     """
     assert command.acquire is not None
     client.submit(command)
-    counted, times = 0, []
+    counted, times, told = 0, [], ""
     for part in client.watch(SILENCE_S):
-        if isinstance(part, Chunk):
+        if isinstance(part, Gap):
+            told = told or f"{part.dropped + part.lost} parts were given up"
+        elif isinstance(part, End):
+            told = told or part.reason
+        elif isinstance(part, Chunk) and not told:
             headed = part.header.frame + np.arange(part.header.frames)
             if part.header.frame != counted or (own_numbers(part) != headed).any():
                 raise BridgeError(f"after {counted} frames came {own_numbers(part)}, headed {headed}")
             counted += part.header.frames
             times.append((time.perf_counter(), counted))
+    if told:
+        print(f"not counted, since the bridge ended it after {counted} frames: {told}", file=sys.stderr)
+        return 0.0
     if counted != command.acquire.max_frames:
         raise BridgeError(f"{counted} of {command.acquire.max_frames} frames came")
     (begin_s, already), (end_s, _) = times[0], times[-1]

@@ -29,6 +29,7 @@ PACKAGE = "experiments.foreign_detectors"
 DETECTORS = ("merlin", "dectris")
 SIDE = {"merlin": 256, "dectris": 512}
 SILENCE_S = 10.0
+PACE_US = 10_000
 names = (f"c{number}" for number in itertools.count())
 
 
@@ -112,7 +113,7 @@ def test_frames_are_counted_by_the_detectors_numbers() -> None:
 
 @pytest.fixture(scope="module", params=DETECTORS)
 def paced(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Client]]:
-    with bridged(request.param, tmp_path_factory.mktemp("paced"), 64, 5000) as client:
+    with bridged(request.param, tmp_path_factory.mktemp("paced"), 64, PACE_US) as client:
         yield request.param, client
 
 
@@ -120,14 +121,14 @@ def test_what_a_detector_cannot_do_is_refused(paced: tuple[str, Client]) -> None
     detector, client = paced
     assert client.describe().modes == ("HRTEM",)
     assert "no_range" in refusal(client, Command(id="move", go=Go(stage_x_nm=1.0)))[1]
-    assert "max_frames = 65 refused (range)" in refusal(client, run(detector, "too-long", 65, 5000))[1]
+    assert "max_frames = 65 refused (range)" in refusal(client, run(detector, "too-long", 65, PACE_US))[1]
     assert "dwell_s = 0.0001 refused (range)" in refusal(client, run(detector, "too-quick", 1))[1]
 
 
 @pytest.mark.parametrize("check", [c for c in CHECKS if c.__name__ != "check_move"], ids=lambda check: check.__name__)
 def test_contract(paced: tuple[str, Client], check: Callable[[Microscope, Acquisition], None]) -> None:
     detector, client = paced
-    check(client, lambda name, frames: run(detector, name, frames, 5000))
+    check(client, lambda name, frames: run(detector, name, frames, PACE_US))
 
 
 @pytest.mark.slow
@@ -136,8 +137,8 @@ def test_every_frame_of_every_run_comes_once(detector: str, tmp_path: Path) -> N
     with bridged(detector, tmp_path, 600) as client:
         for _ in range(3):
             numbers, dropped, end = seen(detector, client, 600)
-            assert numbers == list(range(600))
             assert (dropped, end.aborted, end.reason) == (0, False, "")
+            assert numbers == list(range(600))
         assert seen(detector, client, 50)[0] == list(range(50))  # the rest of that run is not taken for the next one
         assert seen(detector, client, 600)[0] == list(range(600))
 
