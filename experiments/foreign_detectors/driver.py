@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 from experiments.foreign_detectors.counting import Frames
-from experiments.foreign_detectors.reading import Reading
+from experiments.foreign_detectors.reading import SLICE_S, Reading
 from experiments.foreign_detectors.source import Source
 from hardware_bridge.cost import ELECTRONS_PER_PA_S
 from hardware_bridge.errors import Rejected, Unreachable
@@ -28,7 +28,7 @@ from hardware_bridge.messages import (
 from hardware_bridge.microscope import gather_from_watch
 from hardware_bridge.observation import Observation, Part
 
-LAST_RUN_S = 1.0
+LAST_RUN_S = 2.0
 
 
 class Detector:
@@ -93,29 +93,27 @@ class Detector:
         )
 
     def submit(self, command: Command) -> None:
-        """Accept a command once the run before it has ended."""
+        """Accept a command; nothing is asked of the detector yet."""
         if self._running is not None:
             raise Rejected("busy", "id", command.id, f"command {self._running[0].id} is still running")
         if command.go != Go() or command.set != Settings():
             raise Rejected("cannot", "go, set", "something", "nothing: a detector neither moves nor sets anything")
         if command.acquire is not None:
             self._check(command.acquire)
-        if self._reading is not None:
-            self._reading.join(LAST_RUN_S)
-            if self._reading.is_alive():
-                raise Rejected("busy", "id", command.id, f"the detector has not ended its run for {LAST_RUN_S:g} s")
         self._abort.clear()
         self._running = (command, self.state())
 
     def watch(self, timeout_s: float) -> Iterator[Part]:
-        """Start a run and yield its frames as they come, as many in a chunk as were ready."""
+        """Start a run once the one before has ended; yield its frames as they come, as many in a chunk as are ready."""
         if self._running is None:
             raise Rejected("idle", "watch", "no command", "a command must be submitted first")
         command = self._running[0]
         self._epoch += 1
         chunks, on_s, reason = 0, 0.0, ""
         try:
-            if command.acquire is not None:
+            if command.acquire is not None and not self._has_ended(timeout_s):
+                reason = f"the detector has not ended its run for {timeout_s:g} s"
+            elif command.acquire is not None:
                 yield self._start(command.id, command.acquire)
                 self._on_since_s = time.monotonic()
                 self._reading = Reading(self._source)
@@ -146,6 +144,15 @@ class Detector:
     def stop(self) -> None:
         """End what runs."""
         self.blank()
+
+    def _has_ended(self, timeout_s: float) -> bool:
+        """Wait for the run before, unless the beam is blanked meanwhile; whether it has ended."""
+        deadline_s = time.monotonic() + timeout_s
+        while self._reading is not None and self._reading.is_alive():
+            if self._abort.is_set() or time.monotonic() > deadline_s:
+                return False
+            self._reading.join(SLICE_S)
+        return True
 
     def close(self) -> bool:
         """Let the run under way end, then give the detector back; False where its receiver does not come back."""
