@@ -259,9 +259,10 @@ def _check_range(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _check_limits(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name in got.get("ranges", {}):
-        if name not in RANGED:
-            yield f"ranges.{name}", f"no such setting{nearest(name, RANGED)}"
+    for table, names in (("ranges", RANGED), ("slew", RANGED), ("on_loss", frozenset(Holder.__struct_fields__))):
+        for name in got.get(table, {}):
+            if name not in names:
+                yield f"{table}.{name}", f"no such setting{nearest(name, names)}"
 
 
 def _check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -143,6 +143,18 @@ def test_a_range_for_no_setting_is_an_error_with_the_nearest_name() -> None:
         ("review", "envelope", {"C10_nm": {"low": -9e9, "high": 0}}, "review.envelope.C10_nm: -9e+09..0 passes limits"),
         ("review", "envelope", {"C12_nm": {"low": 0, "high": 0}}, "review.envelope.C12_nm: not in limits.ranges"),
         ("review", "timeout_s", 0, "review.timeout_s: expected float > 0.0, got int 0"),
+        (
+            "limits",
+            "on_loss",
+            {"temprature_K": "ramp"},
+            "limits.on_loss.temprature_K: no such setting, did you mean temp",
+        ),
+        (
+            "limits",
+            "slew",
+            {"bias": {"step": 1, "per_s": 1}},
+            "limits.slew.bias: no such setting, did you mean bias_V?",
+        ),
         ("limits", "keep_out", [{"x": 3}], "limits.keep_out[0].x: expected a table, got int 3"),
         ("limits", "keep_out", 3, "limits.keep_out: expected a list, got int 3"),
         ("policy", "settings", {"when": {"a": 1}}, "policy.settings.when: expected"),
