@@ -1,7 +1,7 @@
 """What a set C10 does, against the stage's height: where the image is sharpest moves with the height.
 
-The contrast of images through focus is a peak (of a phase object, a trough) A exp(-(C10 - f)^2 / (2 w^2)) + B, whose
-place f is another at each height z. A lens whose set C10 acts g times as strongly has f = -z / g + const: sign and
+The contrast of scanned images through focus is a peak, or a trough, A exp(-(C10 - f)^2 / (2 w^2)) + B, whose place f is
+another at each height z. A lens whose set C10 acts g times as strongly has f = -z / g + const: sign and
 gain follow from how f goes with z. Focus wanders meanwhile, which the visits to one height after the other tell.
 """
 
@@ -128,15 +128,6 @@ def _off_middle(contrasts: list[float], sign: float) -> float:
     return float(np.clip((above - below) / (2 * bend), -0.5, 0.5)) if bend > 0 else 0.0
 
 
-def _span_nm(bench: Bench, pixel_nm: float) -> float:
-    """The change of C10 that blurs a probe over some pixels, or turns the phase of a band of a TEM image by one rad."""
-    if bench.is_scanned:
-        return SPAN_PX * pixel_nm / (1e-3 * bench.capabilities.convergence_semi_angle_mrad)
-    volt = 1e3 * bench.capabilities.beam_energy_keV
-    wavelength_nm = 1.22643 / math.sqrt(volt * (1 + 0.97845e-6 * volt))
-    return 1.0 / (math.pi * wavelength_nm * (0.5 * sum(BAND) / pixel_nm) ** 2)
-
-
 def _half_length(bench: Bench, look: Look) -> float:
     """Half the length of a series in C10: so long that the probe spreads over some pixels, within the limits."""
     lens, height = bench.allowed("C10_nm"), bench.allowed("stage_z_nm")
@@ -145,7 +136,7 @@ def _half_length(bench: Bench, look: Look) -> float:
             raise NotCalibrated(f"defocus: limits.ranges has no {name}")
     assert lens is not None
     assert height is not None
-    wanted = _span_nm(bench, look.pixel_nm)
+    wanted = SPAN_PX * look.pixel_nm / (1e-3 * bench.capabilities.convergence_semi_angle_mrad)
     C10, z = bench.start.optics.C10_nm or 0.0, bench.start.go.stage_z_nm or 0.0
     room = min(C10 - lens.low, lens.high - C10) / (HEIGHT + 2.0), min(z - height.low, height.high - z) / HEIGHT
     half = min(wanted, *room, bench.limits.max_step_nm / (2 * HEIGHT))

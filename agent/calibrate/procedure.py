@@ -93,8 +93,8 @@ def price(bench: Bench, settings: CalibrateSettings) -> Price:
     moved = 3 + 8 * settings.rounds
     if bench.is_scanned:
         acquires += [look.acquire(mode)] * (3 * WARPS)
+        acquires += [look.zoomed(ZOOM).acquire(mode)] * defocus.images_needed()
     acquires += [look.zoomed(ZOOM).acquire(mode)] * WARPS
-    acquires += [_focus_look(bench, look).acquire(mode)] * defocus.images_needed()
     if settings.grating_nm is not None:
         acquires.append(_grating_look(bench, settings).acquire(mode))
     if "EELS" in bench.capabilities.modes:
@@ -265,12 +265,9 @@ def _defocus(bench: Bench, look: Look) -> defocus.Defocus:
     mode = bench.image_mode
     if "C10_nm" in bench.capabilities.unresponsive.get(mode, ()):
         raise NotCalibrated(f"defocus: {bench.capabilities.name} says that its {mode} images do not answer to C10")
-    return defocus.measure_defocus(bench, _focus_look(bench, look))
-
-
-def _focus_look(bench: Bench, look: Look) -> Look:
-    """A closer look, which a smaller change of focus blurs; a camera's magnification is not changed for it."""
-    return look.zoomed(ZOOM) if bench.is_scanned else look
+    if not bench.is_scanned:
+        raise NotCalibrated("defocus: through focus, contrast of a camera's images rises and falls more than once")
+    return defocus.measure_defocus(bench, look.zoomed(ZOOM))
 
 
 def _grating_look(bench: Bench, settings: CalibrateSettings) -> Look:
