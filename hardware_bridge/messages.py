@@ -128,8 +128,9 @@ class Capabilities(Word, frozen=True, kw_only=True):
     that one detector element can receive. ``decision_s`` is what the instrument lets pass before it begins a command,
     for the decision (stepped time; 0 in real time, where decisions take what they take). ``probe_diameter_nm`` is a
     lower bound on the illuminated disc. ``energy_*`` describe the spectrum axis. Where ``backlash_nm`` is above zero,
-    moves are to be approached from the negative side. ``unresponsive`` names, per mode, the settings that change
-    nothing in its data, though they can be set; a mode without an entry answers to all.
+    moves are to be approached from the negative side, which takes the stage up to ``overshoot_nm`` beyond each
+    coordinate that is asked for. ``unresponsive`` names, per mode, the settings that change nothing in its data, though
+    they can be set; a mode without an entry answers to all.
     ``read_back_tolerance`` is, per setting of stage, beam and optics and in its unit, how far its read-back may be from
     what was asked; without an entry a millionth.
     """
@@ -152,6 +153,7 @@ class Capabilities(Word, frozen=True, kw_only=True):
     stage_to_specimen: Matrix
     beam_shift_to_specimen: Matrix
     backlash_nm: NotNegative = 0.0
+    overshoot_nm: NotNegative = 0.0
     stage_speed_nm_per_s: Positive
     decision_s: NotNegative
     settle_s: NotNegative

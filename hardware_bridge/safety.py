@@ -13,6 +13,8 @@ from hardware_bridge.errors import Rejected
 from hardware_bridge.geometry import merged
 from hardware_bridge.messages import Box, Capabilities, Command, Go, InstrumentState, Limits, Range
 
+STAGE = ("stage_x_nm", "stage_y_nm", "stage_z_nm")
+
 
 def check(
     command: Command, limits: Limits, state: InstrumentState, capabilities: Capabilities, dose: DoseLedger
@@ -28,6 +30,12 @@ def check(
     after = merged(state.go, command.go)
     _check_tilted_height(state.go, after, limits)
     _check_path(state.go, after, limits)
+    beyond = _overshoot(command.go, capabilities.overshoot_nm)
+    if beyond is not None:
+        # As if it were asked for: the stage really goes there first.
+        _check_ranges(Command(id=command.id, go=beyond), limits)
+        _check_tilted_height(state.go, merged(state.go, beyond), limits)
+        _check_path(state.go, merged(state.go, beyond), limits)
     if command.acquire is not None:
         _check_mode(command, limits, state, capabilities)
     charge = predict_charge(command, limits, state, capabilities)
@@ -56,6 +64,14 @@ def _check_ranges(command: Command, limits: Limits) -> None:
         # Written so that NaN, should one ever get here, is outside.
         if not allowed.low <= value <= allowed.high:
             raise Rejected("range", path, f"{value:g}", f"{allowed.low:g}..{allowed.high:g}")
+
+
+def _overshoot(go: Go, overshoot_nm: float) -> Go | None:
+    """Where an approach from the negative side turns round; None where a move has no such place."""
+    asked = {name: value for name in STAGE if (value := getattr(go, name)) is not None}
+    if go.approach == "direct" or not overshoot_nm or not asked:
+        return None
+    return Go(**{name: value - overshoot_nm for name, value in asked.items()})
 
 
 def _check_tilted_height(before: Go, after: Go, limits: Limits) -> None:

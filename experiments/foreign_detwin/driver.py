@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from experiments.foreign_detwin.camera import FRAME_S, Camera
-from experiments.foreign_detwin.column import Column, Reading
+from experiments.foreign_detwin.column import APPROACH_NM, Column, Reading
 from hardware_bridge.cost import ELECTRONS_PER_PA_S
 from hardware_bridge.errors import Rejected
 from hardware_bridge.messages import (
@@ -264,6 +264,7 @@ class Tem:
             detector_fraction={"HRTEM": pixel_share},
             stage_to_specimen=self._sheet.stage_to_specimen,
             beam_shift_to_specimen=(1.0, 0.0, 0.0, 1.0),
+            overshoot_nm=APPROACH_NM,
             stage_speed_nm_per_s=STAGE_SPEED_NM_PER_S,
             decision_s=0.0,
             settle_s=0.0,

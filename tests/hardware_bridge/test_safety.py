@@ -267,3 +267,27 @@ def test_a_beta_tilt_that_was_there_before_counts_for_a_later_height() -> None:
     rejected = refused(Command(id="a", go=Go(stage_z_nm=2001.0)), limits, tilted)
     assert rejected is not None
     assert rejected.code == "tilt_height"
+
+
+@pytest.mark.parametrize(
+    ("x_nm", "y_nm", "code"),
+    [
+        (-950.0, 0.0, ""),
+        (-960.0, 0.0, "range"),  # it would turn round at -1010
+        (450.0, 350.0, "keep_out"),  # at 400, 300 it would touch the box
+        (451.0, 451.0, ""),
+    ],
+)
+def test_where_an_approach_turns_round_is_inside_the_envelope_too(x_nm: float, y_nm: float, code: str) -> None:
+    turning = replace(CAPABILITIES, overshoot_nm=50.0)
+    go = Go(stage_x_nm=x_nm, stage_y_nm=y_nm, approach="from_negative")
+    state = replace(STATE, go=replace(ORIGIN, stage_x_nm=x_nm + 20.0, stage_y_nm=y_nm + 20.0))
+    directly = Command(id="a", go=replace(go, approach="direct"))
+    for command, capabilities in ((directly, turning), (Command(id="a", go=go), CAPABILITIES)):
+        assert safety.check(command, LIMITS, state, capabilities, DoseLedger(LIMITS)).electrons == 0.0
+    if code:
+        with pytest.raises(Rejected) as caught:
+            safety.check(Command(id="a", go=go), LIMITS, state, turning, DoseLedger(LIMITS))
+        assert caught.value.code == code
+    else:
+        safety.check(Command(id="a", go=go), LIMITS, state, turning, DoseLedger(LIMITS))
