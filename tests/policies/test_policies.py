@@ -79,7 +79,8 @@ def test_another_seed_draws_other_places(make_bench: Callable[..., Any]) -> None
     assert commands[0] != commands[1]
 
 
-@pytest.mark.parametrize("name", catalogue.NAMES)
+# The prospector ends when it has seen everything, whatever is left.
+@pytest.mark.parametrize("name", [name for name in catalogue.NAMES if name != "prospector"])
 def test_electrons_and_time_run_out_together(name: str, make_bench: Callable[..., Any]) -> None:
     bench = make_bench(duration_s=60.0)
     policy = make(name, bench.setup)
