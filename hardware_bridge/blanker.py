@@ -1,21 +1,20 @@
 """The twin's beam blanker: a line that outlives the process which moves it, and that others can read and pull.
 
-A memory-mapped file of six 8-byte words. The bridge opens and closes the beam on its own line; the supervisor has a
-second line, and the beam is on only while the first is open and the second is not pulled, as with the two inputs of a
-real blanker. Times are CLOCK_MONOTONIC in ns, which all processes of a machine share.
+A memory-mapped file of six 8-byte words, each read and written whole, so that nobody ever sees half of one. The bridge
+opens and closes the beam on its own line; the supervisor has a second line, and the beam is on only while the first is
+open and the second is not pulled, as with the two inputs of a real blanker. Times are CLOCK_MONOTONIC in ns, which all
+processes of a machine share.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
-import struct
 import time
 from pathlib import Path
 
 _SIZE = 64
-_WORD = struct.Struct("<q")
-_OPEN, _OPEN_NS, _PULLED, _PULLED_NS, _ALIVE_NS, _WATCH_NS = (8 * i for i in range(6))
+_OPEN, _OPEN_NS, _PULLED, _PULLED_NS, _ALIVE_NS, _WATCH_NS = range(6)
 
 
 class Blanker:
@@ -31,6 +30,8 @@ class Blanker:
             self._map = mmap.mmap(descriptor, _SIZE)
         finally:
             os.close(descriptor)
+        # One store each: struct.pack_into would write zeros first, which others could read.
+        self._words = memoryview(self._map).cast("q")
 
     def open(self) -> None:
         """Let the beam through, unless the supervisor has pulled its line."""
@@ -81,6 +82,7 @@ class Blanker:
 
     def close(self) -> None:
         """Give the handle back; the lines stay as they are."""
+        self._words.release()
         self._map.close()
 
     def _put(self, line: int, at: int, value: int) -> None:
@@ -88,8 +90,8 @@ class Blanker:
             self._set(line, value)
             self._set(at, time.monotonic_ns())
 
-    def _get(self, offset: int) -> int:
-        return int(_WORD.unpack_from(self._map, offset)[0])
+    def _get(self, word: int) -> int:
+        return self._words[word]
 
-    def _set(self, offset: int, value: int) -> None:
-        _WORD.pack_into(self._map, offset, value)
+    def _set(self, word: int, value: int) -> None:
+        self._words[word] = value

@@ -58,3 +58,30 @@ def test_silence_is_counted_from_the_last_sign_of_life(path: Path) -> None:
     time.sleep(0.15)
     assert blanker.bridge_silent_s() > 0.14
     assert blanker.supervisor_silent_s() > 0.14
+
+
+STAMPING = """
+import sys, time
+from pathlib import Path
+from hardware_bridge.blanker import Blanker
+blanker = Blanker(Path(sys.argv[1]))
+until_s = time.monotonic() + 1.0
+print("stamping", flush=True)
+while time.monotonic() < until_s:
+    blanker.bridge_is_alive()
+"""
+
+
+def test_nobody_reads_half_a_word_while_another_process_writes_it(path: Path) -> None:
+    watching = Blanker(path)
+    watching.bridge_is_alive()
+    root = str(Path(__file__).parents[2])
+    with subprocess.Popen([sys.executable, "-c", STAMPING, str(path)], stdout=subprocess.PIPE, cwd=root) as writer:
+        assert writer.stdout is not None
+        writer.stdout.readline()
+        reads = longest_s = 0.0
+        while writer.poll() is None:
+            longest_s = max(longest_s, watching.bridge_silent_s())
+            reads += 1
+    assert reads > 1000
+    assert longest_s < 100.0  # a word that is half written reads as hours
