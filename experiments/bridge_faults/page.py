@@ -103,7 +103,8 @@ the lease and asks what became of every command so far, repeats the last one, an
 {"".join(f"{line}{chr(10)}" for line in wrong)}
 Found on the way, repaired, and held by tests: a bridge that was frozen after it had accepted a command, and woke up
 when its agent was dead, let the beam on for up to 20 ms before it noticed. Now the lease is looked at when the beam
-opens.
+opens. A time stamp that was read while it was being written looked hours old: about once an hour the beam would have
+been blanked for nothing. Now words are written whole.
 """
 
 
