@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from hardware_bridge.client import Client
 from hardware_bridge.errors import BridgeError
+from hardware_bridge.own_code import command_of, environment
 
 START_S = 60.0
 LINGER_S = 600.0
@@ -93,7 +93,7 @@ def _answers(endpoint: str) -> bool:
 
 
 def _start(folder: Path, seed: int) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "agent.cli", "serve", "twin", str(_config_of(folder))]
+    command = command_of("agent.cli", "serve", "twin", str(_config_of(folder)))
     command += ["--seed", str(seed), "--endpoint", "tcp://127.0.0.1:0"]
     command += ["--journal", str(folder / JOURNAL), "--linger", str(LINGER_S)]
     with (folder / LOG).open("ab") as log:
@@ -103,7 +103,7 @@ def _start(folder: Path, seed: int) -> subprocess.Popen[bytes]:
             stderr=log,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env=environment(OMP_NUM_THREADS="1"),
         )
 
 

@@ -6,7 +6,6 @@ BridgeError
 |-- NotHeld          the sender does not hold the lease, or its fencing token is stale
 |-- KeyRefused       the key is not authorised at the bridge, or the bridge is another one
 |-- Unreachable      the instrument does not answer within its time
-|-- Interrupted      the acquisition ended early: blanked, stopped or the lease was lost
 `-- GapFound         parts of a stream are missing where the caller asked for all of it
 """
 
@@ -46,10 +45,6 @@ class KeyRefused(BridgeError):
 
 class Unreachable(BridgeError):
     """The instrument did not answer in time; whether the last command ran is not known from here."""
-
-
-class Interrupted(BridgeError):
-    """An acquisition was cut short; what came before is kept by whoever collected it."""
 
 
 class GapFound(BridgeError):

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hardware_bridge.blanker import Blanker
 from hardware_bridge.errors import Unreachable
+from hardware_bridge.own_code import command_of, environment
 
 PERIOD_S = 0.02
 FROZEN_S = 0.35
@@ -54,9 +55,10 @@ class Supervisor:
         blanker.bridge_is_alive()
         self._blanker = blanker
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "hardware_bridge.supervisor", str(blanker.path)],
+            command_of("hardware_bridge.supervisor", str(blanker.path)),
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
+            env=environment(),
         )
         deadline = time.monotonic() + START_S
         begun_ns = time.monotonic_ns()

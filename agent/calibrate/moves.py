@@ -43,8 +43,6 @@ class Moves:
     backlash: Array
     beam_shift: Array | None
     covariance: Array
-    walk_nm_per_sqrt_s: float
-    jitter_nm: float
     steps: list[tuple[Array, Array]]
 
 
@@ -200,8 +198,6 @@ def _explained(chain: _Chain, shifted: bool) -> Moves:
         backlash=found.effects[2:4],
         beam_shift=found.effects[4:] if shifted else None,
         covariance=found.covariance,
-        walk_nm_per_sqrt_s=found.walk_per_sqrt_s,
-        jitter_nm=found.jitter,
         steps=list(zip(np.diff(causes, axis=0), chain.steps, strict=True)),
     )
 

@@ -75,7 +75,7 @@ LIMITS = Limits(
         "pixels_x": Range(low=8.0, high=1024.0),
         "pixels_y": Range(low=8.0, high=1024.0),
         "dwell_s": Range(low=1e-9, high=1.0),
-        "max_frames": Range(low=1.0, high=1e6),
+        "max_frames": Range(low=1.0, high=2.0**20),
     },
     max_step_nm=1500.0,
     dose_map=Box(x=Range(low=-1600.0, high=1600.0), y=Range(low=-1600.0, high=1600.0)),

@@ -15,23 +15,9 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from experiments.benchmarks.camera import CAPABILITIES, LIMITS, STATE
 from hardware_bridge.errors import Rejected
-from hardware_bridge.messages import (
-    Axis,
-    Box,
-    Capabilities,
-    ChunkHeader,
-    Command,
-    End,
-    Go,
-    Holder,
-    InstrumentState,
-    Interlocks,
-    Limits,
-    Optics,
-    Range,
-    Start,
-)
+from hardware_bridge.messages import Axis, Capabilities, ChunkHeader, Command, End, InstrumentState, Start
 from hardware_bridge.microscope import gather_from_watch
 from hardware_bridge.observation import Chunk, Observation, Part
 from hardware_bridge.server import serve
@@ -40,45 +26,6 @@ POOL_BYTES = 128 << 20
 BURST_BYTES = 1 << 22
 UNPACED_S = 1e-9
 """An exposure so short stands for a camera that always has frames ready."""
-
-CAPABILITIES = Capabilities(
-    name="fast-camera", version="1", time="real", beam_energy_keV=200.0, convergence_semi_angle_mrad=10.0,
-    collection_semi_angle_mrad=20.0, haadf_inner_mrad=60.0, haadf_outer_mrad=200.0, modes=("HRTEM",),
-    holder_channels=(), probe_diameter_nm=1000.0, energy_offset_eV=0.0, energy_step_eV=1.0, energy_channels=1,
-    detector_fraction={"HRTEM": 1e-3}, stage_to_specimen=(1.0, 0.0, 0.0, 1.0),
-    beam_shift_to_specimen=(1.0, 0.0, 0.0, 1.0), stage_speed_nm_per_s=1000.0, decision_s=0.0, settle_s=0.0,
-    flyback_s=0.0, frame_overhead_s=0.0, blank_latency_s=1e-4,
-)  # fmt: skip
-LIMITS = Limits(
-    ranges={
-        name: Range(low=low, high=high)
-        for name, low, high in (
-            ("fov_nm", 1.0, 1000.0), ("pixels_x", 1, 4096), ("pixels_y", 1, 4096), ("dwell_s", 0.0, 1.0),
-            ("max_frames", 1, 2**20),
-        )
-    },
-    max_step_nm=1.0,
-    dose_map=Box(x=Range(low=-2000.0, high=2000.0), y=Range(low=-2000.0, high=2000.0)),
-    dose_cell_nm=100.0,
-    max_electrons=1e15,
-    max_fluence_e_per_A2=1e15,
-    max_dose_rate_e_per_A2_s=1e15,
-    max_detector_e_per_s={"HRTEM": 1e15},
-)  # fmt: skip
-STATE = InstrumentState(
-    clock_s=0.0,
-    go=Go(
-        stage_x_nm=0.0, stage_y_nm=0.0, stage_z_nm=0.0, tilt_alpha_deg=0.0, tilt_beta_deg=0.0, beam_shift_x_nm=0.0,
-        beam_shift_y_nm=0.0, image_shift_x_nm=0.0, image_shift_y_nm=0.0, scan_rotation_deg=0.0,
-    ),
-    optics=Optics(beam_current_pA=1.0),
-    holder=Holder(),
-    beam_blanked=True,
-    interlocks=Interlocks(
-        vacuum_ok=True, valves_open=True, high_tension_on=True, screen_up=True, aperture_inserted=True,
-        detectors_inserted=("HRTEM",),
-    ),
-)  # fmt: skip
 
 
 def pool(shape: tuple[int, int], dtype: str) -> NDArray[np.generic]:

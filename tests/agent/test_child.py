@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from agent import child
+from agent.assemble import DEFAULT_CONFIG
+from agent.config import dump, load
+from hardware_bridge.client import Client
 
 
 @pytest.mark.parametrize("words", [["serve", "twin"], ["report"]], ids=["its own", "another program"])
@@ -28,6 +31,18 @@ def test_only_the_process_that_serves_this_run_is_taken(
             own = words[0] == "serve" and folder == tmp_path
             assert found == (("tcp://127.0.0.1:5570", process.pid) if own else None)
         assert child._left_behind(folder / "endpoint", folder) is None
+
+
+def test_a_run_serves_its_own_code_whatever_lies_in_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("agent", "hardware_bridge"):
+        (tmp_path / package).mkdir()
+        (tmp_path / package / "__init__.py").write_text("raise ImportError('another one of this name')")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_bytes(dump(load(DEFAULT_CONFIG)))
+    monkeypatch.chdir(tmp_path)
+    with child.ServedTwin.beside(run, seed=1) as served, Client(served.endpoint) as client:
+        assert client.describe().name == "adaptem-twin"
 
 
 @pytest.mark.parametrize("text", [None, "", "tcp://127.0.0.1:5570", f"tcp://127.0.0.1:5570 {os.getpid()}", "a b"])
