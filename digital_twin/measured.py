@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,35 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from digital_twin.optics import Array
+from digital_twin.image_files import read_image
 from digital_twin.specimen import Box, Grid, Layers, on_device
 from hardware_bridge.report import Card
 
 THICKEST_NM = 20.0
 """Copper thickness that the brightest pixel of a micrograph stands for; its own scale is not known."""
-
-UNIT_NM = {"nm": 1.0, "um": 1e3, "\N{MICRO SIGN}m": 1e3, "\N{GREEK SMALL LETTER MU}m": 1e3, "pm": 1e-3}
-
-
-def read_micrograph(path: Path) -> tuple[Array, float]:
-    """Read an image (H, W) from an npz file with ``haadf`` and ``meta``: (image scaled to 0..1, pixel size in nm).
-
-    Raises:
-        ValueError: naming what is missing or wrong in the file.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            image, meta = np.asarray(data["haadf"], dtype=np.float64), json.loads(str(data["meta"]))
-        axis = meta["haadf_axes"][0]
-        pixel_nm = float(axis["scale"]) * UNIT_NM[axis["units"]]
-    except (OSError, ValueError) as error:
-        raise ValueError(f"instrument.specimen = {path}: cannot be read: {error}") from None
-    except (KeyError, IndexError, TypeError) as error:
-        raise ValueError(f"instrument.specimen = {path}: no calibrated haadf image in it (missing {error})") from None
-    low, high = float(image.min()), float(image.max())
-    if image.ndim != 2 or high <= low or not pixel_nm > 0:
-        raise ValueError(f"instrument.specimen = {path}: haadf must be one image with contrast and a pixel size > 0")
-    return (image - low) / (high - low), pixel_nm
 
 
 class MeasuredSpecimen:
@@ -47,13 +23,13 @@ class MeasuredSpecimen:
     Spectra of it tell thickness and copper only. Beyond the micrograph's edge there is film.
     """
 
-    def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
-        """Read the micrograph.
+    def __init__(self, path: Path, device: torch.device | str = "cpu", pixel_nm: float | None = None) -> None:
+        """Read the micrograph; ``pixel_nm`` is needed where the file does not say how large its pixels are.
 
         Raises:
-            ValueError: the file has no calibrated image.
+            ValueError: the file holds no image with a known pixel size.
         """
-        image, self._pixel_nm = read_micrograph(path)
+        image, self._pixel_nm = read_image(path, pixel_nm)
         self.device = torch.device(device)
         self._copper_nm = THICKEST_NM * torch.from_numpy(image).to(self.device)
         self.extent_nm = self._pixel_nm * max(image.shape)
@@ -84,13 +60,13 @@ class MeasuredSpecimen:
         return Layers(copper_nm=copper, debris_nm=none, water_nm=none, nitride_nm=torch.full_like(copper, 20.0))
 
 
-def measured_card(path: Path, duration_s: float, budget_electrons: float) -> Card:
+def measured_card(path: Path, duration_s: float, budget_electrons: float, pixel_nm: float | None = None) -> Card:
     """The card of a micrograph: an extent to look at and no targets, since nobody knows its truth.
 
     Raises:
-        ValueError: the file has no calibrated image.
+        ValueError: the file holds no image with a known pixel size.
     """
-    image, pixel_nm = read_micrograph(path)
+    image, pixel_nm = read_image(path, pixel_nm)
     return Card(
         world="measured",
         version=1,

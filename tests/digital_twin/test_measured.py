@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from digital_twin.image_files import read_image
 from digital_twin.instrument import Twin
-from digital_twin.measured import THICKEST_NM, MeasuredSpecimen, measured_card, read_micrograph
+from digital_twin.measured import THICKEST_NM, MeasuredSpecimen, measured_card
 from digital_twin.specimen import Specimen
 from hardware_bridge.messages import Optics
 from hardware_bridge.microscope import execute
@@ -31,34 +32,17 @@ def test_the_micrograph_is_where_its_pixels_are(ramp, square_grid):
     grid = square_grid(20, 2.0)
     # The middle of the first pixel lies half a picture, less half a pixel, before the origin.
     grid.origin_nm[:] += np.array([-29.0, -19.0])
-    image, pixel_nm = read_micrograph(ramp)
+    image, pixel_nm = read_image(ramp)
     assert pixel_nm == 2.0
     assert specimen.project([grid]).copper_nm[0].numpy() == pytest.approx(THICKEST_NM * image[:, :20])
 
 
-def test_units_are_taken_from_the_file(tmp_path):
-    image = [[0, 1], [2, 3]]
-    assert read_micrograph(write(tmp_path / "a.npz", image, "pm", 50.0))[1] == pytest.approx(0.05)
-    assert read_micrograph(write(tmp_path / "b.npz", image, "um", 0.5))[1] == pytest.approx(500.0)
-
-
-@pytest.mark.parametrize("image", [[[1, 1], [1, 1]], [1, 2, 3]])
-def test_an_image_without_contrast_or_shape_is_told(tmp_path, image):
-    with pytest.raises(ValueError, match="one image with contrast"):
-        read_micrograph(write(tmp_path / "bad.npz", image))
-
-
-def test_files_that_are_none_are_told_by_name(tmp_path):
-    with pytest.raises(ValueError, match=r"instrument\.specimen = .*nothing\.npz"):
-        read_micrograph(tmp_path / "nothing.npz")
-    np.savez(tmp_path / "other.npz", something=np.zeros(3))
-    with pytest.raises(ValueError, match="haadf"):
-        read_micrograph(tmp_path / "other.npz")
-    (tmp_path / "text.npz").write_text("not an archive")
-    with pytest.raises(ValueError, match=r"text\.npz"):
-        read_micrograph(tmp_path / "text.npz")
-    with pytest.raises(ValueError, match="no calibrated"):
-        read_micrograph(write(tmp_path / "unit.npz", [[0, 1]], units="parsec"))
+def test_a_pixel_size_can_be_given(tmp_path):
+    np.save(tmp_path / "plain.npy", np.eye(8))
+    assert MeasuredSpecimen(tmp_path / "plain.npy", pixel_nm=0.5).extent_nm == 4.0
+    assert measured_card(tmp_path / "plain.npy", 60.0, 1e8, 0.5).extent_nm == 4.0
+    with pytest.raises(ValueError, match=r"plain\.npy: .*instrument\.specimen_pixel_nm"):
+        MeasuredSpecimen(tmp_path / "plain.npy")
 
 
 def test_the_card_has_an_extent_and_no_targets(ramp):
@@ -71,7 +55,7 @@ def test_the_card_has_an_extent_and_no_targets(ramp):
 def test_the_twin_shows_the_measured_micrograph(shared_data, command):
     path = shared_data / NAME
     twin = Twin(MeasuredSpecimen(path), 1)
-    image, pixel_nm = read_micrograph(path)
+    image, pixel_nm = read_image(path)
     each = command(
         optics=Optics(beam_current_pA=400.0, C12_nm=0.0, C21_nm=0.0, C23_nm=0.0),
         fov_nm=64 * pixel_nm,
