@@ -1,28 +1,24 @@
 """Reference arrays, scan grids and commands that tests of the twin share."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from digital_twin.specimen import Box, Grid, Layers, draw_spheres
+from experiments.validation.stored import golden
 from hardware_bridge.messages import Acquire, Command, Go, Mode, Optics, Settings
-
-GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture(scope="session")
 def golden_optics() -> dict[str, np.ndarray]:
-    with np.load(GOLDEN / "optics.npz") as data:
-        return dict(data)
+    return golden("optics")
 
 
 @pytest.fixture(scope="session")
 def golden_haadf() -> dict[str, np.ndarray]:
-    with np.load(GOLDEN / "haadf.npz") as data:
-        return dict(data)
+    return golden("haadf")
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The optics against abTEM (arrays in golden/) and closed forms."""
+"""The optics against abTEM (golden files of experiments/validation) and closed forms."""
 
 import math
 
@@ -9,7 +9,7 @@ from scipy.special import j0, j1
 from digital_twin import optics
 from digital_twin.optics import Aberrations, Column
 
-# The aberrations that golden/make_golden.py used, in the twin's units.
+# The aberrations that experiments/validation/references/optics.py used, in the twin's units.
 ALL = Aberrations(
     C10_nm=-60.0, C12_nm=15.0, phi12_rad=0.4, C21_nm=400.0, phi21_rad=1.1, C23_nm=300.0, phi23_rad=-0.5, C30_um=1200.0
 )

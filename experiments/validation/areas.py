@@ -1,0 +1,10 @@
+"""The checks of all areas; a new area adds its module here."""
+
+from __future__ import annotations
+
+from experiments.validation import optics
+from experiments.validation.check import Check
+
+AREAS: dict[str, tuple[Check, ...]] = {
+    "optics": optics.CHECKS,
+}

@@ -1,0 +1,141 @@
+"""Wavelength, aberrations, envelopes, probes and scattering by atoms, beside abTEM."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from digital_twin import elastic, optics
+from digital_twin.elastic import annular_nm2
+from digital_twin.optics import Aberrations, Column
+from experiments.validation.check import Check, Mutation
+from experiments.validation.stored import golden, made_by
+
+# Those of references/optics.py in the twin's units: none is zero.
+ALL = Aberrations(
+    C10_nm=-60.0, C12_nm=15.0, phi12_rad=0.4, C21_nm=400.0, phi21_rad=1.1, C23_nm=300.0, phi23_rad=-0.5, C30_um=1200.0
+)
+ROUND = Aberrations(C10_nm=-60.0, C30_um=1200.0)
+ZEROS_PER_A = (0.39874, 0.45764, 0.49516, 0.52390)
+"""Where chi is a multiple of pi for ROUND at 200 kV: pi (C10 lambda k^2 + C30 lambda^3 k^4 / 2) solved by hand."""
+OPTICS, HAADF = made_by("optics"), made_by("haadf")
+
+
+def wavelength() -> float:
+    """Largest relative deviation, 60 to 300 kV."""
+    data = golden("optics")
+    ours = np.array([10 * optics.wavelength_nm(energy / 1e3) for energy in data["energy_eV"]])
+    return float(np.abs(ours / data["wavelength_A"] - 1).max())
+
+
+def interaction() -> float:
+    """Largest relative deviation, 60 to 300 kV."""
+    data = golden("optics")
+    ours = np.array([optics.interaction_rad_per_V_A(energy / 1e3) for energy in data["energy_eV"]])
+    return float(np.abs(ours / data["interaction_rad_per_V_A"] - 1).max())
+
+
+def transfer() -> float:
+    """Largest absolute deviation of the complex transfer out to 30 mrad."""
+    data = golden("optics")
+    alpha, phi = data["transfer_alpha_rad"], data["transfer_phi_rad"]
+    ours = optics.transfer(alpha * np.cos(phi), alpha * np.sin(phi), ALL, Column(200.0, 40.0))
+    return float(np.abs(ours - data["transfer"]).max())
+
+
+def zeros_per_A() -> float:
+    """How far from each zero the nearest change of sign of the contrast transfer lies."""
+    line = np.linspace(0.30, 0.55, 250_001)
+    angle = line * 10 * optics.wavelength_nm(200.0)
+    contrast = np.sin(optics.chi_rad(angle, 0 * angle, ROUND, 200.0))
+    crossings = line[:-1][np.diff(np.sign(contrast)) != 0]
+    return max(float(np.abs(crossings - zero).min()) for zero in ZEROS_PER_A)
+
+
+def envelopes() -> float:
+    """Largest absolute deviation of temporal times spatial envelope."""
+    data = golden("optics")
+    alpha = data["envelope_alpha_rad"]
+    ours = optics.temporal_envelope(alpha, 4.0, 200.0) * optics.spatial_envelope(alpha, ROUND, 0.2, 200.0)
+    return float(np.abs(ours - data["envelope"]).max())
+
+
+def probes() -> float:
+    """Largest deviation of the intensity over its maximum, in focus and with every aberration."""
+    data, column = golden("optics"), Column(200.0, 10.0)
+    worst = 0.0
+    for name, aberrations in (("focus", Aberrations()), ("aberrated", replace(ALL, C10_nm=-150.0))):
+        theirs = data[f"probe_{name}"]
+        ours = optics.probe_intensity(128, 0.05, aberrations, column)
+        worst = max(worst, float(np.abs(ours - theirs).max() / theirs.max()))
+    return worst
+
+
+def atoms() -> float:
+    """Largest relative deviation of a cross-section, over elements and annuli."""
+    data = golden("haadf")
+    ours = [[annular_nm2(int(z), 200.0, *annulus) for annulus in data["annulus_mrad"]] for z in data["atomic_number"]]
+    return float(np.abs(np.array(ours) / data["cross_section_nm2"] - 1).max())
+
+
+CHECKS = (
+    Check(
+        name="wavelength, 60-300 kV, relative",
+        reference=f"{OPTICS}: energy2wavelength",
+        achieved=wavelength,
+        tolerance=1e-7,
+        mutation=Mutation("rest energy doubled", optics, "REST_ENERGY_keV", lambda it: 2 * it),
+    ),
+    Check(
+        name="interaction parameter, 60-300 kV, relative",
+        reference=f"{OPTICS}: energy2sigma",
+        achieved=interaction,
+        tolerance=1e-7,
+        mutation=Mutation(
+            "wavelength in pm for nm", optics, "wavelength_nm", lambda it: lambda energy: 1e3 * it(energy)
+        ),
+    ),
+    Check(
+        name="complex transfer, C10 to C30 all non-zero, 30 mrad, absolute",
+        reference=f"{OPTICS}: CTF",
+        achieved=transfer,
+        tolerance=1e-4,
+        mutation=Mutation("the sign of chi", optics, "chi_rad", lambda it: lambda *given: -it(*given)),
+    ),
+    Check(
+        name="zeros of phase contrast, C10 -60 nm, C30 1.2 mm",
+        reference="closed form: chi = n pi",
+        achieved=zeros_per_A,
+        tolerance=1e-4,
+        unit="1/A",
+        mutation=Mutation("2 pi / lambda is pi / lambda", optics, "chi_rad", lambda it: lambda *given: it(*given) / 2),
+    ),
+    Check(
+        name="temporal and spatial envelope, absolute",
+        reference=f"{OPTICS}: CTF with focal_spread and angular_spread",
+        achieved=envelopes,
+        tolerance=1e-6,
+        mutation=Mutation(
+            "1/e focal spread for a standard deviation",
+            optics,
+            "temporal_envelope",
+            lambda it: lambda angle, spread, energy: it(angle, math.sqrt(2) * spread, energy),
+        ),
+    ),
+    Check(
+        name="probe intensity, in focus and aberrated, of its maximum",
+        reference=f"{OPTICS}: Probe",
+        achieved=probes,
+        tolerance=1e-4,
+        mutation=Mutation("x and y swapped", optics, "chi_rad", lambda it: lambda x, y, *given: it(y, x, *given)),
+    ),
+    Check(
+        name="cross-sections of atoms into annuli, 200 kV, relative",
+        reference=f"{HAADF}: Lobato's scattering factors",
+        achieved=atoms,
+        tolerance=1e-4,
+        mutation=Mutation("no relativistic mass", elastic, "REST_ENERGY_keV", lambda it: 1e9 * it),
+    ),
+)
