@@ -17,6 +17,7 @@ from agent.decoding import Check, decode_table
 from agent.eventlog import RecordError
 from agent.loop import Execute, Loop
 from agent.perception.analyst import Analyst, AnalystSettings
+from agent.perception.current import CurrentWatch
 from agent.perception.reporter import Reporter
 from agent.perception.surveyor import Surveyor, SurveyorSettings
 from agent.perception.watcher import Watcher, told
@@ -70,16 +71,18 @@ map_jobs = each
 
 @dataclass
 class Perception:
-    """Who analyses, and the reporter, fed together."""
+    """Who analyses, who watches the beam current, and the reporter, fed together."""
 
     analyst: Callable[[Observation], Percept]
+    current: CurrentWatch
     reporter: Reporter
 
     def perceive(self, observation: Observation) -> Percept:
         """Analyse one observation and let the reporter know."""
-        percept = self.analyst(observation)
-        if observation.events:
-            percept = msgspec.structs.replace(percept, events=percept.events + tuple(map(told, observation.events)))
+        percept, alarms = self.analyst(observation), self.current.see(observation)
+        if observation.events or alarms:
+            events = percept.events + tuple(map(told, observation.events))
+            percept = msgspec.structs.replace(percept, events=events, alarms=alarms)
         self.reporter.add(percept)
         return percept
 
@@ -94,7 +97,8 @@ def perception(capabilities: Capabilities, card: Card, config: Config) -> Percep
     settings, errors = _settings(kind, config.perception.settings, "perception.settings")
     if settings is None:
         raise ConfigErrors("the configuration", errors)
-    return Perception(analyst(capabilities, settings), Reporter(card))
+    current = CurrentWatch(capabilities, config.references.current_share)
+    return Perception(analyst(capabilities, settings), current, Reporter(card))
 
 
 def outlook(

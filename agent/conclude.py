@@ -37,7 +37,7 @@ def conclude(finished: Finished, output: TextIO) -> None:
     print("\n".join(said), file=output, flush=True)
     occasion: Occasion = "stopped" if finished.stopped else "ended"
     subject = f"adaptem: {finished.folder.name} {'was stopped' if finished.stopped else 'has ended'}"
-    for problem in tell(finished.header.config.notify, occasion, subject, "\n".join(said)):
+    for problem in (*finished.untold, *tell(finished.header.config.notify, occasion, subject, "\n".join(said))):
         print(problem, file=output, flush=True)
 
 

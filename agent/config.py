@@ -112,9 +112,14 @@ class ReviewChoice(Word, frozen=True, kw_only=True):
 
 
 class ReferencesChoice(Word, frozen=True, kw_only=True):
-    """References that are taken now and then: ``dark_every_s`` of the instrument's clock; left out, none are."""
+    """References that are taken now and then: ``dark_every_s`` of the instrument's clock; left out, none are.
+
+    The set beam current is the reference of the measured one: where they part by another ``current_share`` of it,
+    somebody is told.
+    """
 
     dark_every_s: Positive | None = None
+    current_share: Positive = 0.1
 
 
 class RecordChoice(Word, frozen=True, kw_only=True):

@@ -1,12 +1,14 @@
-"""Tells somebody who is not there how a run ended: by a webhook, or by a command such as `mail`.
+"""Tells somebody who is not there how a run ended, or what alarms it: by a webhook, or by a command such as `mail`.
 
-Telling must never harm a run: what goes wrong is returned in words, and the run has ended by then.
+Telling must never harm a run: what goes wrong is returned in words, and no turn waits for it.
 """
 
 from __future__ import annotations
 
 import json
+import queue
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from typing import Literal, get_args
 
 from hardware_bridge.words import Text, Word
 
-Occasion = Literal["ended", "stopped", "failed"]
+Occasion = Literal["alarm", "ended", "stopped", "failed"]
 SUBJECT = "{subject}"
 WEBHOOK_S = 10.0
 COMMAND_S = 30.0
@@ -43,6 +45,42 @@ def tell(notify: Notify, occasion: Occasion, subject: str, text: str) -> list[st
     if notify.command:
         problems += _run([word.replace(SUBJECT, subject) for word in notify.command], text)
     return problems
+
+
+class Teller:
+    """Tells of alarms while a run goes on, in a thread of its own; those that come meanwhile are told together.
+
+    Leaving the context waits until all is told; ``problems`` then holds what went wrong.
+    """
+
+    def __init__(self, notify: Notify, name: str) -> None:
+        self.problems: list[str] = []
+        self._notify, self._name = notify, name
+        self._alarms: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="teller")
+
+    def alarm(self, text: str) -> None:
+        """Have this told; returns at once."""
+        self._alarms.put(text)
+
+    def __enter__(self) -> Teller:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._alarms.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        is_over = False
+        while not is_over:
+            waiting = [self._alarms.get()]
+            while not self._alarms.empty():
+                waiting.append(self._alarms.get())
+            is_over = None in waiting
+            texts = [text for text in waiting if text is not None]
+            if texts:
+                self.problems += tell(self._notify, "alarm", f"adaptem: an alarm in {self._name}", "\n".join(texts))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from agent.config import Config
 from agent.eventlog import Header, RecordError
 from agent.forecast import forecast
 from agent.loop import Loop, Perceive, Review, Stuck
-from agent.notify import failure_told
+from agent.notify import Teller, failure_told
 from agent.park import park
 from agent.reading import open_run
 from agent.record import Record
@@ -50,7 +50,7 @@ class Observer(Protocol):
 class Finished:
     """How a run ended: its folder, what is claimed in the end, and how many turns there are in the record.
 
-    ``stopped`` tells whether the observer ended it before its time.
+    ``stopped`` tells whether the observer ended it before its time, ``untold`` what went wrong with telling of alarms.
     """
 
     folder: Path
@@ -58,6 +58,7 @@ class Finished:
     report: Report
     turns: int
     stopped: bool = False
+    untold: tuple[str, ...] = ()
 
 
 def begin(config: Config, seed: int, folder: Path, observer: Observer) -> Finished:
@@ -147,20 +148,30 @@ def _loop(microscope: Microscope, recorder: FileRecorder, observer: Observer) ->
         perceive_again(recorder.folder, perception.perceive)
         loop.resume(done)
     stopped = False
-    try:
-        for record in loop.run(header.config.budget.turns):
-            if not observer.show(record):
-                stopped = True
-                break
-    except Stuck:
-        _park(loop, header.config)
-        raise
-    if not stopped:  # after a person's stop nothing moves
-        _park(loop, header.config)
+    with Teller(header.config.notify, recorder.folder.name) as teller:
+        try:
+            for record in loop.run(header.config.budget.turns):
+                for alarm in record.percept.alarms if record.percept is not None else ():
+                    teller.alarm(f"turn {record.turn}: {alarm}")
+                if not observer.show(record):
+                    stopped = True
+                    break
+        except Stuck:
+            _park(loop, header.config)
+            raise
+        if not stopped:  # after a person's stop nothing moves
+            _park(loop, header.config)
     report = perception.report()
     path = recorder.folder / REPORT_JSON
     path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
-    return Finished(folder=recorder.folder, header=header, report=report, turns=loop.turn, stopped=stopped)
+    return Finished(
+        folder=recorder.folder,
+        header=header,
+        report=report,
+        turns=loop.turn,
+        stopped=stopped,
+        untold=tuple(teller.problems),
+    )
 
 
 def _park(loop: Loop, config: Config) -> None:

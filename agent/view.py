@@ -35,6 +35,7 @@ class Tally:
     electrons: float = 0.0
     refused: int = 0
     events: int = 0
+    alarms: int = 0
     tracks: set[int] = field(default_factory=set)
     reason: str = ""
 
@@ -47,6 +48,7 @@ class Tally:
         self.events += len(record.events)
         self.reason = record.failure or record.decision.reason
         if record.percept is not None:
+            self.alarms += len(record.percept.alarms)
             self.tracks |= {particle.track for particle in record.percept.particles if particle.real >= REAL}
 
     @property
@@ -143,6 +145,8 @@ class RunView:
         parts = [_count(len(tally.tracks), "particle")]
         if tally.events:
             parts.append(_count(tally.events, "event"))
+        if tally.alarms:
+            parts.append(_count(tally.alarms, "alarm"))
         if tally.refused:
             parts.append(f"{_count(tally.refused, 'turn')} ran nothing")
         if new_turns and wall_s > 0:

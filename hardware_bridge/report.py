@@ -62,7 +62,7 @@ class Percept(Word, frozen=True, kw_only=True):
     ``x_nm``, ``y_nm`` is the registered centre of the field in the specimen frame and ``width_nm``, ``height_nm`` its
     size. ``quality`` holds figures without uncertainty (``snr``, ``sharpness``, ``saturated_share``,
     ``electrons_per_pixel``, ...). ``estimates`` are named with their unit last (``drift_x_nm``, ``defocus_nm``,
-    ``thickness_t_over_lambda``, ...).
+    ``thickness_t_over_lambda``, ...). ``events`` are for the record, ``alarms`` for a person, at once.
     """
 
     command_id: Name
@@ -78,6 +78,7 @@ class Percept(Word, frozen=True, kw_only=True):
     particles: tuple[Particle, ...] = ()
     novelty: NotNegative = 0.0
     events: tuple[Text, ...] = ()
+    alarms: tuple[Text, ...] = ()
 
 
 class Target(Word, frozen=True, kw_only=True):

@@ -29,4 +29,5 @@ def test_the_nights_config_loads() -> None:
     assert config.references.dark_every_s == 1800.0
     assert config.park is not None
     assert config.park.set.holder.flow_nl_per_s == 0.0
-    assert config.notify.on == ("ended", "failed")
+    assert config.notify.on == ("alarm", "ended", "failed")
+    assert config.references.current_share == 0.1

@@ -111,6 +111,16 @@ def drift_figure(run: Run) -> Figure:
     return made
 
 
+def current_figure(rows: Array) -> Figure:
+    """Beam current, (n, 3) time, measured and set, as a share of what is set."""
+    made, axes = panel(5.4, 3.0)
+    axes.axhline(1.0, color=QUIET, linewidth=0.8)
+    axes.plot(rows[:, 0], rows[:, 1] / rows[:, 2], ".", color=VERMILION, markersize=4)
+    axes.set_ylim(bottom=0.0)
+    label(axes, "", TIME, "measured over set current")
+    return made
+
+
 HOLDER = {
     "temperature_K": "holder temperature (K)",
     "bias_V": "holder bias (V)",

@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.eventlog import Header, RecordError
+from agent.perception.current import measured_pA
 from agent.reading import Run
 from agent.record import Record
 from agent.report.style import scientific
+from hardware_bridge.cost import beam_current_pA
 from hardware_bridge.dose import DoseLedger, predict_charge
 from hardware_bridge.errors import Rejected
 from hardware_bridge.observation import Observation
@@ -125,6 +127,20 @@ def estimates(run: Run, name: str) -> Array:
     return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
 
+def currents(run: Run, header: Header) -> Array:
+    """(n, 3) time in s, and beam current in pA measured and set, of the looks whose acquisition came to its end."""
+    rows = []
+    for look in looks(run):
+        record, command = look.record, look.record.decision.command
+        if command is None or record.aborted:
+            continue
+        measured = measured_pA(command, record.state, header.capabilities, record.electrons)
+        set_pA = beam_current_pA(command, record.state)
+        if measured is not None and set_pA > 0.0:
+            rows.append((look.time_s, measured, set_pA))
+    return np.array(rows, dtype=np.float64).reshape(-1, 3)
+
+
 def dose_map(run: Run, header: Header) -> Array:
     """Charged fluence of every cell of the dose map, (ny, nx) e/A^2, from the commands that ran."""
     limits = header.config.limits
@@ -206,6 +222,7 @@ def _wrong(record: Record) -> list[str]:
         words.append(f"{record.dropped} parts of the data were dropped by the instrument")
     if record.aborted and not record.events:
         words.append("the acquisition was aborted")
+    words += record.percept.alarms if record.percept is not None else ()
     return words
 
 

@@ -44,7 +44,7 @@ def _sections(run: Run, claims: Report | None, scores: Scores | None) -> list[st
         sections.places(run, header, seen),
         sections.belief(header, claims),
         sections.growth(run, header, claims),
-        sections.stability(run, seen),
+        sections.stability(run, header, seen),
         sections.spectrum(run),
         sections.decisions(run, header, seen, _came(header, claims, scores)),
         *ends,

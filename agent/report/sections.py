@@ -117,8 +117,8 @@ def growth(run: Run, header: Header, claims: Report | None) -> str:
     return section("How it grew", *parts)
 
 
-def stability(run: Run, seen: list[Look]) -> str:
-    """Focus and drift over time."""
+def stability(run: Run, header: Header, seen: list[Look]) -> str:
+    """Focus, drift and beam current over time."""
     found = len(gathered.estimates(run, "defocus_error_nm"))
     told = (
         "Red: the C10 in focus, from two images of one place at different C10, ± 1 sd"
@@ -134,7 +134,11 @@ def stability(run: Run, seen: list[Look]) -> str:
     if len(gathered.estimates(run, "drift_x_nm")):
         caption = "Drift of the specimen against the instrument's coordinates, registered on the images; bands: ± 1 sd."
         cards.append(card(svg(curves.drift_figure(run), "drift", "drift over time"), caption))
-    return section("Focus and drift", grid(cards, 2))
+    currents = gathered.currents(run, header)
+    if len(currents):
+        caption = "Beam current that the instrument measured, of what was set."
+        cards.append(card(svg(curves.current_figure(currents), "current", "beam current over time"), caption))
+    return section("Focus, drift and current", grid(cards, 2))
 
 
 def spectrum(run: Run) -> str:

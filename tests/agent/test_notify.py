@@ -6,12 +6,13 @@ import http.server
 import json
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.notify import Notify, failure_told, tell
+from agent.notify import Notify, Teller, failure_told, tell
 
 WRITE = "import sys; open(sys.argv[1], 'w').write(sys.argv[2] + '|' + sys.stdin.read())"
 
@@ -83,3 +84,20 @@ def test_nothing_is_told_where_nothing_fails(tmp_path: Path) -> None:
     with failure_told(by_command(tmp_path / "said"), "first"):
         pass
     assert not (tmp_path / "said").exists()
+
+
+def test_alarms_are_told_while_their_teller_goes_on_and_what_waits_is_told_together(tmp_path: Path) -> None:
+    slow = "import sys, time; time.sleep(0.3); open(sys.argv[1], 'a').write('[' + sys.stdin.read() + ']')"
+    with Teller(Notify(command=(sys.executable, "-c", slow, str(tmp_path / "said"))), "first") as teller:
+        teller.alarm("one")
+        begun = time.monotonic()
+        while not (tmp_path / "said").exists():
+            assert time.monotonic() < begun + 20.0
+            time.sleep(0.01)
+        for text in ("two", "three", "four"):
+            teller.alarm(text)
+    said = (tmp_path / "said").read_text()
+    assert said.startswith("[one][")
+    assert said.replace("][", "\n") == "[one\ntwo\nthree\nfour]"
+    assert said.count("[") <= 3
+    assert teller.problems == []

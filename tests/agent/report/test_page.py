@@ -25,7 +25,7 @@ WriteRun = Callable[..., Path]
 
 SECTIONS = [
     "Score", "What it saw", "Where it looked, and the dose it gave", "What it believes", "How it grew",
-    "Focus and drift", "Spectra", "What it decided", "All turns", "Speed", "What went wrong", "The data",
+    "Focus, drift and current", "Spectra", "What it decided", "All turns", "Speed", "What went wrong", "The data",
 ]  # fmt: skip
 # Asks the browser what it fetched, whether the page is wider than a phone, and how many pictures have a size.
 PROBE = """<script>
@@ -90,9 +90,9 @@ def test_a_whole_run_has_every_section_in_order_and_is_quick(whole_run: Path, cl
     page = write(whole_run, claims)
     assert time.process_time() - begun < 8.0
     assert page.headings == SECTIONS
-    # Six images, visits, dose, mean and sd of the count, radii, count over time, focus, drift, spectrum, lanes,
-    # information, its sum, spending; of the second place there is one image.
-    assert page.tags["figure"] == page.tags["svg"] == 4 + 2 + 2 + 2 + 2 + 2 + 4
+    # Six images, visits, dose, mean and sd of the count, radii, count over time, focus, drift, current, spectrum,
+    # lanes, information, its sum, spending; of the second place there is one image.
+    assert page.tags["figure"] == page.tags["svg"] == 4 + 2 + 2 + 2 + 3 + 2 + 4
     assert len(page.source) < 5e6
     assert "How fast do the particles grow?" in page.text
 

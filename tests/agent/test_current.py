@@ -1,0 +1,122 @@
+"""A beam that decays in the middle of a run: somebody hears of it while it goes on, and record and report hold it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from agent import assemble
+from agent.assemble import CHOICES, DEFAULT_CONFIG
+from agent.conclude import rewrite
+from agent.config import Config, load
+from agent.notify import Notify
+from agent.reading import open_run
+from agent.record import Record
+from agent.review import Autonomous, Walls
+from agent.run import begin, perceive_again
+from hardware_bridge.messages import Capabilities, Command, End, InstrumentState
+from hardware_bridge.microscope import Microscope, gather_from_watch
+from hardware_bridge.observation import Observation, Part
+from policies.interface import Setup
+
+SHORT = ("instrument.kind=twin", "policy.name=raster", "budget.turns=5")
+APPEND = "import sys; open(sys.argv[1], 'a').write(sys.argv[2] + ': ' + sys.stdin.read() + chr(10))"
+
+
+class Decaying:
+    """A Microscope whose measured beam current is less by 6 % of the set one after each command."""
+
+    def __init__(self, inner: Microscope) -> None:
+        self._inner, self._share = inner, 1.06
+        self._pending: tuple[Command, InstrumentState] | None = None
+
+    def describe(self) -> Capabilities:
+        return self._inner.describe()
+
+    def state(self) -> InstrumentState:
+        return self._inner.state()
+
+    def submit(self, command: Command) -> None:
+        self._pending = (command, self.state())
+        self._share -= 0.06
+        self._inner.submit(command)
+
+    def watch(self, timeout_s: float) -> Iterator[Part]:
+        for part in self._inner.watch(timeout_s):
+            yield replace(part, electrons=self._share * part.electrons) if isinstance(part, End) else part
+
+    def gather(self, timeout_s: float) -> Observation:
+        assert self._pending is not None
+        return gather_from_watch(self, *self._pending, timeout_s)
+
+    def blank(self) -> None:
+        self._inner.blank()
+
+    def stop(self) -> None:
+        self._inner.stop()
+
+
+class Silent:
+    """An observer that lets everything run."""
+
+    def tell(self, line: str) -> None:
+        pass
+
+    def begin(self, title: str, setup: Setup, turns: int | None, done: tuple[Record, ...]) -> None:
+        pass
+
+    def review(self, microscope: Microscope, walls: Walls, approval: bool, timeout_s: float) -> Autonomous:
+        return Autonomous(walls)
+
+    def show(self, record: Record) -> bool:
+        return True
+
+
+@pytest.fixture
+def decaying(monkeypatch: pytest.MonkeyPatch) -> None:
+    twin = assemble.driver
+    monkeypatch.setattr(assemble, "driver", lambda config, seed: Decaying(twin(config, seed)))
+
+
+def config(notify: Notify, *overrides: str) -> Config:
+    return replace(load(DEFAULT_CONFIG, [*SHORT, *overrides], CHOICES), notify=notify)
+
+
+@pytest.mark.usefixtures("decaying")
+def test_a_decay_is_told_recorded_and_reported(tmp_path: Path) -> None:
+    notify = Notify(command=(sys.executable, "-c", APPEND, str(tmp_path / "heard"), "{subject}"), on=("alarm",))
+    finished = begin(config(notify), 7, tmp_path / "run", Silent())
+    assert finished.untold == ()
+    with open_run(finished.folder) as run:
+        alarms = [record.percept.alarms for record in run.records if record.percept is not None]
+    # 100, 94, 88, 82, 76 %: 12 % below what is set, then another 12 %.
+    assert [len(said) for said in alarms] == [0, 0, 1, 0, 1]
+    heard = (tmp_path / "heard").read_text()
+    for turn in (2, 4):
+        assert f"turn {turn}: {alarms[turn][0]}" in heard
+    assert heard.startswith("adaptem: an alarm in run: turn 2: the beam current has gone to 88.0% of what is set")
+    page = rewrite(finished.folder, None).read_text(encoding="utf-8")
+    assert f"turn 2: {alarms[2][0]}" in page
+    assert 'aria-label="beam current over time"' in page
+    assert perceive_again(finished.folder, assemble.perception(finished.header.capabilities, finished.header.card,
+                                                               finished.header.config).perceive) == []  # fmt: skip
+
+
+@pytest.mark.usefixtures("decaying")
+def test_the_step_is_set_in_the_config_and_a_deaf_ear_harms_nothing(tmp_path: Path) -> None:
+    deaf = Notify(command=("no-such-command",))
+    finished = begin(config(deaf, "references.current_share=0.2"), 7, tmp_path / "run", Silent())
+    with open_run(finished.folder) as run:
+        alarms = [len(record.percept.alarms) for record in run.records if record.percept is not None]
+    assert alarms == [0, 0, 0, 0, 1]
+    assert [problem.split(" = ")[0] for problem in finished.untold] == ["notify.command"]
+
+
+def test_a_steady_beam_raises_no_alarm(tmp_path: Path) -> None:
+    finished = begin(config(Notify()), 7, tmp_path / "run", Silent())
+    with open_run(finished.folder) as run:
+        assert not any(record.percept.alarms for record in run.records if record.percept is not None)
