@@ -22,8 +22,10 @@ test: lint foreign
 test-slow: .venv/.test foreign
 	$(BIN)/pytest -m slow
 
-# Wants an idle machine: frames through the bridge beside bare pyzmq and a bare ring, and from an event to its command.
+# Wants an idle machine: the twin beside a plain prototype, frames through the bridge beside bare pyzmq and a bare ring,
+# and from an event to its command.
 bench: .venv/.runtime
+	$(BIN)/python -m experiments.benchmarks.twin
 	$(BIN)/python -m experiments.benchmarks.stream
 	$(BIN)/python -m experiments.benchmarks.event
 

@@ -1,91 +1,101 @@
-"""How many expected images and spectrum images the twin computes a second, noise left out.
+"""How fast the twin is: every line on the processor, and on a GPU if there is one, beside the plain prototype.
 
-An image is 256 x 256 pixels over 512 nm with 60 particles on the bulging window, a spectrum image 8 x 8 spectra of
-1200 channels. Each is computed for one world and for 16 at once, on the processor and on a GPU if there is one.
-
-    python -m experiments.benchmarks.twin --seconds 2 --threads 1
+python -m experiments.benchmarks.twin                       # about two minutes; writes TWIN.md and TWIN.json
+python -m experiments.benchmarks.twin --seconds 0.2 --only 64x64 --out -
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+import json
+import os
+import platform
+from collections.abc import Sequence
+from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from digital_twin.detectors import Column, Spectrometer
-from digital_twin.exposure import Scan
-from digital_twin.imaging import expected_haadf, expected_spectra
-from digital_twin.instrument import START_OPTICS
-from digital_twin.liquid_cell import LiquidCell
-from digital_twin.optics import aberrations_of
-from digital_twin.specimen import Grid
-from hardware_bridge.messages import Acquire
+from experiments.benchmarks import twin_images
+from experiments.benchmarks.lines import Reached, measure
 
-PARTICLES = 60
-BATCHES = (1, 16)
-WINDOW = 9
-"""Seed of a window that changes its height by some 300 nm over the field."""
+MODULES = (twin_images,)
+RESULT = Path(__file__).with_name("TWIN.md")
 
 
-def worlds(batch: int, device: str) -> LiquidCell:
-    """Cells with particles of 3 to 20 nm radius spread over the middle 512 nm; their windows bulge alike."""
-    cells = LiquidCell(*[WINDOW] * batch, device=device)
-    random = np.random.default_rng(0)
-    places, radii = random.uniform(-256.0, 256.0, (batch, PARTICLES, 2)), random.uniform(3.0, 20.0, (batch, PARTICLES))
-    cells.world.position_nm[:, :PARTICLES] = torch.from_numpy(places)
-    cells.world.radius_nm[:, :PARTICLES] = torch.from_numpy(radii)
-    return cells
+def reached(devices: Sequence[str], seconds: float, only: str = "") -> list[Reached]:
+    """Measure the lines with a piece of text in their names, telling each as it comes."""
+    found = []
+    for device in devices:
+        for line in (line for module in MODULES for line in module.lines(device) if only in line.name):
+            found.append(measure(line, device, seconds))
+            print(row(found[-1]), flush=True)
+    return found
 
 
-def scan(fov_nm: float, pixels: int) -> Grid:
-    """A scan in the middle of the specimen, at rest."""
-    acquire = Acquire(mode="HAADF", fov_nm=fov_nm, pixels_x=pixels, pixels_y=pixels, dwell_s=2e-6, max_frames=1)
-    return Scan.over(acquire, np.zeros(2), 0.0, np.zeros((pixels, 2))).grid
+def row(one: Reached) -> str:
+    """A row of the table."""
+    line = one.line
+    asked = [f"{line.bar:,.0f}"] if line.bar else []
+    asked += [f"{line.times:g} x prototype"] if line.times else []
+    ratio = f"{one.prototype_per_s:,.0f} ({one.ratio:.1f} x)" if one.prototype_per_s and one.ratio else ""
+    met = {True: "yes", False: "no", None: ""}[one.met]
+    cells = (line.name, one.device, str(line.threads), f"{one.per_s:,.0f} {line.unit}", ratio, " and ".join(asked), met)
+    return f"| {' | '.join(cells)} |"
 
 
-def rate_per_s(work: Callable[[], Tensor], batch: int, seconds: float) -> float:
-    """Results a second, from the median time of a call; the first two warm up."""
-    took: list[float] = []
-    while len(took) < 5 or sum(took) < seconds:
-        begun = time.perf_counter()
-        if work().is_cuda:
-            torch.cuda.synchronize()
-        took.append(time.perf_counter() - begun)
-    return batch / statistics.median(took[2:])
-
-
-def measure(batch: int, device: str, seconds: float) -> tuple[float, float]:
-    """Images a second, in focus in the middle, and spectrum images a second."""
-    cells, column = worlds(batch, device), Column()
-    spectrometer, middle = Spectrometer(column, device), torch.zeros(batch, 1, dtype=torch.float64, device=device)
-    focus = [-height for (height,) in cells.height_nm(middle, middle).tolist()]
-    aberrations = [replace(aberrations_of(START_OPTICS), C10_nm=C10_nm) for C10_nm in focus]
-    image, spectra = scan(512.0, 256), scan(64.0, 8)
-    return (
-        rate_per_s(lambda: expected_haadf(cells, [image] * batch, column, aberrations), batch, seconds),
-        rate_per_s(lambda: expected_spectra(cells, [spectra] * batch, spectrometer), batch, seconds),
+def page(found: Sequence[Reached], cuda: str) -> str:
+    """The page: what it was measured on and the table."""
+    title = ("what", "on", "threads", "reached", "prototype", "asked", "met")
+    return "\n".join(
+        [
+            "# How fast the twin is",
+            "",
+            "Written by `python -m experiments.benchmarks.twin`; the prototype is `prototype.py`, timed in turns with",
+            "the twin in the same run, on one and on two threads, of which the better counts.",
+            "",
+            f"{os.cpu_count()} cores, Python {platform.python_version()}, torch {torch.__version__}. CUDA: {cuda}.",
+            "",
+            f"| {' | '.join(title)} |",
+            "|" + "---|" * len(title),
+            *(row(one) for one in found),
+            "",
+        ]
     )
 
 
+def as_json(found: Sequence[Reached], cuda: str) -> str:
+    """The same for programs."""
+    told = [
+        {
+            "name": one.line.name,
+            "device": one.device,
+            "threads": one.line.threads,
+            "per_s": one.per_s,
+            "unit": one.line.unit,
+            "prototype_per_s": one.prototype_per_s,
+            "bar": one.line.bar,
+            "times": one.line.times,
+            "met": one.met,
+        }
+        for one in found
+    ]
+    machine = {"cores": os.cpu_count(), "torch": torch.__version__, "cuda": cuda}
+    return json.dumps({**machine, "lines": told}, indent=1) + "\n"
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table."""
+    """Measure, print, and write the page."""
     parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks.twin", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--seconds", type=float, default=2.0, help="time spent on each number (default 2)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of the processor to use (default 1)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="time spent on each side of a line (default 1)")
+    parser.add_argument("--only", default="", help="only lines with this in their names")
+    parser.add_argument("--out", default=str(RESULT), help="page to write, with JSON beside it; - writes none")
     given = parser.parse_args(arguments)
-    torch.set_num_threads(given.threads)
-    print(f"{'device':<8}{'batch':>6}{'images/s':>12}{'spectrum images/s':>20}")
-    for device in ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",):
-        for batch in BATCHES:
-            images, spectra = measure(batch, device, given.seconds)
-            print(f"{device:<8}{batch:>6}{images:>12.1f}{spectra:>20.1f}", flush=True)
+    cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "there is none here"
+    found = reached(("cpu", "cuda") if torch.cuda.is_available() else ("cpu",), given.seconds, given.only)
+    if given.out != "-":
+        Path(given.out).write_text(page(found, cuda))
+        Path(given.out).with_suffix(".json").write_text(as_json(found, cuda))
 
 
 if __name__ == "__main__":
