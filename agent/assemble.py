@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,14 +26,14 @@ from agent.record import Record
 from agent.spool import Spool
 from agent.watching import Watching
 from digital_twin.holder import TwinHolder
-from digital_twin.instrument import START_HOLDER, Twin
-from digital_twin.liquid_cell import LiquidCell
+from digital_twin.instrument import Apparatus, Twin
 from digital_twin.measured import MeasuredSpecimen, measured_card
 from digital_twin.misalignment import Misalignment
 from digital_twin.readout import Readout
 from digital_twin.specimen import Specimen
 from digital_twin.standard import Standard, standard_card
-from digital_twin.truth import truths
+from digital_twin.world import truths
+from digital_twin.worlds import WORLDS, world_type
 from envs.growth import Eyes, GrowthEnv
 from envs.prior import load_card
 from envs.score import Truth, score
@@ -59,6 +59,9 @@ from policies.references import Referenced
 WordT = TypeVar("WordT", bound=Word)
 
 CLAIRVOYANT = "clairvoyant"
+STANDARD = "standard"
+"""The specimen to calibrate on; it has no truth."""
+
 # Who may perceive, by name, with the settings each takes.
 ANALYSTS: Mapping[str, tuple[type[Word], Callable[[Capabilities, Any], Callable[[Observation], Percept]]]] = {
     "analyst": (AnalystSettings, Analyst),
@@ -214,6 +217,8 @@ def _complaints(kind: type[Word], settings: Mapping[str, Setting]) -> Iterator[t
 
 
 def _check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if got.get("world") not in (None, STANDARD, *WORLDS):
+        yield "world", f"{got['world']!r} is unknown: choose one of {', '.join((*WORLDS, STANDARD))}"
     if got.get("calibration") is not None:
         try:
             read_calibration(Path(got["calibration"]))
@@ -232,7 +237,7 @@ def _check_specimen(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             measured_card(Path(instrument.specimen), 1.0, 1.0)
         except ValueError as error:
             yield "instrument.specimen", str(error).removeprefix("instrument.specimen = ")
-    elif goal is not None and goal.extent_nm is None and (instrument is None or instrument.world == "growth"):
+    elif goal is not None and goal.extent_nm is None and (instrument is None or instrument.world != STANDARD):
         try:
             load_card(goal.world)
         except ValueError as error:
@@ -253,7 +258,7 @@ def card_of(config: Config) -> Card:
     """The card of the world that a configuration asks for."""
     if config.instrument.specimen is not None:
         return measured_card(Path(config.instrument.specimen), config.budget.duration_s, config.budget.electrons)
-    if config.instrument.world == "standard":
+    if config.instrument.world == STANDARD:
         return standard_card(config.budget.duration_s, config.budget.electrons)
     if config.goal.extent_nm is not None:
         return _unknown_card(config)
@@ -285,22 +290,22 @@ def truth_of(card: Card, seed: int) -> Truth:
     Raises:
         ValueError: the world has no truth that can be simulated.
     """
-    if card.world != "growth":
+    if card.world not in WORLDS:
         raise ValueError(f"world {card.world} has no truth that can be simulated")
-    values: Mapping[str, np.ndarray] = truths([seed])
+    values: Mapping[str, np.ndarray] = truths(world_type(card.world), [seed])
     return {name: value[0].tolist() for name, value in values.items()}
 
 
 def scored(report: Report, card: Card, seed: int) -> tuple[float, dict[str, float]] | None:
     """Score a report, in all and by target; None where the world has no truth to compare with."""
-    return score(report, truth_of(card, seed), card) if card.world == "growth" else None
+    return score(report, truth_of(card, seed), card) if card.world in WORLDS else None
 
 
 def specimen(config: Config, seed: int) -> Specimen:
     """The specimen that a configuration asks for."""
     if config.instrument.specimen is not None:
         return MeasuredSpecimen(Path(config.instrument.specimen))
-    return Standard(seed) if config.instrument.world == "standard" else LiquidCell(seed)
+    return Standard(seed) if config.instrument.world == STANDARD else world_type(config.instrument.world)(seed)
 
 
 def twin(config: Config, seed: int) -> Microscope:
@@ -308,8 +313,12 @@ def twin(config: Config, seed: int) -> Microscope:
     speed = config.instrument.speed if config.instrument.time == "real" else None
     misaligned = config.instrument.misaligned
     hidden = Misalignment.drawn(misaligned) if misaligned is not None else Misalignment()
-    column = Twin(specimen(config, seed), seed, speed, hidden=hidden, readout=_readout(config.instrument))
-    return WithHolder(column, TwinHolder(START_HOLDER, lambda: column.state().clock_s, seed))
+    apparatus = Apparatus(hidden=hidden, readout=_readout(config.instrument))
+    if config.instrument.world in WORLDS:
+        facts = world_type(config.instrument.world).facts
+        apparatus = replace(apparatus, column=facts.column, holder=facts.holder)
+    column = Twin(specimen(config, seed), seed, speed, apparatus=apparatus)
+    return WithHolder(column, TwinHolder(apparatus.holder, lambda: column.state().clock_s, seed))
 
 
 def driver(config: Config, seed: int) -> Microscope:

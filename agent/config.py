@@ -50,7 +50,7 @@ class Instrument(Word, frozen=True, kw_only=True):
     """What is driven: ``twin`` runs one in this process, ``bridge`` goes over the wire.
 
     ``endpoint`` is where a bridge listens; left out, a twin is served by a process of its own for the run. ``world``
-    (``growth``, or ``standard`` to calibrate on) and ``seed`` choose the twin's specimen, or ``specimen`` names a file
+    (one of the twin's, or ``standard`` to calibrate on) and ``seed`` choose its specimen, or ``specimen`` names a file
     with a measured micrograph to use as one. ``misaligned`` is the seed of hidden errors of the twin's stage, beam
     shift, scan, lens and spectrometer; left out, it is as it says. ``calibration`` is a file of `adaptem calibrate`
     through which the twin is driven; a bridge at an endpoint applies its own. ``readout`` is gain, offset and noise of
@@ -63,7 +63,7 @@ class Instrument(Word, frozen=True, kw_only=True):
     kind: Literal["twin", "bridge"] = "twin"
     endpoint: Text | None = None
     keys: Text | None = None
-    world: Literal["growth", "standard"] = "growth"
+    world: Name = "growth"
     specimen: Text | None = None
     misaligned: Count | None = None
     calibration: Text | None = None

@@ -97,7 +97,8 @@ def expected_haadf(
         for grid, each, levels in zip(grids, aberrations, cut.C10_nm, strict=True)
     ]
     margin = max(kernel.shape[-1] for kernel in probes) // 2
-    share = haadf_fraction(specimen.project([widened(grid, margin) for grid in grids]), column)
+    matter = specimen.project([widened(grid, margin) for grid in grids])
+    share = haadf_fraction(matter, specimen.materials, column)
     images = [_blurred(*each, margin) for each in zip(share, cut.place, probes, strict=True)]
     return torch.stack(images).clamp_(0.0, 1.0)
 
@@ -129,14 +130,11 @@ def expected_spectra(specimen: Specimen, grids: Sequence[Grid], spectrometer: Sp
     Each pixel is scanned evenly; the thicknesses under it are averaged before scattering is computed, which is good
     to the second order in t/lambda of the particles.
     """
-    layers = specimen.project([_refined(grid) for grid in grids])
+    matter = specimen.project([_refined(grid) for grid in grids])
     height, width = len(grids[0].origin_nm), grids[0].columns
-    means = [
-        layer.reshape(len(grids), height, SUBPIXELS, width, SUBPIXELS).mean(dim=(2, 4))
-        for layer in (layers.copper_nm, layers.debris_nm, layers.water_nm, layers.nitride_nm)
-    ]
+    means = matter.reshape(*matter.shape[:2], height, SUBPIXELS, width, SUBPIXELS).mean(dim=(3, 5))
     # One scan after the other, for the sake of a processor's cache.
-    return torch.stack([spectrometer.probabilities(each) for each in torch.stack(means, dim=-1)])
+    return torch.stack([spectrometer.probabilities(each) for each in means.movedim(1, -1).contiguous()])
 
 
 def _refined(grid: Grid) -> Grid:

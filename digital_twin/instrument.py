@@ -73,8 +73,25 @@ START_OPTICS = Optics(
     phi23_rad=-0.5,
     C30_um=1200.0,
 )
+PLAIN_COLUMN = Column()
 ALIGNED = Misalignment()
 START_HOLDER = Holder(temperature_K=298.0, bias_V=0.0, flow_nl_per_s=5.0)
+
+
+@dataclass(frozen=True)
+class Apparatus:
+    """What a twin's microscope is: its column, and the holder's set points at the start.
+
+    ``hidden`` is how it differs from what it says of itself, ``readout`` what its detectors make of electrons.
+    """
+
+    column: Column = PLAIN_COLUMN
+    holder: Holder = START_HOLDER
+    hidden: Misalignment = ALIGNED
+    readout: Readout = IDEAL
+
+
+PLAIN = Apparatus()
 
 
 @dataclass
@@ -94,8 +111,7 @@ class Twin:
 
     The specimen is a batch of one world. What is expected of it is computed on its device, noise is drawn on the host.
     ``on_beam`` is called with True and False as the beam goes on and off, from the thread that watches. ``speed`` None
-    is stepped time. ``hidden`` is how the instrument differs from what it says of itself.
-    ``readout`` is what its detectors make of electrons.
+    is stepped time.
     """
 
     def __init__(
@@ -104,19 +120,18 @@ class Twin:
         seed: int,
         speed: float | None = None,
         on_beam: Callable[[bool], None] | None = None,
-        hidden: Misalignment = ALIGNED,
-        readout: Readout = IDEAL,
+        apparatus: Apparatus = PLAIN,
     ) -> None:
         self.specimen = specimen
-        self.column = Column()
+        self.column, hidden = apparatus.column, apparatus.hidden
         self.dose = DoseMap(specimen.extent_nm)
         self._seed = seed
         self._speed = speed
         self._on_beam = on_beam or (lambda on: None)
-        self._spectrometer = Spectrometer(self.column, specimen.device, hidden.zero_loss_eV)
+        self._spectrometer = Spectrometer(specimen.materials, self.column, specimen.device, hidden.zero_loss_eV)
         self._capabilities = capabilities(self.column, "stepped" if speed is None else "real")
         self._hidden = hidden
-        self._readout = readout
+        self._readout = apparatus.readout
         self._true = replace(
             self._capabilities,
             stage_to_specimen=hidden.stage_to_specimen,
@@ -126,13 +141,13 @@ class Twin:
         self._stage = Stage(hidden.backlash_nm)
         self._clock_s = 0.0
         self._begun = time.monotonic()
-        self._go, self._optics, self._holder = ZERO_GO, START_OPTICS, START_HOLDER
+        self._go, self._optics, self._holder = ZERO_GO, START_OPTICS, apparatus.holder
         self._acquisitions = 0
         self._running: _Running | None = None
         self._abort = threading.Event()
         self._stopped = False
         self._exposing = False
-        specimen.set_holder(START_HOLDER.flow_nl_per_s or 0.0, START_HOLDER.temperature_K or 298.0)
+        specimen.set_holder(apparatus.holder)
 
     def describe(self) -> Capabilities:
         """Say what the instrument can do."""
@@ -234,7 +249,7 @@ class Twin:
         self._go = after
         self._optics = _filled(self._optics, command.set.optics)
         self._holder = _filled(self._holder, command.set.holder)
-        self.specimen.set_holder(self._holder.flow_nl_per_s or 0.0, self._holder.temperature_K or 298.0)
+        self.specimen.set_holder(self._holder)
 
     def _before(self) -> InstrumentState:
         assert self._running is not None

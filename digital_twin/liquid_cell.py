@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from digital_twin.growth import EXTENT_NM, GrowthWorld
-from digital_twin.specimen import Box, Grid, Layers, draw_spheres
+from digital_twin.detectors import Column
+from digital_twin.growth import (
+    BIRTH_RADIUS_NM,
+    EXTENT_NM,
+    FLOW_REFERENCE_NL_PER_S,
+    TEMPERATURE_REFERENCE_K,
+    GrowthWorld,
+)
+from digital_twin.materials import COPPER, NITRIDE, WATER, ZIRCONIA, mean_potential_V_nm
+from digital_twin.specimen import Box, Grid, draw_spheres
+from digital_twin.world import Facts, binned, disc_points
+from hardware_bridge.messages import Holder
 
 WATER_NM = 150.0
 NITRIDE_NM = 60.0
@@ -21,6 +32,8 @@ BULGE_NM = 900.0
 
 DEBRIS_PER_UM2 = 8.0
 DEBRIS_SPREAD = 0.5
+RINGS = 8
+"""A particle is shared out among cells by RINGS^2 points."""
 
 
 class LiquidCell:
@@ -29,7 +42,24 @@ class LiquidCell:
     Everything random in a world is keyed by its seed, and drawn on the host whatever the device.
     """
 
+    facts: ClassVar[Facts] = Facts(
+        name="growth",
+        extent_nm=EXTENT_NM,
+        cells=8,
+        times_s=(150.0, 300.0, 450.0, 600.0),
+        fields={"covered_fraction": "", "count": "", "mean_radius_nm": "nm"},
+        globals={"growth_rate": "nm^2/s", "beam_coupling": ""},
+        budget_electrons=4e8,
+        max_fluence_e_per_A2=20.0,
+        column=Column(),
+        holder=Holder(temperature_K=TEMPERATURE_REFERENCE_K, bias_V=0.0, flow_nl_per_s=FLOW_REFERENCE_NL_PER_S),
+        sources=(
+            "Kinetics: diffusion-limited growth, Zener, J. Appl. Phys. 20 (1949) 950",
+            "Radiolysis: Schneider et al., J. Phys. Chem. C 118 (2014) 22373",
+        ),
+    )
     extent_nm = EXTENT_NM
+    materials = (COPPER, ZIRCONIA, WATER, NITRIDE)
 
     def __init__(self, *seeds: int, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
@@ -40,9 +70,9 @@ class LiquidCell:
         self.debris_position_nm, self.debris_radius_nm = beads[:, :2], beads[:, 2]
         self._window = torch.tensor(windows, dtype=torch.float64, device=self.device).T
 
-    def set_holder(self, flow_nl_per_s: float, temperature_K: float) -> None:
-        """Take the holder's set points."""
-        self.world.set_holder(flow_nl_per_s, temperature_K)
+    def set_holder(self, holder: Holder) -> None:
+        """Take the set points of flow and temperature."""
+        self.world.set_holder(holder.flow_nl_per_s or 0.0, holder.temperature_K or TEMPERATURE_REFERENCE_K)
 
     def advance_to(self, clock_s: float) -> None:
         """Let the particles nucleate, grow and merge."""
@@ -60,8 +90,8 @@ class LiquidCell:
         height: Tensor = bulge * (0.5 - fall) + tilt_x * x_nm + tilt_y * y_nm
         return height
 
-    def project(self, grids: Sequence[Grid]) -> Layers:
-        """Projected copper, debris, water and nitride; solids displace water."""
+    def project(self, grids: Sequence[Grid]) -> Tensor:
+        """Projected copper, debris, water and nitride, (B, 4, H, W) nm; solids displace water."""
         world, site = torch.nonzero(self.world.radius_nm > 0).unbind(-1)
         # Debris goes on maps of its own, behind those of the copper, so that one call draws both.
         drawn = draw_spheres(
@@ -73,7 +103,38 @@ class LiquidCell:
         copper, debris = drawn.chunk(2)
         water = (WATER_NM - copper - debris).clamp_(min=0.0)
         nitride = torch.full((), NITRIDE_NM, dtype=torch.float64, device=self.device).expand_as(copper)
-        return Layers(copper_nm=copper, debris_nm=debris, water_nm=water, nitride_nm=nitride)
+        return torch.stack([copper, debris, water, nitride], dim=1)
+
+    def potential_V_nm(self, grids: Sequence[Grid]) -> Tensor:
+        """Mean inner potentials times thickness, (B, H, W) V nm."""
+        return mean_potential_V_nm(self.project(grids), self.materials)
+
+    def fields(self) -> dict[str, Tensor]:
+        """Covered fraction, count, and mean radius of the particles whose centre lies in the cell (0 where none)."""
+        position, radius = self.world.position_nm, self.world.radius_nm
+        alive = (radius >= BIRTH_RADIUS_NM).to(radius)
+        count, total = self._binned(position, alive), self._binned(position, radius * alive)
+        covered = torch.zeros_like(count)
+        offsets = disc_points(RINGS).to(self.device)
+        for offset in offsets:
+            place = position + radius[..., None] * offset
+            covered += self._binned(place, math.pi * radius**2 * alive / len(offsets))
+        return {
+            "covered_fraction": (covered / (EXTENT_NM / self.facts.cells) ** 2).clamp(max=1.0),
+            "count": count,
+            "mean_radius_nm": total / count.clamp(min=1.0),
+        }
+
+    def globals(self) -> dict[str, Tensor]:
+        """K of d(r^2)/dt, and kappa by which radicals speed everything up."""
+        draws = self.world.draws
+        return {
+            "growth_rate": torch.tensor([d.growth_rate_nm2_per_s for d in draws], dtype=torch.float64),
+            "beam_coupling": torch.tensor([d.beam_coupling for d in draws], dtype=torch.float64),
+        }
+
+    def _binned(self, position_nm: Tensor, weight: Tensor) -> Tensor:
+        return binned(position_nm, weight, EXTENT_NM, self.facts.cells)
 
 
 def _drawn(seed: int) -> tuple[np.ndarray, tuple[float, ...]]:

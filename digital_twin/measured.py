@@ -10,18 +10,24 @@ import torch
 from torch import Tensor
 
 from digital_twin.image_files import read_image
-from digital_twin.specimen import Box, Grid, Layers, on_device
+from digital_twin.materials import COPPER, NITRIDE
+from digital_twin.specimen import Grid, Still, on_device
 from hardware_bridge.report import Card
 
 THICKEST_NM = 20.0
 """Copper thickness that the brightest pixel of a micrograph stands for; its own scale is not known."""
 
+FILM_NM = 20.0
+"""Thickness of the silicon nitride film under it."""
 
-class MeasuredSpecimen:
+
+class MeasuredSpecimen(Still):
     """What a micrograph shows, as projected copper thickness on a thin nitride film; nothing in it changes.
 
     Spectra of it tell thickness and copper only. Beyond the micrograph's edge there is film.
     """
+
+    materials = (COPPER, NITRIDE)
 
     def __init__(self, path: Path, device: torch.device | str = "cpu", pixel_nm: float | None = None) -> None:
         """Read the micrograph; ``pixel_nm`` is needed where the file does not say how large its pixels are.
@@ -34,20 +40,7 @@ class MeasuredSpecimen:
         self._copper_nm = THICKEST_NM * torch.from_numpy(image).to(self.device)
         self.extent_nm = self._pixel_nm * max(image.shape)
 
-    def set_holder(self, flow_nl_per_s: float, temperature_K: float) -> None:
-        """Nothing in the specimen answers to the holder."""
-
-    def advance_to(self, clock_s: float) -> None:
-        """Nothing changes with time."""
-
-    def expose(self, world: int, box_nm: Box, electrons: float) -> None:
-        """Nothing changes with dose."""
-
-    def height_nm(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
-        """The film is flat."""
-        return torch.zeros_like(x_nm)
-
-    def project(self, grids: Sequence[Grid]) -> Layers:
+    def project(self, grids: Sequence[Grid]) -> Tensor:
         """Copper interpolated linearly from the micrograph, whose middle is the origin of the specimen frame."""
         columns = np.arange(grids[0].columns)[:, None]
         points = on_device([g.origin_nm[:, None] + columns * g.across_nm for g in grids], self.device)
@@ -56,8 +49,7 @@ class MeasuredSpecimen:
         copper = torch.nn.functional.grid_sample(
             self._copper_nm.expand(len(grids), 1, -1, -1), 2 * points / self._pixel_nm / edge, align_corners=True
         )[:, 0]
-        none = torch.zeros_like(copper)
-        return Layers(copper_nm=copper, debris_nm=none, water_nm=none, nitride_nm=torch.full_like(copper, 20.0))
+        return torch.stack([copper, torch.full_like(copper, FILM_NM)], dim=1)
 
 
 def measured_card(path: Path, duration_s: float, budget_electrons: float, pixel_nm: float | None = None) -> Card:

@@ -6,6 +6,7 @@ host, matter is float64 in torch with a leading axis B of worlds.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -14,7 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from digital_twin.materials import Material, mean_potential_V_nm
 from digital_twin.optics import Array
+from hardware_bridge.messages import Holder
 
 MOST_SAMPLES = 6
 SAMPLES_PER_RADIUS = 4.0
@@ -49,23 +52,25 @@ class Grid:
         return np.array([first, first + span, last, last + span])
 
 
-@dataclass(frozen=True)
-class Layers:
-    """Projected matter at each pixel, (B, H, W) nm each: copper, debris, water, silicon nitride."""
-
-    copper_nm: Tensor
-    debris_nm: Tensor
-    water_nm: Tensor
-    nitride_nm: Tensor
-
-
 class Specimen(Protocol):
     """A batch of worlds to look at, on the instrument's clock; a served instrument looks at a batch of one."""
 
-    extent_nm: float
-    device: torch.device
+    @property
+    def extent_nm(self) -> float:
+        """Edge of the square specimen area."""
+        ...
 
-    def set_holder(self, flow_nl_per_s: float, temperature_K: float) -> None:
+    @property
+    def device(self) -> torch.device:
+        """Where its tensors are."""
+        ...
+
+    @property
+    def materials(self) -> tuple[Material, ...]:
+        """What it is made of, in the order of ``project``."""
+        ...
+
+    def set_holder(self, holder: Holder) -> None:
         """Take the holder's set points; the specimen lags behind them."""
         ...
 
@@ -77,13 +82,53 @@ class Specimen(Protocol):
         """Take electrons spread evenly over a box of one world."""
         ...
 
-    def project(self, grids: Sequence[Grid]) -> Layers:
-        """Projected matter under one scan of each world, all of one size, as it is now."""
+    def project(self, grids: Sequence[Grid]) -> Tensor:
+        """Projected thickness of each material under one scan of each world as it is now, (B, M, H, W) nm.
+
+        Scans are all of one size. Each pixel holds the mean over its area.
+        """
+        ...
+
+    def potential_V_nm(self, grids: Sequence[Grid]) -> Tensor:
+        """Projected electrostatic potential at the pixels of one scan of each world as it is now, (B, H, W) V nm.
+
+        Lattices and atoms are in it where pixels resolve them; what is finer than a pixel is left out.
+        """
         ...
 
     def height_nm(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
         """Height of each world above the eucentric plane at points (B, ...) of it; adds to C10."""
         ...
+
+
+class Still(ABC):
+    """What specimens have in common in which nothing happens: they do not answer to the holder, time or dose."""
+
+    materials: tuple[Material, ...]
+
+    def set_holder(self, holder: Holder) -> None:
+        """Nothing answers to the holder."""
+        return
+
+    def advance_to(self, clock_s: float) -> None:
+        """Nothing changes with time."""
+        return
+
+    def expose(self, world: int, box_nm: Box, electrons: float) -> None:
+        """Nothing changes with dose."""
+        return
+
+    def height_nm(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
+        """Everything lies in one plane."""
+        return torch.zeros_like(x_nm)
+
+    @abstractmethod
+    def project(self, grids: Sequence[Grid]) -> Tensor:
+        """Projected thickness of each material, (B, M, H, W) nm."""
+
+    def potential_V_nm(self, grids: Sequence[Grid]) -> Tensor:
+        """Mean inner potentials times thickness, (B, H, W) V nm: no structure finer than that."""
+        return mean_potential_V_nm(self.project(grids), self.materials)
 
 
 def on_device(arrays: Sequence[Array], device: torch.device) -> Tensor:

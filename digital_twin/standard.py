@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from digital_twin.specimen import Box, Grid, Layers, draw_spheres, on_device
+from digital_twin.materials import COPPER, NITRIDE
+from digital_twin.specimen import Grid, Still, draw_spheres, on_device
 from hardware_bridge.report import Card
 
 EXTENT_NM = 3072.0
@@ -25,10 +26,11 @@ SHARPNESS = 8
 """A bar is cos(pi x / period) to twice this power: as wide as a fifth of the period."""
 
 
-class Standard:
+class Standard(Still):
     """Particles of copper at random places, (N, 2) and (N,) nm, on a silicon nitride film with bars; a batch of one."""
 
     extent_nm = EXTENT_NM
+    materials = (COPPER, NITRIDE)
 
     def __init__(self, seed: int, device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
@@ -38,28 +40,14 @@ class Standard:
         self.position_nm = torch.from_numpy(place).to(self.device)
         self.radius_nm = torch.from_numpy(random.uniform(*RADII_NM, count)).to(self.device)
 
-    def set_holder(self, flow_nl_per_s: float, temperature_K: float) -> None:
-        """Nothing in the specimen answers to the holder."""
-
-    def advance_to(self, clock_s: float) -> None:
-        """Nothing changes with time."""
-
-    def expose(self, world: int, box_nm: Box, electrons: float) -> None:
-        """Nothing changes with dose."""
-
-    def height_nm(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
-        """The film is flat."""
-        return torch.zeros_like(x_nm)
-
-    def project(self, grids: Sequence[Grid]) -> Layers:
+    def project(self, grids: Sequence[Grid]) -> Tensor:
         """Projected particles, and the film with its bars."""
         scan = torch.zeros(len(self.radius_nm), dtype=torch.long, device=self.device)
         copper = draw_spheres(grids, scan, self.position_nm, self.radius_nm)
         columns = np.arange(grids[0].columns)[:, None]
         points = on_device([grid.origin_nm[:, None] + columns * grid.across_nm for grid in grids], self.device)
         bars = (math.pi / PERIOD_NM * points).cos().pow(2 * SHARPNESS).amax(dim=-1)
-        none = torch.zeros_like(copper)
-        return Layers(copper_nm=copper, debris_nm=none, water_nm=none, nitride_nm=FILM_NM + BAR_NM * bars)
+        return torch.stack([copper, FILM_NM + BAR_NM * bars], dim=1)
 
 
 def standard_card(duration_s: float, budget_electrons: float) -> Card:

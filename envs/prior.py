@@ -18,8 +18,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from digital_twin.growth import EXTENT_NM
-from digital_twin.truth import CELLS, TIMES_S, truths
+from digital_twin.world import Facts, truths
+from digital_twin.worlds import WORLDS, world_type
 from envs.score import losses
 from hardware_bridge.report import Card, Target
 
@@ -28,8 +28,6 @@ Array = NDArray[np.float64]
 PRIOR_SEEDS = range(100_000, 100_200)
 SCALE_SEEDS = range(100_200, 101_000)
 CARDS = Path(__file__).parent / "cards"
-FIELDS = {"covered_fraction": "", "count": "", "mean_radius_nm": "nm"}
-GLOBALS = {"growth_rate": "nm^2/s", "beam_coupling": ""}
 BATCH = 20
 
 
@@ -46,37 +44,34 @@ def load_card(world: str) -> Card:
     return msgspec.json.decode(path.read_bytes(), type=Card)
 
 
-def growth_card(values: Mapping[str, Array], others: Mapping[str, Array]) -> Card:
-    """Make the card of the growth world from an ensemble of truths, (seeds, values) each.
+def world_card(facts: Facts, values: Mapping[str, Array], others: Mapping[str, Array]) -> Card:
+    """Make the card of a world from an ensemble of truths, (seeds, values) each.
 
     Its denominators are the mean losses of that prior on ``others``, an ensemble of other seeds.
     """
     targets, kernel = [], {}
-    for name, unit in FIELDS.items():
-        ensemble = values[name].reshape(len(values[name]), len(TIMES_S), -1)
-        # Cells are exchangeable before anything is seen: their sites are drawn alike.
+    for name, unit in facts.fields.items():
+        ensemble = values[name].reshape(len(values[name]), len(facts.times_s), -1)
+        # Cells are exchangeable before anything is seen: nothing in a world is drawn for a certain place.
         mean = np.broadcast_to(ensemble.mean(axis=(0, 2))[:, None], ensemble.shape[1:]).ravel()
         sd = np.broadcast_to(ensemble.std(axis=(0, 2))[:, None], ensemble.shape[1:]).ravel()
-        targets.append(_target(name, ("field", unit, 0.5 / len(FIELDS)), (mean, sd), others[name]))
-        kernel.update({f"{name}.{key}": number for key, number in _correlation(ensemble).items()})
-    for name, unit in GLOBALS.items():
+        targets.append(_target(name, ("field", unit, 0.5 / len(facts.fields)), (mean, sd), others[name]))
+        kernel.update({f"{name}.{key}": number for key, number in _correlation(ensemble, facts).items()})
+    for name, unit in facts.globals.items():
         mean, sd = values[name].mean(axis=0), values[name].std(axis=0)
-        targets.append(_target(name, ("global", unit, 0.5 / len(GLOBALS)), (mean, sd), others[name]))
+        targets.append(_target(name, ("global", unit, 0.5 / len(facts.globals)), (mean, sd), others[name]))
     return Card(
-        world="growth",
+        world=facts.name,
         version=1,
-        extent_nm=EXTENT_NM,
-        cells=CELLS,
-        times_s=TIMES_S,
-        duration_s=TIMES_S[-1],
-        budget_electrons=4e8,
-        max_fluence_e_per_A2=20.0,
+        extent_nm=facts.extent_nm,
+        cells=facts.cells,
+        times_s=facts.times_s,
+        duration_s=facts.times_s[-1],
+        budget_electrons=facts.budget_electrons,
+        max_fluence_e_per_A2=facts.max_fluence_e_per_A2,
         targets=tuple(targets),
         kernel=kernel,
-        sources=(
-            "Kinetics: diffusion-limited growth, Zener, J. Appl. Phys. 20 (1949) 950",
-            "Radiolysis: Schneider et al., J. Phys. Chem. C 118 (2014) 22373",
-        ),
+        sources=facts.sources,
     )
 
 
@@ -96,7 +91,7 @@ def _target(
     )
 
 
-def _correlation(ensemble: Array) -> dict[str, float]:
+def _correlation(ensemble: Array, facts: Facts) -> dict[str, float]:
     """Shares and lengths of correlation of a field, from moments of an ensemble (seeds, times, cells).
 
     ``shared_share`` is the part of the variance that all cells of a seed have in common. The rest is taken as
@@ -107,11 +102,11 @@ def _correlation(ensemble: Array) -> dict[str, float]:
     common = z.mean(axis=2, keepdims=True)
     shared = float(np.clip(common.var(axis=0).mean(), 0.01, 0.99))
     own = z - common
-    square = own.reshape(*own.shape[:2], CELLS, CELLS)
+    square = own.reshape(*own.shape[:2], facts.cells, facts.cells)
     variance = float((own**2).mean())
     near = float(((square[..., 1:] * square[..., :-1]).mean() + (square[..., 1:, :] * square[..., :-1, :]).mean()) / 2)
     later = float((own[:, 1:] * own[:, :-1]).mean())
-    cell_nm, step_s = EXTENT_NM / CELLS, TIMES_S[1] - TIMES_S[0]
+    cell_nm, step_s = facts.extent_nm / facts.cells, facts.times_s[1] - facts.times_s[0]
     return {
         "shared_share": shared,
         "time_s": -step_s / math.log(min(max(later / variance, 0.05), 0.99)),
@@ -119,21 +114,24 @@ def _correlation(ensemble: Array) -> dict[str, float]:
     }
 
 
-def ensemble(seeds: Sequence[int], say: Callable[[str], None] = lambda line: None) -> dict[str, Array]:
-    """Truths (seeds, values) of many seeds, a batch at a time, saying how far it has come."""
+def ensemble(world: str, seeds: Sequence[int], say: Callable[[str], None] = lambda line: None) -> dict[str, Array]:
+    """Truths (seeds, values) of many seeds of a world, a batch at a time, saying how far it has come."""
     parts = []
     for start in range(0, len(seeds), BATCH):
-        parts.append(truths(seeds[start : start + BATCH]))
+        parts.append(truths(world_type(world), seeds[start : start + BATCH]))
         say(f"seed {seeds[start]} and on: {min(start + BATCH, len(seeds))} of {len(seeds)}")
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Write the card of a world again."""
-    if list(arguments) != ["growth"]:
-        raise SystemExit("usage: python -m envs.prior growth")
-    card = growth_card(ensemble(PRIOR_SEEDS, _say), ensemble(SCALE_SEEDS, _say))
-    (CARDS / "growth.json").write_bytes(encoded(card))
+    """Write the cards of worlds again."""
+    if not arguments or not set(arguments) <= set(WORLDS):
+        raise SystemExit(f"usage: python -m envs.prior WORLD ..., each one of {', '.join(WORLDS)}")
+    for world in arguments:
+        card = world_card(
+            world_type(world).facts, ensemble(world, PRIOR_SEEDS, _say), ensemble(world, SCALE_SEEDS, _say)
+        )
+        (CARDS / f"{world}.json").write_bytes(encoded(card))
 
 
 def encoded(card: Card) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digital_twin.instrument import Twin
+from digital_twin.instrument import Apparatus, Twin
 from digital_twin.misalignment import Misalignment
 from digital_twin.specimen import Grid
 from digital_twin.standard import Standard
@@ -60,7 +60,7 @@ def misses_nm(
     reached by the one move that policies make, as was the place that it is seen from. Beam shifts are left out, so that
     the stage has to do it.
     """
-    twin = Twin(Standard(seed), seed, hidden=hidden)
+    twin = Twin(Standard(seed), seed, apparatus=Apparatus(hidden=hidden))
     eye = _Eye(twin, Guard(twin if calibration is None else Calibrated(twin, calibration), limits), limits)
     ranges = {name: each for name, each in limits.ranges.items() if not name.startswith("beam_shift")}
     by_stage = Limits(**{**{f: getattr(limits, f) for f in limits.__struct_fields__}, "ranges": ranges})

@@ -13,7 +13,7 @@ from agent import assemble
 from agent.calibrate.geometry import geometry
 from agent.calibrate.procedure import CalibrateSettings, Evidence, calibrate
 from agent.config import Config, load
-from digital_twin.instrument import Twin
+from digital_twin.instrument import Apparatus, Twin
 from digital_twin.misalignment import Misalignment
 from digital_twin.standard import PERIOD_NM, Standard
 from experiments.calibrate_instrument.hidden import errors, truth
@@ -49,7 +49,9 @@ def measure(config: Config, seed: int) -> Outcome:
     """Calibrate the twin of a seed by its grating and by its stage, and send it about with and without the latter."""
     hidden = Misalignment.drawn(seed)
     settings = CalibrateSettings(grating_nm=PERIOD_NM)
-    evidence = calibrate(Guard(Twin(Standard(seed), seed, hidden=hidden), config.limits), config.limits, settings)
+    evidence = calibrate(
+        Guard(Twin(Standard(seed), seed, apparatus=Apparatus(hidden=hidden)), config.limits), config.limits, settings
+    )
     by_grating = evidence.calibration
     # The same images, on the scale of the stage's encoder.
     where = geometry(evidence.moves, None)

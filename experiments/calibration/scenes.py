@@ -18,9 +18,10 @@ import torch
 
 from agent.perception.analyst import Analyst
 from agent.perception.focus import Lens
-from digital_twin.detectors import COPPER_PER_NM3, WATER_PER_NM3, ZIRCONIA_PER_NM3, Spectrometer
+from digital_twin.detectors import Spectrometer
 from digital_twin.instrument import Twin
-from digital_twin.specimen import Box, Grid, Layers, draw_spheres
+from digital_twin.materials import COPPER, NITRIDE, WATER, ZIRCONIA
+from digital_twin.specimen import Grid, Still, draw_spheres
 from hardware_bridge.cost import ELECTRONS_PER_PA_S
 from hardware_bridge.messages import Acquire, Command, Go, Mode, Optics, Settings
 from hardware_bridge.microscope import execute
@@ -48,10 +49,11 @@ ESTIMATES = (
 )
 
 
-class Scene:
+class Scene(Still):
     """Copper and debris around a place on a window that bulges as that of the growth world; nothing changes."""
 
     extent_nm = EXTENT_NM
+    materials = (COPPER, ZIRCONIA, WATER, NITRIDE)
     device = torch.device("cpu")
 
     def __init__(self, rng: np.random.Generator) -> None:
@@ -75,22 +77,13 @@ class Scene:
                 kept.append((x, y, radius))
         return np.array(kept).reshape(-1, 3)
 
-    def set_holder(self, flow_nl_per_s: float, temperature_K: float) -> None:
-        """Nothing is driven."""
-
-    def advance_to(self, clock_s: float) -> None:
-        """Nothing changes."""
-
-    def expose(self, world: int, box_nm: Box, electrons: float) -> None:
-        """The beam does nothing."""
-
     def height_nm(self, x_nm: torch.Tensor, y_nm: torch.Tensor) -> torch.Tensor:
         """A bulging window."""
         dx, dy = x_nm - self._middle_nm[0], y_nm - self._middle_nm[1]
         height: torch.Tensor = self._bulge_nm * (0.5 - (dx**2 + dy**2) / (EXTENT_NM / 2) ** 2)
         return height
 
-    def project(self, grids: Sequence[Grid]) -> Layers:
+    def project(self, grids: Sequence[Grid]) -> torch.Tensor:
         """Copper and debris in water between nitride windows."""
         copper, debris = (
             draw_spheres(
@@ -99,7 +92,7 @@ class Scene:
             for s in (self.copper, self.debris)
         )
         water = (150.0 - copper - debris).clamp(min=0.0)
-        return Layers(copper, debris, water, torch.full_like(copper, 60.0))
+        return torch.stack([copper, debris, water, torch.full_like(copper, 60.0)], dim=1)
 
 
 @dataclass
@@ -235,13 +228,13 @@ def _spectrum(session: Session, percept: Percept) -> dict[str, tuple[Estimate, f
     fine = fov_nm / 64
     corner = at_nm - session.moved_nm(observation) + fine / 2 - fov_nm / 2
     down = np.array([0.0, fine])
-    layers = scene.project([Grid(corner + np.arange(64)[:, None] * down, np.array([fine, 0.0]), down, 64)])
-    means = [float(m.mean()) for m in (layers.copper_nm, layers.debris_nm, layers.water_nm, layers.nitride_nm)]
-    free_path_nm = Spectrometer(session.twin.column).free_path_nm
+    matter = scene.project([Grid(corner + np.arange(64)[:, None] * down, np.array([fine, 0.0]), down, 64)])
+    means = matter[0].mean(dim=(1, 2)).tolist()
+    free_path_nm = Spectrometer(scene.materials, session.twin.column).free_path_nm
     truth = {
         "thickness_t_over_lambda": float((np.array(means) / free_path_nm).sum()),
         "zero_loss_eV": 0.0,
-        "oxygen_per_nm2": WATER_PER_NM3 * means[2] + 2.0 * ZIRCONIA_PER_NM3 * means[1],
-        "copper_per_nm2": COPPER_PER_NM3 * means[0],
+        "oxygen_per_nm2": WATER.formula_per_nm3 * means[2] + 2.0 * ZIRCONIA.formula_per_nm3 * means[1],
+        "copper_per_nm2": COPPER.formula_per_nm3 * means[0],
     }
     return {name: (percept.estimates[name], value) for name, value in truth.items() if name in percept.estimates}

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from digital_twin.specimen import Box, Grid, Layers, draw_spheres
+from digital_twin.materials import COPPER, WATER
+from digital_twin.specimen import Grid, Still, draw_spheres
 from experiments.validation.stored import golden
 from hardware_bridge.messages import Acquire, Command, Go, Mode, Optics, Settings
 
@@ -63,10 +64,11 @@ def command() -> Commands:
     return Commands()
 
 
-class Balls:
+class Balls(Still):
     """Copper spheres in 100 nm of water, one world; nothing changes."""
 
     extent_nm = 400.0
+    materials = (COPPER, WATER)
     device = torch.device("cpu")
 
     def __init__(self, centres_nm: list[tuple[float, float]], radius_nm: float, slope: float = 0.0) -> None:
@@ -74,19 +76,12 @@ class Balls:
         self.radii_nm = torch.full((len(centres_nm),), radius_nm, dtype=torch.float64)
         self.slope = slope
 
-    def set_holder(self, flow_nl_per_s: float, temperature_K: float) -> None: ...
-
-    def advance_to(self, clock_s: float) -> None: ...
-
-    def expose(self, world: int, box_nm: Box, electrons: float) -> None: ...
-
     def height_nm(self, x_nm: torch.Tensor, y_nm: torch.Tensor) -> torch.Tensor:
         return self.slope * x_nm
 
-    def project(self, grids: Sequence[Grid]) -> Layers:
+    def project(self, grids: Sequence[Grid]) -> torch.Tensor:
         copper = draw_spheres(grids, torch.zeros(len(self.radii_nm), dtype=torch.long), self.centres_nm, self.radii_nm)
-        none = torch.zeros_like(copper)
-        return Layers(copper, none, 100.0 - copper, none)
+        return torch.stack([copper, 100.0 - copper], dim=1)
 
 
 @pytest.fixture(scope="session")

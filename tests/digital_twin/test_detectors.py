@@ -6,65 +6,52 @@ import numpy as np
 import pytest
 import torch
 
-from digital_twin.detectors import COPPER_PER_NM3, Column, PLASMONS_eV, Spectrometer, elastic_per_nm, haadf_fraction
+from digital_twin.detectors import Column, Spectrometer, elastic_per_nm, haadf_fraction
 from digital_twin.elastic import annular_nm2
-from digital_twin.specimen import Layers
+from digital_twin.materials import COPPER, NITRIDE, WATER, ZIRCONIA
 from digital_twin.spectra import CU_L3, N_K, O_K, SI_L3, SpectrumModel, drude, edge_nm2_per_eV
 
 COLUMN = Column()
 
 
-def layers(copper=0.0, debris=0.0, water=0.0, nitride=0.0) -> Layers:
-    return Layers(*(torch.tensor([[[nm]]], dtype=torch.float64) for nm in (copper, debris, water, nitride)))
+MATERIALS = (COPPER, ZIRCONIA, WATER, NITRIDE)
+
+
+def haadf(copper=0.0, debris=0.0, water=0.0, nitride=0.0) -> float:
+    thickness = torch.tensor([copper, debris, water, nitride], dtype=torch.float64).view(1, 4, 1, 1)
+    return haadf_fraction(thickness, MATERIALS, COLUMN).item()
 
 
 def test_vacuum_scatters_nothing():
-    assert haadf_fraction(layers(), COLUMN).item() == 0.0
+    assert haadf() == 0.0
 
 
 def test_thin_copper_scatters_atoms_times_cross_section():
     sigma = annular_nm2(29, 200.0, COLUMN.haadf_inner_mrad, COLUMN.haadf_outer_mrad)
-    assert haadf_fraction(layers(copper=0.1), COLUMN).item() == pytest.approx(0.1 * 84.9 * sigma, rel=1e-3)
-
-
-def test_number_densities_follow_from_densities_and_molar_masses():
-    # rho N_A / M with N_A = 602.2 per nm^3 and (g/cm^3)/(g/mol).
-    assert pytest.approx(8.96 * 602.2 / 63.546, rel=1e-3) == COPPER_PER_NM3
-
-
-@pytest.mark.parametrize(
-    ("name", "density", "molar_mass"),
-    [("WATER_PER_NM3", 1.0, 18.015), ("NITRIDE_PER_NM3", 3.17, 140.28), ("ZIRCONIA_PER_NM3", 5.68, 123.22)],
-)
-def test_formula_units_per_volume(name, density, molar_mass):
-    from digital_twin import detectors
-
-    assert getattr(detectors, name) == pytest.approx(density * 602.2 / molar_mass, rel=5e-3)
+    assert haadf(copper=0.1) == pytest.approx(0.1 * 84.9 * sigma, rel=1e-3)
 
 
 def test_thick_matter_saturates():
-    thin, thick, thicker = (haadf_fraction(layers(copper=nm), COLUMN).item() for nm in (10.0, 1000.0, 2000.0))
+    thin, thick, thicker = (haadf(copper=nm) for nm in (10.0, 1000.0, 2000.0))
     assert thick < 100 * thin
     assert thicker < 1.0
 
 
 def test_layers_multiply_what_passes():
-    single = [haadf_fraction(layers(**{name: 50.0}), COLUMN).item() for name in ("copper", "water", "nitride")]
-    together = haadf_fraction(layers(copper=50.0, water=50.0, nitride=50.0), COLUMN).item()
+    single = [haadf(**{name: 50.0}) for name in ("copper", "water", "nitride")]
+    together = haadf(copper=50.0, water=50.0, nitride=50.0)
     assert 1 - together == pytest.approx(math.prod(1 - share for share in single))
 
 
 def test_copper_shines_out_of_water_and_debris_lies_between():
-    water, debris, copper = (
-        haadf_fraction(layers(**{name: 20.0}), COLUMN).item() for name in ("water", "debris", "copper")
-    )
+    water, debris, copper = (haadf(**{name: 20.0}) for name in ("water", "debris", "copper"))
     assert water < debris < copper
     assert copper > 10 * water
 
 
 @pytest.fixture(scope="module")
 def spectrometer():
-    return Spectrometer(COLUMN)
+    return Spectrometer(MATERIALS, COLUMN)
 
 
 def spectrum(spectrometer: Spectrometer, thickness_nm: np.ndarray) -> np.ndarray:
@@ -83,8 +70,8 @@ def test_no_electron_is_both_collected_and_on_the_annulus(spectrometer):
     copper = np.array([40.0, 0.0, 0.0, 0.0])
     collected = spectrum(spectrometer, copper).sum()
     sigma = annular_nm2(29, 200.0, COLUMN.collection_mrad, 1000.0)
-    assert collected == pytest.approx(math.exp(-40.0 * COPPER_PER_NM3 * sigma), rel=2e-3)
-    assert collected + haadf_fraction(layers(copper=40.0), COLUMN).item() < 1.0
+    assert collected == pytest.approx(math.exp(-40.0 * COPPER.formula_per_nm3 * sigma), rel=2e-3)
+    assert collected + haadf(copper=40.0) < 1.0
 
 
 @pytest.mark.parametrize(
@@ -111,10 +98,10 @@ def test_spectra_are_those_of_the_pure_formulae(spectrometer):
     thickness[0, 0] = 0.0
     copper, debris, water, nitride = np.moveaxis(thickness, -1, 0)
     axis = spectrometer.axis_eV
-    single = np.array([drude(axis, *plasmon) for plasmon in PLASMONS_eV])
+    single = np.array([drude(axis, m.plasmon_eV, m.plasmon_width_eV) for m in MATERIALS])
     edges = np.array([edge_nm2_per_eV(edge, axis, 200.0, 20.0) for edge in (CU_L3, O_K, N_K, SI_L3)])
     atoms = [84.9 * copper, 33.4 * water + 2 * 27.8 * debris, 4 * 13.6 * nitride, 3 * 13.6 * nitride]
     formula = SpectrumModel(axis, COLUMN.energy_fwhm_eV, single, edges)
     shares = formula.probabilities(thickness / spectrometer.free_path_nm, np.stack(atoms, axis=-1))
-    passed = np.exp(-thickness @ elastic_per_nm(COLUMN, COLUMN.collection_mrad, 1000.0))
+    passed = np.exp(-thickness @ elastic_per_nm(MATERIALS, COLUMN, COLUMN.collection_mrad, 1000.0))
     assert spectrum(spectrometer, thickness) == pytest.approx(passed[..., None] * shares, abs=1e-14)

@@ -10,7 +10,7 @@ import torch
 from digital_twin.detectors import haadf_fraction
 from digital_twin.instrument import Twin
 from digital_twin.liquid_cell import NITRIDE_NM, WATER_NM, LiquidCell
-from digital_twin.specimen import Layers
+from digital_twin.materials import NITRIDE, WATER
 from hardware_bridge.cost import ELECTRONS_PER_PA_S, predict
 from hardware_bridge.errors import Rejected
 from hardware_bridge.messages import End, Go, Optics, Start
@@ -80,8 +80,8 @@ def test_counts_are_poisson_at_the_true_number_of_electrons(command):
     assert seen.data is not None
     counts = seen.data.astype(float)
     assert counts.var() / counts.mean() == pytest.approx(1.0, abs=0.02)
-    flat = Layers(*torch.tensor([0.0, 0.0, WATER_NM, NITRIDE_NM], dtype=torch.float64).view(4, 1, 1, 1))
-    expected = 50.0 * 4e-6 * ELECTRONS_PER_PA_S * haadf_fraction(flat, instrument.column).item()
+    flat = torch.tensor([WATER_NM, NITRIDE_NM], dtype=torch.float64).view(1, 2, 1, 1)
+    expected = 50.0 * 4e-6 * ELECTRONS_PER_PA_S * haadf_fraction(flat, (WATER, NITRIDE), instrument.column).item()
     assert counts.mean() == pytest.approx(expected, rel=0.01)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agent.perception.eels import SpectrumReader
-from digital_twin.instrument import Twin
+from digital_twin.instrument import Apparatus, Twin
 from digital_twin.misalignment import Misalignment
 from digital_twin.standard import Standard
 from hardware_bridge.messages import Go, Optics
@@ -34,14 +34,16 @@ def scan_of(twin, command):
 
 def test_stage_beam_and_scan_go_where_the_hidden_maps_say(command):
     go = Go(stage_x_nm=100.0, stage_y_nm=20.0, beam_shift_x_nm=5.0, beam_shift_y_nm=7.0)
-    middle, across, down = scan_of(Twin(Standard(1), 1, hidden=TURNED), command(go=go, fov_nm=128.0, pixels=64))
+    middle, across, down = scan_of(
+        Twin(Standard(1), 1, apparatus=Apparatus(hidden=TURNED)), command(go=go, fov_nm=128.0, pixels=64)
+    )
     assert middle == pytest.approx([-1.1 * 20.0 + 2.0 * 5.0, 100.0 - 7.0])
     assert across == pytest.approx([0.0, 3.0])
     assert down == pytest.approx([-3.0, 0.0])
 
 
 def test_backlash_is_the_hidden_one(command):
-    twin = Twin(Standard(1), 1, hidden=Misalignment(backlash_nm=(30.0, 50.0)))
+    twin = Twin(Standard(1), 1, apparatus=Apparatus(hidden=Misalignment(backlash_nm=(30.0, 50.0))))
     execute(twin, command(go=Go(stage_x_nm=-10.0, stage_y_nm=10.0), mode=None), 5.0)
     assert twin._stage.error_nm(np.array([1e6])) == pytest.approx(np.array([[30.0, 0.0]]))
 
@@ -52,13 +54,13 @@ def test_a_lens_that_turns_the_other_way(command):
         ("set", 400.0, TURNED),
         ("true", -800.0, Misalignment(**{**vars(TURNED), "defocus_gain": 1.0})),
     ):
-        twin = Twin(Standard(1), 1, hidden=hidden)
+        twin = Twin(Standard(1), 1, apparatus=Apparatus(hidden=hidden))
         looked[name] = execute(twin, command(optics=Optics(C10_nm=C10_nm), pixels=64), 5.0).data
     assert np.array_equal(looked["set"], looked["true"])
 
 
 def test_zero_loss_lies_where_it_is_hidden(command):
-    twin = Twin(Standard(1), 1, hidden=TURNED)
+    twin = Twin(Standard(1), 1, apparatus=Apparatus(hidden=TURNED))
     seen = execute(twin, command(mode="EELS", pixels=4, fov_nm=100.0, dwell_s=1e-3), 5.0)
     energy = seen.axes[2]
     assert energy.offset == -20.0
@@ -69,7 +71,7 @@ def test_zero_loss_lies_where_it_is_hidden(command):
 
 
 def test_nothing_of_it_is_told(command):
-    plain, hidden = Twin(Standard(1), 1), Twin(Standard(1), 1, hidden=TURNED)
+    plain, hidden = Twin(Standard(1), 1), Twin(Standard(1), 1, apparatus=Apparatus(hidden=TURNED))
     assert plain.describe() == hidden.describe()
     program = command(go=Go(stage_x_nm=100.0, scan_rotation_deg=3.0), optics=Optics(C10_nm=50.0))
     one, other = execute(plain, program, 5.0), execute(hidden, program, 5.0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from digital_twin.instrument import Twin
+from digital_twin.instrument import Apparatus, Twin
 from digital_twin.liquid_cell import LiquidCell
 from digital_twin.readout import IDEAL, Readout
 from hardware_bridge.messages import Acquire, Command
@@ -37,7 +37,7 @@ def test_an_ideal_detector_counts() -> None:
 
 def test_a_dark_reference_shows_the_detector_and_leaves_the_specimen_alone() -> None:
     beam: list[bool] = []
-    twin = Twin(LiquidCell(3), seed=3, on_beam=beam.append, readout=REAL)
+    twin = Twin(LiquidCell(3), seed=3, on_beam=beam.append, apparatus=Apparatus(readout=REAL))
     acquire = Acquire(mode="HAADF", fov_nm=256.0, pixels_x=128, pixels_y=128, dwell_s=DWELL_S, blanked=True)
     dark = execute(twin, Command(id="dark", acquire=acquire), 5.0)
     assert dark.data is not None

@@ -6,11 +6,12 @@ import torch
 
 from digital_twin.specimen import Specimen
 from digital_twin.standard import BAR_NM, FILM_NM, PERIOD_NM, Standard, standard_card
+from hardware_bridge.messages import Holder
 
 
 def test_bars_have_the_period_of_the_grating(square_grid):
     specimen: Specimen = Standard(1)
-    film = specimen.project([square_grid(400, PERIOD_NM / 100)]).nitride_nm[0].numpy()
+    film = specimen.project([square_grid(400, PERIOD_NM / 100)])[0, 1].numpy()
     assert film[:300, :300] == pytest.approx(film[100:, 100:])
     assert film.max() == pytest.approx(FILM_NM + BAR_NM)
     # Half way between bars there is film alone.
@@ -20,16 +21,16 @@ def test_bars_have_the_period_of_the_grating(square_grid):
 
 def test_particles_are_keyed_by_the_seed_and_stay(square_grid):
     one, again, other = Standard(1), Standard(1), Standard(2)
-    one.set_holder(10.0, 340.0)
+    one.set_holder(Holder(flow_nl_per_s=10.0, temperature_K=340.0))
     one.advance_to(1e4)
     one.expose(0, (-100.0, 100.0, -100.0, 100.0), 1e12)
     grid = square_grid(64, 4.0)
-    assert torch.equal(one.project([grid]).copper_nm, again.project([grid]).copper_nm)
-    assert not torch.equal(one.project([grid]).copper_nm, other.project([grid]).copper_nm)
+    assert torch.equal(one.project([grid])[:, 0], again.project([grid])[:, 0])
+    assert not torch.equal(one.project([grid])[:, 0], other.project([grid])[:, 0])
     volume = 4 / 3 * np.pi * (one.radius_nm**3).sum().item()
     whole = square_grid(800, 4.0)
     whole.origin_nm[:] -= 1600.0
-    assert 16.0 * one.project([whole]).copper_nm.sum().item() == pytest.approx(volume, rel=0.01)
+    assert 16.0 * one.project([whole])[:, 0].sum().item() == pytest.approx(volume, rel=0.01)
 
 
 def test_it_is_flat():

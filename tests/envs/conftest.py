@@ -10,4 +10,4 @@ OTHER_SEEDS = range(200_000, 200_012)
 
 @pytest.fixture(scope="session")
 def other_truths() -> dict[str, np.ndarray]:
-    return ensemble(OTHER_SEEDS)
+    return ensemble("growth", OTHER_SEEDS)

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 from digital_twin.growth import draw
-from digital_twin.truth import CELLS, TIMES_S
+from digital_twin.liquid_cell import LiquidCell
 from envs import prior
-from envs.prior import CARDS, PRIOR_SEEDS, SCALE_SEEDS, encoded, ensemble, growth_card, load_card
+from envs.prior import CARDS, PRIOR_SEEDS, SCALE_SEEDS, encoded, ensemble, load_card, world_card
 
+FACTS = LiquidCell.facts
+CELLS, TIMES_S = FACTS.cells, FACTS.times_s
 FIELDS = ("covered_fraction", "count", "mean_radius_nm")
 
 
@@ -34,7 +36,9 @@ def made(**field: float) -> dict[str, np.ndarray]:
 
 
 def test_a_card_finds_the_moments_that_an_ensemble_was_made_with() -> None:
-    card = growth_card(made(shared=0.5, length_nm=200.0, time_s=400.0), made(shared=0.5, length_nm=200.0, time_s=400.0))
+    card = world_card(
+        FACTS, made(shared=0.5, length_nm=200.0, time_s=400.0), made(shared=0.5, length_nm=200.0, time_s=400.0)
+    )
     for target in card.targets[:3]:
         assert np.array(target.prior_mean) == pytest.approx(3.0, abs=0.25)
         assert np.array(target.prior_sd) == pytest.approx(2.0, abs=0.15)
@@ -48,7 +52,7 @@ def test_a_card_finds_the_moments_that_an_ensemble_was_made_with() -> None:
 def test_denominators_come_from_the_other_ensemble() -> None:
     one = made(shared=0.3, length_nm=200.0, time_s=400.0)
     far = {name: values + 100.0 for name, values in one.items()}
-    near, off = growth_card(one, one), growth_card(one, far)
+    near, off = world_card(FACTS, one, one), world_card(FACTS, one, far)
     assert near.targets[0].prior_mean == off.targets[0].prior_mean
     assert off.targets[0].crps_scale > 10 * near.targets[0].crps_scale
 
@@ -76,7 +80,10 @@ def test_the_shipped_prior_holds_for_other_seeds_too(other_truths: dict[str, np.
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_shipped_card_is_the_one_that_the_code_makes() -> None:
-    assert encoded(growth_card(ensemble(PRIOR_SEEDS), ensemble(SCALE_SEEDS))) == (CARDS / "growth.json").read_bytes()
+    assert (
+        encoded(world_card(FACTS, ensemble("growth", PRIOR_SEEDS), ensemble("growth", SCALE_SEEDS)))
+        == (CARDS / "growth.json").read_bytes()
+    )
 
 
 def test_ensembles_do_not_overlap_each_other_nor_seeds_of_training_and_results() -> None:
@@ -85,9 +92,9 @@ def test_ensembles_do_not_overlap_each_other_nor_seeds_of_training_and_results()
 
 
 def test_batches_do_not_change_an_ensemble(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, lines = ensemble(range(2)), list[str]()
+    whole, lines = ensemble("growth", range(2)), list[str]()
     monkeypatch.setattr(prior, "BATCH", 1)
-    parts = ensemble(range(2), lines.append)
+    parts = ensemble("growth", range(2), lines.append)
     for name, values in whole.items():
         np.testing.assert_allclose(parts[name], values)
     assert len(lines) == 2

@@ -7,7 +7,7 @@ import pytest
 from bench import LIMITS, scan
 from contract import CHECKS, Acquisition
 
-from digital_twin.instrument import Twin
+from digital_twin.instrument import Apparatus, Twin
 from digital_twin.misalignment import Misalignment
 from digital_twin.standard import Standard
 from hardware_bridge.calibrated import Calibrated
@@ -41,7 +41,7 @@ LOOK = Command(
 
 
 def test_it_is_a_microscope_that_shows_what_a_perfect_one_shows() -> None:
-    plain, corrected = Twin(Standard(1), 1), Calibrated(Twin(Standard(1), 1, hidden=HIDDEN), KNOWN)
+    plain, corrected = Twin(Standard(1), 1), Calibrated(Twin(Standard(1), 1, apparatus=Apparatus(hidden=HIDDEN)), KNOWN)
     assert isinstance(corrected, Microscope)
     one, other = execute(plain, LOOK, 5.0), execute(corrected, LOOK, 5.0)
     assert one.data is not None
@@ -53,7 +53,7 @@ def test_it_is_a_microscope_that_shows_what_a_perfect_one_shows() -> None:
 
 
 def test_the_energy_axis_begins_where_the_zero_loss_says() -> None:
-    corrected = Calibrated(Twin(Standard(1), 1, hidden=HIDDEN), KNOWN)
+    corrected = Calibrated(Twin(Standard(1), 1, apparatus=Apparatus(hidden=HIDDEN)), KNOWN)
     look = Command(id="s", acquire=Acquire(mode="EELS", fov_nm=32.0, pixels_x=4, pixels_y=4, dwell_s=1e-3))
     seen = execute(corrected, look, 5.0)
     energy = seen.axes[2]
@@ -82,5 +82,5 @@ def test_nothing_submitted_is_idle() -> None:
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_contract(check: Callable[[Microscope, Acquisition], None]) -> None:
-    microscope = Guard(Calibrated(Twin(Standard(1), 1, hidden=HIDDEN), KNOWN), LIMITS)
+    microscope = Guard(Calibrated(Twin(Standard(1), 1, apparatus=Apparatus(hidden=HIDDEN)), KNOWN), LIMITS)
     check(microscope, lambda name, frames: scan(name, rows=256, frames=frames))

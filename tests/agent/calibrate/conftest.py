@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from agent import assemble
 from agent.calibrate.bench import Bench
 from agent.calibrate.procedure import CalibrateSettings, Evidence, calibrate
 from agent.config import Config, load
-from digital_twin.instrument import Twin
+from digital_twin.instrument import Apparatus, Twin
 from digital_twin.misalignment import Misalignment
-from digital_twin.specimen import Grid, Layers
+from digital_twin.specimen import Grid
 from digital_twin.standard import Standard
 from hardware_bridge.guard import Guard
 
@@ -28,7 +30,7 @@ def config() -> Config:
 
 @pytest.fixture
 def bench(config) -> Bench:
-    return Bench(Guard(Twin(Standard(2), 2, hidden=HIDDEN), config.limits), config.limits)
+    return Bench(Guard(Twin(Standard(2), 2, apparatus=Apparatus(hidden=HIDDEN)), config.limits), config.limits)
 
 
 class Other(Standard):
@@ -38,16 +40,15 @@ class Other(Standard):
         super().__init__(1)
         self.period_nm = period_nm
 
-    def project(self, grids: Sequence[Grid]) -> Layers:
-        layers = super().project(grids)
-        layers.nitride_nm[...] = 20.0
-        layers.copper_nm[...] = 0.0
+    def project(self, grids: Sequence[Grid]) -> Tensor:
+        matter = torch.zeros_like(super().project(grids))
+        matter[:, 1] = 20.0
         if self.period_nm is not None:
             across = np.arange(grids[0].columns)[:, None] * grids[0].across_nm
             points = grids[0].origin_nm[:, None] + across
             waves = np.cos(2 * math.pi * points / self.period_nm)
-            layers.copper_nm[0].copy_(layers.copper_nm[0].new_tensor(10 * np.clip(waves, 0, None).prod(axis=-1)))
-        return layers
+            matter[0, 0] = torch.from_numpy(10 * np.clip(waves, 0, None).prod(axis=-1))
+        return matter
 
 
 @pytest.fixture
@@ -68,6 +69,6 @@ def said() -> list[str]:
 @pytest.fixture(scope="session")
 def evidence(config, said) -> Evidence:
     """A whole calibration on a coarse raster, so that it takes seconds only."""
-    microscope = Guard(Twin(Standard(2), 2, hidden=HIDDEN), config.limits)
+    microscope = Guard(Twin(Standard(2), 2, apparatus=Apparatus(hidden=HIDDEN)), config.limits)
     settings = CalibrateSettings(pixels=128, rounds=2, grating_nm=463.0)
     return calibrate(microscope, config.limits, settings, say=said.append)

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from agent.calibrate.bench import Bench, Look, NotCalibrated
 from agent.calibrate.defocus import images_needed, measure_defocus
-from digital_twin.instrument import Twin
+from digital_twin.instrument import Apparatus, Twin
 from digital_twin.misalignment import Misalignment
 from digital_twin.standard import Standard
 from hardware_bridge.guard import Guard
@@ -16,7 +16,7 @@ LOOK = Look(fov_nm=256.0, pixels=128, dwell_s=2e-6)
 
 @pytest.mark.parametrize("gain", [0.9, -1.2])
 def test_sign_and_gain_are_found(config, gain):
-    microscope = Guard(Twin(Standard(4), 4, hidden=Misalignment(defocus_gain=gain)), config.limits)
+    microscope = Guard(Twin(Standard(4), 4, apparatus=Apparatus(hidden=Misalignment(defocus_gain=gain))), config.limits)
     bench = Bench(microscope, config.limits)
     found = measure_defocus(bench, LOOK)
     assert found.gain.value == pytest.approx(gain, abs=4 * found.gain.sd)

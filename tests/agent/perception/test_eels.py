@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from agent.perception.eels import Core, SpectrumReader, presence_odds
-from digital_twin.detectors import COPPER_PER_NM3, WATER_PER_NM3, ZIRCONIA_PER_NM3, Column, Spectrometer
+from digital_twin.detectors import Column, Spectrometer
+from digital_twin.materials import COPPER, NITRIDE, WATER, ZIRCONIA
 from digital_twin.spectra import CU_L3, O_K, SpectrumModel, drude, edge_nm2_per_eV, energy_axis_eV
 from hardware_bridge.report import Estimate
 
@@ -65,7 +66,7 @@ def test_atoms_are_counted_honestly(model, reader, oxygen, copper) -> None:
 
 @pytest.fixture(scope="module")
 def spectrometer():
-    return Spectrometer(Column())
+    return Spectrometer((COPPER, ZIRCONIA, WATER, NITRIDE), Column())
 
 
 @pytest.mark.parametrize(
@@ -81,10 +82,10 @@ def test_atoms_between_nitride_windows_are_counted_honestly(bench, spectrometer,
     rng = np.random.default_rng([int(electrons), int(layers_nm[0]), int(layers_nm[1])])
     fits = [reader.read(rng.poisson(electrons * shares).astype(float)) for _ in range(40)]
     copper, debris, water, _ = layers_nm
-    oxygen = WATER_PER_NM3 * water + 2.0 * ZIRCONIA_PER_NM3 * debris
+    oxygen = WATER.formula_per_nm3 * water + 2.0 * ZIRCONIA.formula_per_nm3 * debris
     values = np.array([f.oxygen.per_nm2.value for f in fits])
     assert values.mean() == pytest.approx(oxygen, rel=most_bias)
-    for found, true in (("oxygen", oxygen), ("copper", COPPER_PER_NM3 * copper)):
+    for found, true in (("oxygen", oxygen), ("copper", COPPER.formula_per_nm3 * copper)):
         z = [(getattr(f, found).per_nm2.value - true) / getattr(f, found).per_nm2.sd for f in fits]
         # The sd of 40 numbers is itself known to 11 %.
         assert 0.65 < np.std(z) < 1.35, found

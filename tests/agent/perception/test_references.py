@@ -10,7 +10,7 @@ from msgspec.structs import replace as changed
 
 from agent.perception.analyst import Analyst
 from agent.perception.references import References
-from digital_twin.instrument import Twin
+from digital_twin.instrument import Apparatus, Twin
 from digital_twin.liquid_cell import LiquidCell
 from digital_twin.readout import Readout
 from hardware_bridge.messages import Acquire, Command, Optics, Settings
@@ -28,7 +28,7 @@ def taken(twin: Twin, name: str, acquire: Acquire) -> Observation:
 
 
 def test_thickness_is_right_with_a_dark_reference_and_wrong_without() -> None:
-    ideal, twin = (Twin(LiquidCell(3), seed=3, readout=readout) for readout in (Readout(), OFFSET))
+    ideal, twin = (Twin(LiquidCell(3), seed=3, apparatus=Apparatus(readout=readout)) for readout in (Readout(), OFFSET))
     known, read, unread = (Analyst(twin.describe()) for _ in range(3))
     truth = known(taken(ideal, "truth", SPECTRUM)).estimates["thickness_t_over_lambda"]
     dark = read(taken(twin, "dark", changed(SPECTRUM, blanked=True)))
@@ -45,7 +45,7 @@ def test_thickness_is_right_with_a_dark_reference_and_wrong_without() -> None:
 
 def test_what_is_left_is_as_noisy_as_counts_of_its_mean() -> None:
     """Shifted Poisson: mean and variance of the corrected counts beside the particles agree."""
-    twin = Twin(LiquidCell(3), seed=3, readout=OFFSET)
+    twin = Twin(LiquidCell(3), seed=3, apparatus=Apparatus(readout=OFFSET))
     references = References(1.0)
     references.learn(taken(twin, "dark", changed(IMAGE, blanked=True)))
     seen = [references.corrected(taken(twin, f"i{number}", changed(IMAGE, max_frames=1))) for number in range(2)]
@@ -56,7 +56,7 @@ def test_what_is_left_is_as_noisy_as_counts_of_its_mean() -> None:
 
 
 def test_only_the_same_detector_at_the_same_dwell_time_is_corrected() -> None:
-    twin = Twin(LiquidCell(3), seed=3, readout=OFFSET)
+    twin = Twin(LiquidCell(3), seed=3, apparatus=Apparatus(readout=OFFSET))
     references = References(1.0)
     seen = taken(twin, "seen", IMAGE)
     assert references.corrected(seen) is seen
@@ -68,7 +68,7 @@ def test_only_the_same_detector_at_the_same_dwell_time_is_corrected() -> None:
 
 
 def test_a_reference_of_which_nothing_arrived_teaches_nothing() -> None:
-    twin = Twin(LiquidCell(3), seed=3, readout=OFFSET)
+    twin = Twin(LiquidCell(3), seed=3, apparatus=Apparatus(readout=OFFSET))
     dark = taken(twin, "dark", changed(IMAGE, blanked=True))
     references = References(1.0)
     assert references.learn(replace(dark, row_seen=np.zeros_like(dark.row_seen))) == {}

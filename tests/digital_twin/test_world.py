@@ -5,14 +5,17 @@ import pytest
 import torch
 
 from digital_twin.growth import EXTENT_NM, GrowthWorld, draw
-from digital_twin.truth import CELLS, TIMES_S, truths
+from digital_twin.liquid_cell import LiquidCell
+from digital_twin.world import truths
+
+CELLS, TIMES_S = LiquidCell.facts.cells, LiquidCell.facts.times_s
 
 SEED = 11
 
 
 @pytest.fixture(scope="module")
 def truth():
-    return truths([SEED, 12])
+    return truths(LiquidCell, [SEED, 12])
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +61,14 @@ def test_covered_fraction_by_painting(truth, world):
 
 
 def test_truth_of_a_seed_does_not_depend_on_the_batch(truth):
-    alone = truths([SEED])
+    alone = truths(LiquidCell, [SEED])
     for name, values in alone.items():
         assert np.array_equal(values[0], truth[name][0])
 
 
 def test_where_to_look_matters():
     # Cells differ by more than chance would let them, before mergers even counts out: Poisson counts have a ratio of 1.
-    counts = truths(range(30, 38))["count"].reshape(8, len(TIMES_S), -1)[:, 1]
+    counts = truths(LiquidCell, range(30, 38))["count"].reshape(8, len(TIMES_S), -1)[:, 1]
     assert (counts.var(axis=1) / counts.mean(axis=1)).mean() > 1.4
 
 

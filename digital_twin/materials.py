@@ -1,0 +1,64 @@
+"""What specimens are made of: composition, density, plasmon and core edges of each material.
+
+Number densities follow from density and molar mass. Plasmons: R. F. Egerton, Electron Energy-Loss Spectroscopy in the
+Electron Microscope, 3rd edition, appendix C, broad for copper.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from digital_twin.elastic import FACTORS
+from digital_twin.optics import ELEMENTARY_CHARGE_C, PLANCK_J_S, ELECTRON_MASS_kg
+from digital_twin.spectra import CU_L3, N_K, O_K, SI_L3, Edge
+
+POTENTIAL_V_nm2 = 1e18 * PLANCK_J_S**2 / (2 * math.pi * ELECTRON_MASS_kg * ELEMENTARY_CHARGE_C)
+"""h^2 / (2 pi m e): what turns a scattering factor in nm into the volume integral of a potential, V nm^3."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """One material: formula units per nm^3, density, atoms, plasmon, and edges.
+
+    ``atoms`` holds pairs (atomic number, atoms per formula unit), ``edges`` pairs (core edge, atoms per formula unit
+    that have it).
+    """
+
+    name: str
+    formula_per_nm3: float
+    density_g_per_cm3: float
+    atoms: tuple[tuple[int, float], ...]
+    plasmon_eV: float
+    plasmon_width_eV: float
+    edges: tuple[tuple[Edge, float], ...] = ()
+
+    @property
+    def inner_potential_V(self) -> float:
+        """Mean inner potential of independent neutral atoms, h^2 / (2 pi m e) n f(0): an upper bound; bonds lower it.
+
+        J. C. H. Spence, Ultramicroscopy 52 (1993) 385.
+        """
+        forward_nm = sum(number * 0.1 * 2 * sum(FACTORS[z][0]) for z, number in self.atoms)
+        return POTENTIAL_V_nm2 * self.formula_per_nm3 * forward_nm
+
+
+COPPER = Material("copper", 84.9, 8.96, ((29, 1),), 19.0, 15.0, ((CU_L3, 1),))
+ZIRCONIA = Material("zirconia", 27.8, 5.68, ((40, 1), (8, 2)), 25.0, 12.0, ((O_K, 2),))
+WATER = Material("water", 33.4, 1.00, ((8, 1), (1, 2)), 21.0, 12.0, ((O_K, 1),))
+NITRIDE = Material("silicon nitride", 13.6, 3.17, ((14, 3), (7, 4)), 23.0, 10.0, ((N_K, 4), (SI_L3, 3)))
+
+
+def edges_of(materials: Sequence[Material]) -> tuple[Edge, ...]:
+    """The core edges that materials have, each once, in the order in which they come."""
+    return tuple(dict.fromkeys(edge for material in materials for edge, _ in material.edges))
+
+
+def mean_potential_V_nm(thickness_nm: Tensor, materials: Sequence[Material]) -> Tensor:
+    """Projected mean inner potential, (B, H, W) V nm, of thicknesses (B, M, H, W) of materials."""
+    potentials = thickness_nm.new_tensor([material.inner_potential_V for material in materials])
+    return torch.einsum("bmhw,m->bhw", thickness_nm, potentials)

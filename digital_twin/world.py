@@ -1,0 +1,91 @@
+"""What a world is beyond a specimen: its public facts, and the hidden truth that reports are scored against.
+
+A world is a specimen that can say at any time what its targets are. Its truth is the same world run again from its seed
+with the beam off.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from digital_twin.detectors import Column
+from digital_twin.specimen import Specimen
+from hardware_bridge.messages import Holder
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is public about a world, but for the prior of its targets, which is on its card.
+
+    ``extent_nm`` is the edge of the square specimen area, ``cells`` the number of grid cells along it. ``fields`` and
+    ``globals`` map the targets to their units; fields are asked for at ``times_s`` on the specimen's clock. ``holder``
+    holds the set points from the start, ``column`` the microscope. ``sources`` say where extents, time scales and
+    budgets come from.
+    """
+
+    name: str
+    extent_nm: float
+    cells: int
+    times_s: tuple[float, ...]
+    fields: Mapping[str, str]
+    globals: Mapping[str, str]
+    budget_electrons: float
+    max_fluence_e_per_A2: float
+    column: Column
+    holder: Holder
+    sources: tuple[str, ...]
+
+
+class World(Specimen, Protocol):
+    """A batch of worlds, one a seed; all that is random in one is keyed by its seed, whatever else is in the batch."""
+
+    facts: ClassVar[Facts]
+
+    def __init__(self, *seeds: int, device: torch.device | str = "cpu") -> None: ...
+
+    def fields(self) -> dict[str, Tensor]:
+        """The fields as they are now, (B, cells x cells) each, row is y."""
+        ...
+
+    def globals(self) -> dict[str, Tensor]:
+        """The hidden constants, (B,) each."""
+        ...
+
+
+def truths(world: type[World], seeds: Sequence[int]) -> dict[str, np.ndarray]:
+    """Target values of worlds with the beam off, (B, values) each; fields in the order (time, row, column).
+
+    Simulated from the seeds alone. The truth never crosses the bridge and never enters a record.
+    """
+    facts, worlds = world.facts, world(*seeds)
+    worlds.set_holder(facts.holder)
+    seen: dict[str, list[Tensor]] = {name: [] for name in facts.fields}
+    for time_s in facts.times_s:
+        worlds.advance_to(time_s)
+        for name, values in worlds.fields().items():
+            seen[name].append(values)
+    fields = {name: torch.stack(values, dim=1).flatten(1).cpu().numpy() for name, values in seen.items()}
+    return fields | {name: values[:, None].cpu().numpy() for name, values in worlds.globals().items()}
+
+
+def binned(position_nm: Tensor, weight: Tensor, extent_nm: float, cells: int) -> Tensor:
+    """Sums of weights (B, N) by the cell that each position (B, N, 2) lies in, (B, cells x cells)."""
+    index = torch.floor((position_nm + extent_nm / 2) / (extent_nm / cells)).long()
+    inside = ((index >= 0) & (index < cells)).all(dim=-1)
+    flat = index[..., 1] * cells + index[..., 0]
+    sums = weight.new_zeros(len(weight), cells * cells)
+    return sums.scatter_add_(1, torch.where(inside, flat, 0), torch.where(inside, weight, 0.0))
+
+
+def disc_points(rings: int) -> Tensor:
+    """Points spread evenly over the unit disc, (rings^2, 2), by which a disc is shared out among cells."""
+    n = torch.arange(rings * rings, dtype=torch.float64) + 0.5
+    distance, angle = (n / len(n)).sqrt(), n * math.pi * (3 - math.sqrt(5))
+    return torch.stack([distance * angle.cos(), distance * angle.sin()], dim=1)

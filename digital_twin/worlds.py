@@ -1,0 +1,22 @@
+"""The worlds by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from digital_twin.liquid_cell import LiquidCell
+from digital_twin.world import World
+
+WORLDS: Mapping[str, type[World]] = {"growth": LiquidCell}
+
+
+def world_type(name: str) -> type[World]:
+    """The world of a name.
+
+    Raises:
+        ValueError: there is no such world.
+    """
+    try:
+        return WORLDS[name]
+    except KeyError:
+        raise ValueError(f"world = {name!r} is unknown: choose one of {', '.join(WORLDS)}") from None
