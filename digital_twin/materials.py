@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from digital_twin.elastic import FACTORS
+from digital_twin.lobato import FACTORS
 from digital_twin.optics import ELEMENTARY_CHARGE_C, PLANCK_J_S, ELECTRON_MASS_kg
 from digital_twin.spectra import CU_L3, N_K, O_K, SI_L3, Edge
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from digital_twin.elastic import FACTORS, annular_nm2
+from digital_twin.elastic import annular_nm2
+from digital_twin.lobato import FACTORS
 
 
 def test_cross_sections_agree_with_abtem(golden_haadf):
@@ -30,4 +31,4 @@ def test_annuli_add_up():
 
 def test_an_element_without_a_factor_is_an_error():
     with pytest.raises(KeyError):
-        annular_nm2(79, 200.0, 40.0, 180.0)
+        annular_nm2(118, 200.0, 40.0, 180.0)

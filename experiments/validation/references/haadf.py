@@ -5,11 +5,16 @@ from __future__ import annotations
 import numpy as np
 from abtem.core.energy import energy2mass, energy2wavelength
 from abtem.parametrizations import LobatoParametrization
+from ase.data import atomic_numbers
 
 from experiments.validation.stored import Arrays
 
-SYMBOLS = ("H", "N", "O", "Si", "Cu", "Zr")
-NUMBERS = np.array([1, 7, 8, 14, 29, 40])
+SYMBOLS = (
+    *("H", "Li", "C", "N", "O", "F", "Na", "Mg", "Al", "Si", "P", "S", "Cl", "K", "Ca", "Ti", "V", "Cr", "Mn", "Fe"),
+    *("Co", "Ni", "Cu", "Zn", "Ga", "Ge", "As", "Se", "Br", "Sr", "Y", "Zr", "Nb", "Mo", "Pd", "Ag", "Cd", "In"),
+    *("Sn", "Te", "I", "Cs", "Ba", "La", "Ce", "Hf", "Ta", "W", "Pt", "Au", "Pb", "Bi"),
+)
+NUMBERS = np.array([atomic_numbers[symbol] for symbol in SYMBOLS])
 
 
 def elastic_nm2(symbol: str, energy_eV: float, low_rad: float, high_rad: float) -> float:
