@@ -54,7 +54,7 @@ from policies.bayes.settings import BayesSettings
 from policies.clairvoyant import Clairvoyant
 from policies.commands import View, looking
 from policies.interface import Policy, Proposal, Setup, Situation
-from policies.references import Referenced
+from policies.references import Referenced, Schedule
 
 WordT = TypeVar("WordT", bound=Word)
 
@@ -172,8 +172,9 @@ def policy(config: Config, foresight: Foresight | None = None) -> Policy:
         raise ConfigErrors("the configuration", errors)
     if foresight is not None and isinstance(settings, BayesSettings) and seeing:
         return Clairvoyant(settings, truth_of(foresight.card, foresight.seed), foresight.report)
-    made, dark_every_s = catalogue.make(name, settings), config.references.dark_every_s
-    return made if dark_every_s is None else Referenced(made, dark_every_s)
+    made, asked = catalogue.make(name, settings), config.references
+    schedule = Schedule(asked.dark_every_s, asked.gain, asked.zero_loss)
+    return made if schedule == Schedule() else Referenced(made, schedule)
 
 
 def _settings(kind: type[WordT], given: Mapping[str, Setting], path: str) -> tuple[WordT | None, list[str]]:

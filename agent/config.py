@@ -24,6 +24,7 @@ from hardware_bridge.endpoint import parse
 from hardware_bridge.messages import Go, Holder, Limits, Optics, Range, Settings
 from hardware_bridge.report import EventKind
 from hardware_bridge.words import Count, Name, NotNegative, Number, Positive, Size, Text, Word
+from policies.references import GainReference, ZeroLossReference
 
 Setting = bool | int | Number | Text | tuple[Number | Text, ...]
 
@@ -114,11 +115,13 @@ class ReviewChoice(Word, frozen=True, kw_only=True):
 class ReferencesChoice(Word, frozen=True, kw_only=True):
     """References that are taken now and then: ``dark_every_s`` of the instrument's clock; left out, none are.
 
-    The set beam current is the reference of the measured one: where they part by another ``current_share`` of it,
-    somebody is told.
+    ``gain`` and ``zero_loss`` say how often and where those are taken. The set beam current is the reference of the
+    measured one: where they part by another ``current_share`` of it, somebody is told.
     """
 
     dark_every_s: Positive | None = None
+    gain: GainReference | None = None
+    zero_loss: ZeroLossReference | None = None
     current_share: Positive = 0.1
 
 
@@ -303,7 +306,16 @@ def _check_config(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "budget.electrons", f"{budget.electrons:g} is above limits.max_electrons = {limits.max_electrons:g}"
     park = cast(Park | None, got.get("park"))
     if park is not None:
-        yield from _outside(park, limits)
+        yield from _outside("park.go", park.go, limits)
+        yield from _outside("park.set.optics", park.set.optics, limits)
+        yield from _outside("park.set.holder", park.set.holder, limits)
+    references = cast(ReferencesChoice | None, got.get("references"))
+    for name in ("gain", "zero_loss") if references is not None else ():
+        reference = cast(GainReference | ZeroLossReference | None, getattr(references, name))
+        if reference is not None:
+            path, at = f"references.{name}.at", reference.at
+            yield from _outside(f"{path}.go", at.go, limits)
+            yield from _outside(path, Optics(beam_current_pA=at.beam_current_pA), limits)
     review = cast(ReviewChoice | None, got.get("review"))
     for name, asked in (review.envelope if review is not None else {}).items():
         allowed = limits.ranges.get(name)
@@ -316,17 +328,16 @@ def _check_config(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             )
 
 
-def _outside(park: Park, limits: Limits) -> Iterator[tuple[str, str]]:
-    for prefix, group in (("go", park.go), ("set.optics", park.set.optics), ("set.holder", park.set.holder)):
-        for name in RANGED.intersection(group.__struct_fields__):
-            value, allowed = getattr(group, name), limits.ranges.get(name)
-            if value is None:
-                continue
-            if allowed is None:
-                yield f"park.{prefix}.{name}", "not in limits.ranges: it cannot be set"
-            elif not allowed.low <= value <= allowed.high:
-                limit = f"limits.ranges.{name} = {allowed.low:g}..{allowed.high:g}"
-                yield f"park.{prefix}.{name}", f"{value:g} passes {limit}"
+def _outside(path: str, group: Go | Optics | Holder, limits: Limits) -> Iterator[tuple[str, str]]:
+    for name in RANGED.intersection(group.__struct_fields__):
+        value, allowed = getattr(group, name), limits.ranges.get(name)
+        if value is None:
+            continue
+        if allowed is None:
+            yield f"{path}.{name}", "not in limits.ranges: it cannot be set"
+        elif not allowed.low <= value <= allowed.high:
+            limit = f"limits.ranges.{name} = {allowed.low:g}..{allowed.high:g}"
+            yield f"{path}.{name}", f"{value:g} passes {limit}"
 
 
 CHECKS: Mapping[type, Check] = {

@@ -15,6 +15,9 @@ from hardware_bridge.words import Count, Fraction, Name, NotNegative, Number, Po
 Sd = Annotated[float, Meta(ge=0, le=1e15)]
 EventKind = Literal["change", "lost_signal", "saturation"]
 
+GAIN_REFERENCE = "gain-reference"
+"""How the ids of commands begin that look at an evenly lit, empty place: of the detector, not of the specimen."""
+
 
 class Estimate(Word, frozen=True, kw_only=True):
     """A number with its standard deviation, in the unit that its name ends with."""

@@ -31,3 +31,6 @@ def test_the_nights_config_loads() -> None:
     assert config.park.set.holder.flow_nl_per_s == 0.0
     assert config.notify.on == ("alarm", "ended", "failed")
     assert config.references.current_share == 0.1
+    assert config.references.zero_loss is not None
+    assert config.references.gain is not None
+    assert config.references.gain.repeats == 4

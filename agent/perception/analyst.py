@@ -77,18 +77,17 @@ class Analyst:
         self._composition = Composition(capabilities, self.settings.contrast, self._tracker)
         self._focus = FocusMemory(capabilities.convergence_semi_angle_mrad)
         self._novelty = Novelty()
-        self._references = References(self.settings.counts_per_electron)
+        self._references = References(self.settings.counts_per_electron, capabilities)
 
     def __call__(self, observation: Observation) -> Percept:
         """Perceive one observation; the next must be a later one."""
         acquire = observation.command.acquire
-        is_dark = acquire is not None and acquire.blanked
-        figures = self._references.learn(observation) if is_dark else {}
+        figures = self._references.learn(observation)
         corrected = self._references.corrected(observation)
         go = observation.state.go
         stage_nm = (go.stage_x_nm or 0.0, go.stage_y_nm or 0.0, go.stage_z_nm or 0.0)
         scan = None
-        mode = acquire.mode if acquire is not None and not is_dark else None
+        mode = acquire.mode if acquire is not None and figures is None else None
         if observation.kind == "frame" and mode in IMAGE_MODES:
             scan = scan_of(corrected, self.capabilities, self.settings.counts_per_electron)
         self._drift.advance(scan.mid_s if scan else observation.end_s, stage_nm, observation.state.position_sd_nm)
@@ -96,7 +95,7 @@ class Analyst:
             return self._image(observation, scan)
         if mode is not None and _is_spectrum(observation):
             return self._spectrum(corrected)
-        return self._unseen(observation, figures)
+        return self._unseen(observation, figures or {})
 
     def _image(self, observation: Observation, scan: Scan) -> Percept:
         placed = self._drift.register(scan)

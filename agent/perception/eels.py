@@ -88,6 +88,14 @@ class SpectrumReader:
         cores = self._cores(counts, position.value)
         return SpectrumFit(total, position, thickness, cores.get(O_K.name), cores.get(CU_L3.name))
 
+    def zero_loss_eV(self, counts: Array) -> Estimate | None:
+        """Where the zero loss lies on the axis; None where there is no peak about zero that stands out."""
+        near = counts[np.abs(self.axis_eV) < 30.0]
+        if near.size < 8 or float(np.median(near)) > 0.5 * float(near.max()):
+            return None
+        peak = self._zero_loss(counts)
+        return peak[2] if peak is not None else None
+
     def _zero_loss(self, counts: Array) -> tuple[float, float, Estimate] | None:
         """Area of the zero-loss peak with its variance, and its position.
 

@@ -4,7 +4,8 @@ What it gives as particles are patches, at their middle, with the radius of a di
 is no target that they could fail to be. One that is seen again keeps its track. The specimen is taken to stand still
 and positions are the instrument's own, with its own standard deviation.
 
-Estimates of spectra: ``step_NAME`` for every element asked for, see ``elements``. An event names those that are there.
+Estimates of spectra: ``step_NAME`` for every element asked for, see ``elements``, and ``zero_loss_eV`` where the
+spectrum holds it. Energies count from there, or from where it was last seen. An event names elements that are there.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from agent.perception.eels import SpectrumReader
 from agent.perception.elements import Element, edge_steps
 from agent.perception.patches import find_patches, noise_sd
+from agent.perception.references import References
 from agent.perception.scan import Scan, scan_of, to_specimen
 from digital_twin.spectra import energy_axis_eV
 from hardware_bridge.geometry import Point, field_centre_nm
@@ -59,6 +62,9 @@ class Surveyor:
         self.capabilities = capabilities
         self.settings = settings
         self._known: list[_Known] = []
+        self._references = References(1.0, capabilities)
+        self._readers: dict[tuple[float, float, int], SpectrumReader] = {}
+        self._zero_loss_eV = 0.0
 
     def __call__(self, observation: Observation) -> Percept:
         """Perceive one observation."""
@@ -71,11 +77,10 @@ class Surveyor:
                 "incident_electrons": observation.electrons,
                 "usable": 0.0,
             }
-            scan = scan_of(observation, self.capabilities, 1.0) if observation.kind == "frame" else None
-            if scan is not None:
-                self._look(scan, centre, observation.state.position_sd_nm, found)
-            elif _is_spectrum(observation):
-                self._read(observation, found)
+            figures = self._references.learn(observation)
+            if figures is None:
+                self._see(self._references.corrected(observation), centre, found)
+            found.quality |= figures or {}
         return Percept(
             command_id=observation.command.id,
             mode=acquire.mode if acquire else None,
@@ -90,6 +95,13 @@ class Surveyor:
             particles=tuple(found.particles),
             events=tuple(found.events),
         )
+
+    def _see(self, observation: Observation, centre: Point, found: _Found) -> None:
+        scan = scan_of(observation, self.capabilities, 1.0) if observation.kind == "frame" else None
+        if scan is not None:
+            self._look(scan, centre, observation.state.position_sd_nm, found)
+        elif _is_spectrum(observation):
+            self._read(observation, found)
 
     def _look(self, scan: Scan, centre: Point, position_sd_nm: float, found: _Found) -> None:
         found.quality |= {"noise": noise_sd(scan.counts), "usable": 1.0}
@@ -124,9 +136,18 @@ class Surveyor:
     def _read(self, observation: Observation, found: _Found) -> None:
         counts = np.asarray(observation.data, dtype=np.float64)[observation.row_seen].sum(axis=(0, 1))
         axis = observation.axes[2]
-        steps = edge_steps(counts, energy_axis_eV(axis.offset, axis.scale, axis.size), self.settings.elements)
+        key = (axis.offset, axis.scale, axis.size)
+        energy_eV = energy_axis_eV(*key)
+        if key not in self._readers:
+            self._readers[key] = SpectrumReader(self.capabilities, energy_eV)
+        zero_loss = self._readers[key].zero_loss_eV(counts)
+        if zero_loss is not None:
+            self._zero_loss_eV = zero_loss.value
+        steps = edge_steps(counts, energy_eV - self._zero_loss_eV, self.settings.elements)
         found.quality |= {"counts": float(counts.sum()), "usable": float(bool(steps))}
         found.estimates = {f"step_{name}": step for name, step in steps.items()}
+        if zero_loss is not None:
+            found.estimates["zero_loss_eV"] = zero_loss
         names = there(found.estimates, self.settings)
         found.events.append(f"edges of {', '.join(names)}" if names else "no edge")
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from hardware_bridge.report import Percept
-from policies.interface import Situation, Turn
-from policies.references import Referenced
+from hardware_bridge.messages import Acquire, Command, Go, Mode
+from hardware_bridge.report import GAIN_REFERENCE, Estimate, Percept
+from policies.interface import Proposal, Setup, Situation, Turn
+from policies.references import GainReference, Place, Referenced, Schedule, ZeroLossReference
 from policies.staring import Staring, StaringSettings
 
 
@@ -29,7 +30,7 @@ def situation(bench: Any, clock_s: float, turn: int = 0) -> Situation:
 
 def begun(bench: Any) -> tuple[Referenced, Staring]:
     inner = Staring(StaringSettings())
-    policy = Referenced(inner, every_s=1800.0)
+    policy = Referenced(inner, Schedule(dark_every_s=1800.0))
     policy.begin(bench.setup, 7)
     return policy, inner
 
@@ -64,4 +65,94 @@ def test_an_instrument_without_dark_references_is_told_at_the_start(make_bench: 
     setup = make_bench().setup
     setup = setup.__class__(**{**vars(setup), "capabilities": replace(setup.capabilities, dark_references=False)})
     with pytest.raises(ValueError, match=r"references\.dark_every_s: this instrument takes no dark references"):
-        Referenced(Staring(StaringSettings()), 60.0).begin(setup, 7)
+        Referenced(Staring(StaringSettings()), Schedule(dark_every_s=60.0)).begin(setup, 7)
+
+
+class Camera:
+    """A policy that always wants the same image, 256 x 256 pixels at 5 us."""
+
+    def __init__(self, mode: Mode) -> None:
+        acquire = Acquire(mode=mode, fov_nm=512.0, pixels_x=256, pixels_y=256, dwell_s=5e-6)
+        self._proposal = Proposal(
+            command=Command(id="own", acquire=acquire), information=0.0, information_sd=0.0, electrons=0.0, time_s=0.0,
+            reason="", proposer="own",
+        )  # fmt: skip
+
+    def begin(self, setup: Setup, seed: int) -> None:
+        pass
+
+    def suggest(self, situation: Situation, n: int) -> Sequence[Proposal]:
+        return [self._proposal]
+
+    def ingest(self, turn: Turn) -> None:
+        assert turn.command is not None
+        assert turn.command.id == "own"
+
+
+def looking_with(bench: Any, schedule: Schedule, mode: Mode = "HRTEM") -> Referenced:
+    policy = Referenced(Camera(mode), schedule)
+    policy.begin(bench.setup, 7)
+    return policy
+
+
+def ran(policy: Referenced, proposal: Proposal, end_s: float, **estimates: Estimate) -> None:
+    command = proposal.command
+    assert command.acquire is not None
+    seen = Percept(command_id=command.id, mode=command.acquire.mode, start_s=0.0, end_s=end_s, estimates=estimates)
+    policy.ingest(Turn(index=0, command=command, percept=seen, verdict="approved", reason=""))
+
+
+def first(policy: Referenced, bench: Any, clock_s: float) -> Proposal:
+    return policy.suggest(situation(bench, clock_s), 3)[0]
+
+
+def test_gain_references_are_repeated_at_their_place_and_have_darks_of_their_own(bench: Any) -> None:
+    gain = GainReference(
+        every_s=3600.0, at=Place(go=Go(stage_x_nm=900.0), beam_current_pA=20.0), dwell_s=1e-3, repeats=2
+    )
+    policy = looking_with(bench, Schedule(dark_every_s=7200.0, gain=gain))
+    dark = first(policy, bench, 100.0)
+    assert dark.reason == "A dark reference for HRTEM at 1000 us: there is none yet"
+    ran(policy, dark, 101.0)
+    for number in (1, 2):
+        flat = first(policy, bench, 101.0 + number)
+        assert flat.command.id.startswith(GAIN_REFERENCE)
+        assert flat.reason == f"Gain reference {number} of 2 for HRTEM at 1000 us: there is none yet"
+        assert flat.command.go == Go(stage_x_nm=900.0)
+        assert flat.command.set.optics.beam_current_pA == 20.0
+        assert flat.command.acquire == Acquire(mode="HRTEM", fov_nm=512.0, pixels_x=256, pixels_y=256, dwell_s=1e-3)
+        assert flat.electrons > 0.0
+        ran(policy, flat, 102.0 + number)
+    dark = first(policy, bench, 105.0)
+    assert dark.reason.startswith("A dark reference for HRTEM at 5 us")
+    ran(policy, dark, 106.0)
+    assert first(policy, bench, 107.0).proposer == "own"
+    assert first(policy, bench, 3703.0).proposer == "own"
+    assert first(policy, bench, 3705.0).reason.startswith("Gain reference 1 of 2")
+
+
+def test_gain_references_are_of_the_modes_that_are_named(bench: Any) -> None:
+    policy = looking_with(bench, Schedule(gain=GainReference(every_s=60.0)), "HAADF")
+    assert first(policy, bench, 0.0).proposer == "own"
+
+
+def test_the_zero_loss_is_asked_for_where_no_spectrum_has_told_it(bench: Any) -> None:
+    zero = ZeroLossReference(every_s=600.0, at=Place(beam_current_pA=5.0))
+    policy = looking_with(bench, Schedule(zero_loss=zero), "HAADF")
+    asked = first(policy, bench, 100.0)
+    assert asked.reason == "Where the zero loss lies: there is none yet"
+    assert asked.command.acquire == Acquire(mode="EELS", fov_nm=64.0, pixels_x=8, pixels_y=8, dwell_s=1e-5)
+    ran(policy, asked, 101.0)  # what it told, or that it told nothing, is for perception
+    own = first(policy, bench, 200.0)
+    assert own.proposer == "own"
+    ran(policy, own, 650.0, zero_loss_eV=Estimate(value=0.3, sd=0.01))
+    assert first(policy, bench, 1249.0).proposer == "own"
+    assert first(policy, bench, 1251.0).proposer == "references"
+
+
+def test_spectra_that_cannot_be_taken_are_refused_at_the_start(bench: Any) -> None:
+    setup = bench.setup
+    setup = setup.__class__(**{**vars(setup), "capabilities": replace(setup.capabilities, modes=("HAADF",))})
+    policy = Referenced(Staring(StaringSettings()), Schedule(zero_loss=ZeroLossReference(every_s=60.0)))
+    with pytest.raises(ValueError, match=r"references\.zero_loss: this instrument takes no EELS spectra"):
+        policy.begin(setup, 7)

@@ -83,3 +83,35 @@ def test_what_cannot_be_read_is_not_usable(bench) -> None:
     assert surveyor(replace(holes, data=None)).particles == ()
     moved = replace(good, command=changed(good.command, acquire=None), kind=None, data=None)
     assert surveyor(moved).mode is None
+
+
+def shifted(seen, by_eV, peak=1e6):
+    """The same with a zero loss of that many counts, and all of it moved along the axis."""
+    data = np.roll(np.asarray(seen.data), round(by_eV / 2.0), axis=2)
+    energy = -20.0 + 2.0 * np.arange(1024)
+    zero_loss = peak * np.exp(-0.5 * ((energy - by_eV) / 2.0) ** 2)
+    return replace(seen, data=np.random.default_rng(2).poisson(data + zero_loss).astype(np.float32))
+
+
+def test_energies_count_from_the_zero_loss_that_was_seen_last(bench) -> None:
+    """The edge of a spectrum that is 20 eV off is missed in part, until a reference tells."""
+    settings = SurveyorSettings(elements=("Fe", "Co"))
+    surveyor = Surveyor(bench.capabilities, settings)
+    without = shifted(spectrum(bench, "Fe"), 20.0, peak=0.0)
+    lost = surveyor(without)
+    assert "zero_loss_eV" not in lost.estimates
+    told = surveyor(shifted(spectrum(bench, "Fe"), 20.0, peak=3e9)).estimates["zero_loss_eV"]
+    assert told.value == pytest.approx(20.0, abs=0.1)
+    found = surveyor(without)
+    assert found.estimates["step_Fe"].value == pytest.approx(1.0, abs=0.1)
+    assert lost.estimates["step_Fe"].value < found.estimates["step_Fe"].value - 0.05
+
+
+def test_references_are_no_specimen(bench) -> None:
+    surveyor = Surveyor(bench.capabilities, SurveyorSettings())
+    boxes = image(bench, [(20.0, -30.0, 40.0)])
+    dark = replace(boxes, command=changed(boxes.command, acquire=changed(boxes.command.acquire, blanked=True)))
+    assert surveyor(dark).particles == ()
+    assert surveyor(dark).quality["usable"] == 0.0
+    flat = replace(boxes, command=changed(boxes.command, id="gain-reference-0"))
+    assert surveyor(flat).particles == ()

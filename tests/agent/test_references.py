@@ -1,9 +1,11 @@
-"""A beam that decays in the middle of a run: somebody hears of it while it goes on, and record and report hold it."""
+"""A night's references: a beam that decays is told while the run goes on, and the zero loss is read on a clock."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,13 @@ from msgspec.structs import replace
 from agent import assemble
 from agent.assemble import CHOICES, DEFAULT_CONFIG
 from agent.conclude import rewrite
-from agent.config import Config, load
+from agent.config import Config, ConfigErrors, load
 from agent.notify import Notify
 from agent.reading import open_run
 from agent.record import Record
 from agent.review import Autonomous, Walls
 from agent.run import begin, perceive_again
+from digital_twin.misalignment import Misalignment
 from hardware_bridge.messages import Capabilities, Command, End, InstrumentState
 from hardware_bridge.microscope import Microscope, gather_from_watch
 from hardware_bridge.observation import Observation, Part
@@ -120,3 +123,38 @@ def test_a_steady_beam_raises_no_alarm(tmp_path: Path) -> None:
     finished = begin(config(Notify()), 7, tmp_path / "run", Silent())
     with open_run(finished.folder) as run:
         assert not any(record.percept.alarms for record in run.records if record.percept is not None)
+
+
+def test_the_zero_loss_is_read_on_a_clock_and_the_dark_that_its_spectrum_needs_before_it(tmp_path: Path) -> None:
+    asked = ("references.zero_loss.every_s=20.0", "references.dark_every_s=1e4", "instrument.misaligned=3")
+    finished = begin(config(Notify(), *asked, "budget.turns=12"), 7, tmp_path / "run", Silent())
+    with open_run(finished.folder) as run:
+        records = run.records
+    assert [record.failure for record in records] == [""] * 12
+    done = ["".join(record.decision.command.id.split("-s")[0]) for record in records if record.decision.command]
+    assert done[:3] == ["dark", "zero-loss", "dark"]
+    zero = [record for record, name in zip(records, done, strict=True) if name == "zero-loss"]
+    assert len(zero) >= 2
+    assert all(after.start_s - before.end_s > 20.0 for before, after in pairwise(zero))
+    hidden_eV = Misalignment.drawn(3).zero_loss_eV
+    for record in zero:
+        assert record.percept is not None
+        told = record.percept.estimates["zero_loss_eV"]
+        assert abs(told.value - hidden_eV) < 4.0 * told.sd
+        assert told.sd < 0.01
+        assert record.electrons < 1e6
+
+
+@pytest.mark.parametrize(
+    ("asked", "complaint"),
+    [
+        ("references.gain.at.go.stage_x_nm=9e9", "references.gain.at.go.stage_x_nm: 9e+09 passes limits.ranges"),
+        ("references.gain.at.beam_current_pA=999", "references.gain.at.beam_current_pA: 999 passes limits.ranges"),
+        ("references.zero_loss.at.go.tilt_alpha_deg=1", "tilt_alpha_deg: not in limits.ranges: it cannot be set"),
+        ("references.gain.modes=['HAADF']", "references.gain.modes"),
+    ],
+)
+def test_references_that_cannot_be_taken_are_told_with_the_config(asked: str, complaint: str) -> None:
+    every = ("references.gain.every_s=60.0", "references.zero_loss.every_s=60.0")
+    with pytest.raises(ConfigErrors, match=re.escape(complaint)):
+        config(Notify(), *every, asked)
