@@ -280,7 +280,7 @@ class Client:
                 self._token = reply.token
                 self._link.stay_present(self._message(wire.Present))
                 return
-            # A holder that lives is heard again within a second, one that died never.
+            # A holder that lives is heard again within a second, one that died, or whose loop hangs, never.
             heard_s = time.monotonic() - (reply.silent_s if isinstance(reply, wire.NotHolder) else 0.0)
             first_heard_s = min(first_heard_s, heard_s)
             if heard_s > first_heard_s + SLICE_S or time.monotonic() > deadline:

@@ -22,7 +22,7 @@ WAIT_S = 3600.0
 
 @dataclass(frozen=True)
 class Tenure:
-    """Who holds the lease, for how long already, and how long nothing was heard from them, in s."""
+    """Who holds the lease, for how long already, and how long nothing was heard that keeps it, in s."""
 
     holder: str
     held_s: float
@@ -107,9 +107,7 @@ class Lease:
         with self._lock:
             if self._session is None:
                 return False
-            now = self._clock()
-            heard_s = max(self._heard_s, self._present_s) if now < self._wait_until_s else self._heard_s
-            if now - heard_s <= self.lease_s:
+            if self._silent_s() <= self.lease_s:
                 return False
             self._session = None
             return True
@@ -142,8 +140,12 @@ class Lease:
         with self._lock:
             if self._session is None:
                 return None
-            now = self._clock()
-            return Tenure(self._holder, now - self._since_s, now - max(self._heard_s, self._present_s))
+            return Tenure(self._holder, self._clock() - self._since_s, self._silent_s())
+
+    def _silent_s(self) -> float:
+        """How long what keeps the lease was not heard: while the holder waits, its process will do."""
+        now = self._clock()
+        return now - (max(self._heard_s, self._present_s) if now < self._wait_until_s else self._heard_s)
 
     def _check(self, session: str, token: int) -> None:
         if self._session != session or self._token != token:

@@ -53,6 +53,17 @@ def test_the_beam_is_blanked_when_the_loop_hangs_with_live_sockets(slow: Served)
         assert blanked_after_ns(slow, time.monotonic_ns()) < BLANKED_WITHIN_NS
 
 
+def test_the_next_client_waits_for_the_lease_of_one_whose_loop_hangs(tmp_path: Path) -> None:
+    """The process of the hung one goes on to say that it is there, which is no reason to give up."""
+    with (
+        served(tmp_path, chunk_s=0.03, lease_s=2.5) as server,
+        running("agent_process.py", server.endpoint, "hang") as agent,
+    ):
+        wait_line(agent, "scanning")
+        with Client(server.endpoint) as client:
+            assert client.state().beam_blanked
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
 def test_the_supervisor_blanks_when_the_bridge_dies_or_freezes(slow: Served, number: int) -> None:
     with Client(slow.endpoint) as client:

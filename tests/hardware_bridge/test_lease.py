@@ -75,6 +75,23 @@ def test_a_process_that_lives_is_no_loop_that_lives(lease: Lease, clock: Clock) 
     assert lease.expire()
 
 
+def test_others_are_told_how_long_the_loop_is_silent_whatever_its_process_says(lease: Lease, clock: Clock) -> None:
+    token = lease.take("a", "A")
+    lease.work("a", token)
+    clock.now_s += 3.0
+    lease.present("a", token)
+    tenure = lease.tenure()
+    assert tenure is not None
+    assert (tenure.held_s, tenure.silent_s) == (3.0, 3.0)
+    lease.wait("a", token)
+    clock.now_s += 2.0
+    lease.present("a", token)
+    clock.now_s += 0.5
+    tenure = lease.tenure()
+    assert tenure is not None
+    assert tenure.silent_s == 0.5
+
+
 def test_whoever_waits_blanked_keeps_the_lease_for_an_hour(lease: Lease, clock: Clock) -> None:
     token = lease.take("a", "A")
     lease.wait("a", token)
