@@ -1,12 +1,13 @@
 """Review without a person: the walls that no proposal passes, and the envelope that one may pass unasked.
 
-The walls ask the function that the instrument's own safety asks, of a ledger kept alike, so nobody is asked about an
-impossible command. What runs is still decided beside the instrument.
+The walls ask the functions that the instrument's own safety asks, of ledgers of dose and slew kept alike, so nobody is
+asked about an impossible command. What runs is still decided beside the instrument.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -14,7 +15,8 @@ from agent.record import Decision, Record
 from hardware_bridge import safety
 from hardware_bridge.dose import Charge, DoseLedger, predict_charge
 from hardware_bridge.errors import Malformed, Rejected
-from hardware_bridge.messages import Capabilities, Command, Limits, Range
+from hardware_bridge.messages import Capabilities, Command, InstrumentState, Limits, Range
+from hardware_bridge.slew import SlewLedger
 from hardware_bridge.words import validated
 from policies.interface import Proposal, Situation
 
@@ -33,14 +35,21 @@ class Walls:
         self._limits = limits
         self._narrow = replace(limits, ranges={**limits.ranges, **(envelope or {})})
         self._ledger = DoseLedger(limits)
-        self._pending: Charge | None = None
+        self._slew = SlewLedger(limits)
+        self._pending: tuple[Charge, Command, InstrumentState] | None = None
 
     def settle(self, situation: Situation) -> None:
-        """Bring the ledger to what the instrument says was charged since the last decision."""
+        """Bring the ledgers to what was charged and changed since the last decision.
+
+        What was decided then is taken to have changed what it sets; where it did not run after all, a change that
+        cannot be may be found possible, and is refused beside the instrument.
+        """
         charged = situation.state.electrons_charged
-        if self._pending is not None and self._pending.electrons > 0.0:
-            used = charged - self._ledger.electrons
-            self._charge(self._pending, used)
+        if self._pending is not None:
+            charge, command, before = self._pending
+            if charge.electrons > 0.0:
+                self._charge(charge, charged - self._ledger.electrons)
+            self._change(command, before)
         self._pending = None
         self._ledger.electrons = charged
 
@@ -58,11 +67,18 @@ class Walls:
 
     def chosen(self, command: Command, situation: Situation) -> None:
         """Take note of the command that goes to the instrument."""
-        self._pending = self.charge(command, situation)
+        self._pending = (self.charge(command, situation), command, situation.state)
 
     def resume(self, records: Sequence[Record]) -> None:
-        """Bring the ledger to where a recorded run stopped."""
+        """Bring the ledgers to where a recorded run stopped."""
+        if not records:
+            return
+        self._slew.begin(records[0].start_s)
+        before = records[0].state
         for record in records:
+            if record.decision.command is not None:
+                self._change(record.decision.command, replace(before, clock_s=record.start_s))
+            before = record.state
             if record.decision.command is not None and record.electrons_charged > 0.0:
                 # The state after a command holds the position and current that it ran with.
                 charge = predict_charge(record.decision.command, self._limits, record.state, self.capabilities)
@@ -76,9 +92,14 @@ class Walls:
         except Rejected:
             return  # it lay off the chart of doses, so it never ran
 
+    def _change(self, command: Command, before: InstrumentState) -> None:
+        with suppress(Rejected):  # a setting that did not read back, so it was not set
+            self._slew.add(command, before)
+
     def _refusal(self, command: Command, situation: Situation, limits: Limits) -> str:
         try:
             charge = safety.check(validated(command), limits, situation.state, self.capabilities, self._ledger)
+            self._slew.check(command, situation.state)
         except (Rejected, Malformed) as refusal:
             return str(refusal)
         if charge.electrons > situation.electrons_left:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from hardware_bridge.cost import beam_current_pA, fluence_e_per_A2, frame_s, predict
@@ -29,6 +30,21 @@ class Charge(Word, frozen=True, kw_only=True):
     x_high_nm: Number = 0.0
     y_low_nm: Number = 0.0
     y_high_nm: Number = 0.0
+
+
+def worst_charge(command: Command, limits: Limits, state: InstrumentState, capabilities: Capabilities) -> Charge:
+    """What a command is charged if nobody learns how it ended: a dark reference as if the beam had been on.
+
+    With the largest current that may be set, where none reads back.
+    """
+    acquire, optics = command.acquire, command.set.optics
+    if acquire is None or not acquire.blanked:
+        return predict_charge(command, limits, state, capabilities)
+    if optics.beam_current_pA is None and state.optics.beam_current_pA is None:
+        most = limits.ranges.get("beam_current_pA")
+        optics = replace(optics, beam_current_pA=most.high if most is not None else None)
+    lit = replace(command, set=replace(command.set, optics=optics), acquire=replace(acquire, blanked=False))
+    return predict_charge(lit, limits, state, capabilities)
 
 
 def predict_charge(command: Command, limits: Limits, state: InstrumentState, capabilities: Capabilities) -> Charge:
@@ -139,6 +155,17 @@ class DoseLedger:
             unused = 1.0 - share_used
             self.electrons -= unused * charge.electrons
             self.window(charge)[...] -= unused * charge.fluence_e_per_A2
+
+    def book(self, charge: Charge, share_used: float) -> None:
+        """Charge a share of what has happened already and cannot be refused.
+
+        What lies off the map counts towards the electrons alone.
+        """
+        try:
+            self.add(charge)
+            self.refund(charge, share_used)
+        except Rejected:
+            self.electrons += share_used * charge.electrons
 
     def share_used(self, charge: Charge, end: End) -> float:
         """The share of a charge that a command has used: of the time that the beam was to be on, or of the electrons.

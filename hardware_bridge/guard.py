@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from msgspec.structs import replace
 
 from hardware_bridge import safety
-from hardware_bridge.dose import Charge, DoseLedger, predict_charge
+from hardware_bridge.dose import Charge, DoseLedger, worst_charge
 from hardware_bridge.errors import Malformed, Rejected
 from hardware_bridge.messages import Capabilities, Command, End, InstrumentState, Limits, Start
 from hardware_bridge.microscope import Microscope, gather_from_watch
@@ -40,8 +40,8 @@ class Journal(Protocol):
         """Write that the backend refused a command before doing anything."""
         ...
 
-    def result(self, end: End) -> None:
-        """Write, durably, how a command ended."""
+    def result(self, end: End, charge: Charge | None) -> None:
+        """Write, durably, how a command ended, and what it was charged where that is not what its intent says."""
         ...
 
 
@@ -121,7 +121,7 @@ class Guard:
         before = self._blanked_state()
         charge = safety.check(command, self.limits, before, self._capabilities, self.ledger)
         self._slew.check(command, before)
-        self._write_intent(command, charge, before)
+        self._write_intent(command, before)
         self._begin(_Running(command, before, charge), blanks)
 
     def secure(self, command: Command, timeout_s: float) -> End:
@@ -136,7 +136,7 @@ class Guard:
         before = self.state()
         run = _Running(command, before, safety.check(command, self.limits, before, self._capabilities, self.ledger))
         try:
-            self._write_intent(command, run.charge, before)
+            self._write_intent(command, before)
         except Rejected as error:
             _log.warning("the holder goes to its safe state without a journal: %s", error)
             run.is_written = False
@@ -260,11 +260,11 @@ class Guard:
             # Somebody blanked or stopped while this command was being checked and written: that must end it too.
             self._inner.blank()
 
-    def _write_intent(self, command: Command, charge: Charge, before: InstrumentState) -> None:
+    def _write_intent(self, command: Command, before: InstrumentState) -> None:
         if self._journal is None:
             return
         try:
-            self._journal.intent(command, charge, before)
+            self._journal.intent(command, self._worst(command, before), before)
         except OSError as error:
             raise Rejected("journal", "id", command.id, f"a journal that can be written ({error})") from error
 
@@ -278,13 +278,13 @@ class Guard:
                 self.blank(why)
 
     def _settle(self, run: _Running, end: End) -> End:
-        acquire = run.command.acquire
-        if acquire is not None and acquire.blanked and end.electrons > 0.0:
-            # The beam was on where it was to be off: charged as if that had been asked for.
-            lit = replace(run.command, acquire=replace(acquire, blanked=False))
-            run.charge = predict_charge(lit, self.limits, run.before, self._capabilities)
-            self.ledger.add(run.charge)
-        self.ledger.refund(run.charge, self.ledger.share_used(run.charge, end))
+        acquire, real = run.command.acquire, None
+        if acquire is not None and acquire.blanked:
+            # Where the beam was on though it was to be off, that is charged as if it had been asked for.
+            real = self._worst(run.command, run.before) if end.electrons > 0.0 else run.charge
+            self.ledger.book(real, self.ledger.share_used(real, end))
+        else:
+            self.ledger.refund(run.charge, self.ledger.share_used(run.charge, end))
         is_aborted = end.aborted or run.is_wrong
         reason = run.why if is_aborted and run.why else end.reason
         end = replace(end, state=self._with_dose(end.state), aborted=is_aborted, reason=reason)
@@ -295,10 +295,15 @@ class Guard:
             self._inner.blank()
         if self._journal is not None and run.is_written:
             with contextlib.suppress(OSError):
-                self._journal.result(end)
+                self._journal.result(end, real)
         return end
 
+    def _worst(self, command: Command, before: InstrumentState) -> Charge:
+        return worst_charge(command, self.limits, before, self._capabilities)
+
     def _lose(self, run: _Running) -> None:
+        if run.command.acquire is not None and run.command.acquire.blanked:
+            self.ledger.book(self._worst(run.command, run.before), 1.0)
         self._settled[run.command.id] = Settled(run.command, run.before, None)
         self._running = None
         self._inner.blank()

@@ -1,7 +1,8 @@
 """The journal beside the instrument: what was about to run, and how it ended, on disk before anybody is told.
 
 One line an entry: the XXH3-64 of the rest in hexadecimal, a space, JSON. An INTENT without a RESULT is UNKNOWN for
-ever: its dose stays charged in full. A torn last line is a command that the backend never saw.
+ever: its dose stays charged in full, that of a dark reference as if the beam had been on. A torn last line is a command
+that the backend never saw.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 import xxhash
 
 from hardware_bridge.dose import Charge, DoseLedger
-from hardware_bridge.errors import BridgeError, Rejected
+from hardware_bridge.errors import BridgeError
 from hardware_bridge.guard import Settled
 from hardware_bridge.messages import Command, End, InstrumentState, Limits
 from hardware_bridge.words import Count, Name, Word
@@ -31,9 +32,10 @@ class Intent(Word, frozen=True, kw_only=True, tag=True):
 
 
 class Result(Word, frozen=True, kw_only=True, tag=True):
-    """A command ended."""
+    """A command ended; ``charge`` is what it was charged before the refund, where that is not its intent's."""
 
     end: End
+    charge: Charge | None = None
 
 
 class Withdrawn(Word, frozen=True, kw_only=True, tag=True):
@@ -75,12 +77,7 @@ class Past:
         ledger = DoseLedger(limits)
         for command_id, charge in self.charges.items():
             end = self.settled[command_id].end
-            share = ledger.share_used(charge, end) if end is not None else 1.0
-            try:
-                ledger.add(charge)
-                ledger.refund(charge, share)
-            except Rejected:
-                ledger.electrons += share * charge.electrons
+            ledger.book(charge, ledger.share_used(charge, end) if end is not None else 1.0)
         return ledger
 
     def take(self, entry: Entry) -> None:
@@ -91,6 +88,8 @@ class Past:
         elif isinstance(entry, Result):
             begun = self.settled[entry.end.command_id]
             self.settled[entry.end.command_id] = Settled(begun.command, begun.before, entry.end)
+            if entry.charge is not None:
+                self.charges[entry.end.command_id] = entry.charge
         elif isinstance(entry, Withdrawn):
             del self.settled[entry.command_id], self.charges[entry.command_id]
         else:
@@ -147,9 +146,9 @@ class FileJournal:
         """Write that the backend refused a command before doing anything; OSError if that fails."""
         self._write(Withdrawn(command_id=command_id))
 
-    def result(self, end: End) -> None:
-        """Write, durably, how a command ended; OSError if that fails."""
-        self._write(Result(end=end))
+    def result(self, end: End, charge: Charge | None) -> None:
+        """Write, durably, how a command ended, and its charge if that was another; OSError if that fails."""
+        self._write(Result(end=end, charge=charge))
 
     def tokens(self, token: int) -> None:
         """Write, durably, that fencing tokens up to this one are given away; OSError if that fails."""

@@ -162,7 +162,8 @@ def _check_mode(command: Command, limits: Limits, state: InstrumentState, capabi
         raise Rejected("no_range", "max_detector_e_per_s", mode, "this mode has no detector limit")
     current_pA = limits.current_bound * beam_current_pA(command, state)
     rate = current_pA * ELECTRONS_PER_PA_S * capabilities.detector_fraction.get(mode, 1.0)
-    if beam_current_pA(command, state) == 0.0 and state.optics.beam_current_pA is None:
+    no_current = state.optics.beam_current_pA is None and not command.acquire.blanked
+    if beam_current_pA(command, state) == 0.0 and no_current:
         raise Rejected("read_back", "optics.beam_current_pA", "none", "a beam current that reads back, or is set")
     if rate > limit:
         raise Rejected("detector", "set.optics.beam_current_pA", f"{rate:.4g} e/s on the detector", f"{limit:.4g} e/s")

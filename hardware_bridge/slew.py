@@ -2,7 +2,7 @@
 
 A setting with a limit has a bucket of size ``step`` that every change fills by its size and that empties at ``per_s``.
 Over any time T it changes by at most step + per_s T. The clock is the instrument's: what heats or turns does so in its
-time, stepped or real. What changed before the bridge began is not known, so the buckets begin full.
+time, stepped or real. What changed before the first command came is not known, so the buckets begin full then.
 """
 
 from __future__ import annotations
@@ -20,8 +20,14 @@ class SlewLedger:
         self._set_to: dict[str, float] = {}
         self._clock_s: float | None = None
 
+    def begin(self, clock_s: float) -> None:
+        """From now on, where it was not begun before, the buckets empty."""
+        if self._clock_s is None:
+            self._clock_s = clock_s
+
     def check(self, command: Command, state: InstrumentState) -> None:
         """Raise Rejected, saying how long to wait, where a command changes a setting too much or too soon."""
+        self.begin(state.clock_s)
         for path, name, change in self._changes(command, state):
             slew, level = self._limits[name], self._now(name, state.clock_s)
             if level + change > slew.step:

@@ -77,10 +77,10 @@ class StoppingJournal(FileJournal):
         super().intent(command, charge, before)
         self.stops.at(points.INTENT)
 
-    def result(self, end: End) -> None:
+    def result(self, end: End, charge: Charge | None) -> None:
         """Write a RESULT."""
         self.stops.at(points.NO_RESULT)
-        super().result(end)
+        super().result(end, charge)
         self.stops.at(points.RESULT)
 
 

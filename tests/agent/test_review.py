@@ -1,4 +1,5 @@
 import math
+import re
 from collections.abc import Callable
 
 import pytest
@@ -7,8 +8,10 @@ from msgspec.structs import replace
 from agent.record import Decision, Record
 from agent.review import Autonomous, Walls
 from hardware_bridge.dose import predict_charge
+from hardware_bridge.errors import Rejected
+from hardware_bridge.geometry import merged
 from hardware_bridge.guard import Guard
-from hardware_bridge.messages import Capabilities, Command, End, InstrumentState, Limits, Range
+from hardware_bridge.messages import Capabilities, Command, End, Go, InstrumentState, Limits, Range, Slew
 from hardware_bridge.observation import Observation, Part
 from policies.interface import Proposal, Situation
 
@@ -116,6 +119,21 @@ class Bench:
     def stop(self) -> None: ...
 
 
+class Moving(Bench):
+    """The same, but it goes where it is told and its clock can be moved on."""
+
+    def pass_to(self, clock_s: float) -> None:
+        self._state = replace(self._state, clock_s=clock_s)
+
+    def watch(self, timeout_s: float) -> "list[Part]":
+        assert self._command is not None
+        self._state = replace(
+            self._state, go=merged(self._state.go, self._command.go),
+            optics=replace(self._state.optics, C10_nm=self._command.set.optics.C10_nm),
+        )  # fmt: skip
+        return super().watch(timeout_s)
+
+
 @pytest.mark.parametrize("share", [1.0, 0.25])
 def test_the_ledger_follows_the_guard(
     limits: Limits,
@@ -147,6 +165,39 @@ def test_the_ledger_follows_the_guard(
     for ledger in (walls._ledger, resumed._ledger):
         assert ledger.electrons == guard.ledger.electrons
         assert ledger.fluence_e_per_A2 == pytest.approx(guard.ledger.fluence_e_per_A2, rel=1e-9)
+
+
+def test_a_change_that_the_guard_would_refuse_as_too_fast_is_refused_beforehand(
+    limits: Limits, capabilities: Capabilities, make_command: Make, make_record: Callable[..., Record],
+    make_state: Callable[..., InstrumentState],
+) -> None:  # fmt: skip
+    """Walls and guard say the same at every step, and so do walls that follow from the record."""
+    slow = replace(limits, slew={"stage_x_nm": Slew(step=40.0, per_s=1.0)})
+    bench = Moving(make_state(0.0), capabilities, 1.0)
+    guard, walls = Guard(bench, slow), Walls(slow, capabilities)  # type: ignore[arg-type]
+    said, records = [], []
+    for turn, (clock_s, x_nm) in enumerate([(0.0, 5.0), (50.0, 30.0), (51.0, 30.0), (52.0, 60.0), (80.0, 60.0)]):
+        bench.pass_to(clock_s)
+        now = Situation(turn=turn, state=guard.state(), electrons_left=1e9, time_left_s=600.0)
+        walls.settle(now)
+        resumed = Walls(slow, capabilities)
+        resumed.resume(records)
+        resumed.settle(now)
+        command = replace(make_command(f"c{turn}"), go=Go(stage_x_nm=x_nm), acquire=None)
+        said.append(walls.impossible(command, now))
+        assert resumed.impossible(command, now) == said[-1]
+        if said[-1]:
+            with pytest.raises(Rejected, match=re.escape(said[-1])):
+                guard.submit(command)
+            records.append(replace(make_record(turn, None), start_s=clock_s, state=now.state))
+            records[-1] = replace(records[-1], decision=replace(records[-1].decision, command=None))
+            continue
+        guard.submit(command)
+        walls.chosen(command, now)
+        observation = guard.gather(1.0)
+        done = replace(make_record(turn, observation), start_s=clock_s, state=observation.state)
+        records.append(replace(done, decision=replace(done.decision, command=command)))
+    assert ["refused (slew)" in words for words in said] == [True, False, False, True, False]
 
 
 def test_a_cell_that_is_spent_is_refused_beforehand(

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench import LIMITS, Bench, scan
+from bench import LIMITS, STATE, Bench, scan
 from msgspec.structs import replace
 
 from hardware_bridge.dose import predict_charge
 from hardware_bridge.errors import Malformed, Rejected, Unreachable
 from hardware_bridge.guard import Guard
 from hardware_bridge.journal import FileJournal
-from hardware_bridge.messages import Capabilities, Command, End, Go, Holder, InstrumentState, Settings
+from hardware_bridge.messages import Capabilities, Command, End, Go, Holder, InstrumentState, Optics, Settings
 from hardware_bridge.microscope import execute
 from hardware_bridge.observation import Chunk, Part
 
@@ -199,18 +199,66 @@ def test_nothing_runs_before_the_beam_reads_back_blanked() -> None:
     assert [command.id for command in bench.seen] == ["a"]
 
 
+class Lit(Bench):
+    """Says that it takes dark references, and takes them with the beam on, or off where it is true to its word."""
+
+    is_true = False
+
+    def describe(self) -> Capabilities:
+        return replace(super().describe(), dark_references=True)
+
+    def _end(self, command: Command, share: float, chunks: int) -> End:
+        end = super()._end(command, share, chunks)
+        return replace(end, electrons=0.0) if self.is_true else end
+
+
+def dark(name: str = "dark") -> Command:
+    lit = scan(name)
+    assert lit.acquire is not None
+    return replace(lit, acquire=replace(lit.acquire, blanked=True))
+
+
 def test_a_dark_reference_that_was_lit_after_all_is_charged() -> None:
-    class Lit(Bench):
-        """Says that it takes dark references, and takes them with the beam on."""
-
-        def describe(self) -> Capabilities:
-            return replace(super().describe(), dark_references=True)
-
     guard = Guard(Lit(), LIMITS)
-    dark = scan("dark")
-    assert dark.acquire is not None
-    seen = execute(guard, replace(dark, acquire=replace(dark.acquire, blanked=True)), 1.0)
+    seen = execute(guard, dark(), 1.0)
     assert 0.0 < seen.electrons <= seen.electrons_charged
     lit = Guard(Bench(), LIMITS)
-    assert execute(lit, dark, 1.0).electrons_charged == pytest.approx(seen.electrons_charged)
+    assert execute(lit, scan("lit"), 1.0).electrons_charged == pytest.approx(seen.electrons_charged)
     np.testing.assert_allclose(guard.ledger.fluence_e_per_A2, lit.ledger.fluence_e_per_A2)
+
+
+def test_a_lit_dark_reference_is_charged_at_the_largest_current_where_none_reads_back() -> None:
+    class Unread(Lit):
+        def state(self) -> InstrumentState:
+            state = super().state()
+            return replace(state, optics=replace(state.optics, beam_current_pA=None))
+
+    guard = Guard(Unread(), LIMITS)
+    seen = execute(guard, dark(), 1.0)
+    most = LIMITS.ranges["beam_current_pA"].high
+    at_most = replace(scan("lit"), set=Settings(optics=Optics(beam_current_pA=most)))
+    full = predict_charge(at_most, LIMITS, STATE, guard.describe())
+    assert seen.electrons < seen.electrons_charged == pytest.approx(full.electrons)
+    assert guard.ledger.fluence_e_per_A2.max() == pytest.approx(full.fluence_e_per_A2)
+
+
+@pytest.mark.parametrize(("is_true", "is_lost"), [(True, False), (False, False), (True, True)])
+def test_a_restart_remembers_what_a_dark_reference_was_charged(tmp_path: Path, is_true: bool, is_lost: bool) -> None:
+    """Nothing where it was dark, what was exposed where it was not, and as if it had been where nobody knows."""
+    path, bench = tmp_path / "commands.journal", Lit()
+    bench.is_true = is_true
+    journal = FileJournal(path)
+    guard = Guard(bench, LIMITS, journal)
+    if is_lost:
+        guard.submit(dark())
+        guard.abandon()
+    else:
+        execute(guard, dark(), 1.0)
+    journal.close()
+    again = FileJournal(path)
+    ledger = again.past.ledger(LIMITS)
+    again.close()
+    full = predict_charge(scan("lit"), LIMITS, STATE, bench.describe()).electrons
+    assert ledger.electrons == pytest.approx(0.0 if is_true and not is_lost else full)
+    assert guard.ledger.electrons == pytest.approx(ledger.electrons)
+    np.testing.assert_allclose(guard.ledger.fluence_e_per_A2, ledger.fluence_e_per_A2)

@@ -254,6 +254,8 @@ def test_a_dark_reference_is_charged_nothing_and_only_where_the_instrument_takes
     able = replace(CAPABILITIES, dark_references=True)
     charge = safety.check(dark, LIMITS, STATE, able, DoseLedger(LIMITS))
     assert (charge.electrons, charge.fluence_e_per_A2, charge.dose_rate_e_per_A2_s) == (0.0, 0.0, 0.0)
+    unread = replace(STATE, optics=replace(STATE.optics, beam_current_pA=None))
+    assert safety.check(dark, LIMITS, unread, able, DoseLedger(LIMITS)) == charge
     with pytest.raises(
         Rejected, match=r"acquire\.blanked = true refused \(mode\): limit this instrument takes no dark"
     ):
