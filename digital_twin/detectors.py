@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from digital_twin import optics
 from digital_twin.elastic import annular_nm2
@@ -23,6 +24,9 @@ from digital_twin.spectra import (
 
 WIDEST_mrad = 1000.0
 """Beyond this angle next to nothing is scattered."""
+
+SATURATION_NM = 0.3
+"""About the distance of atoms: matter is not thicker than its mean over this."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +66,33 @@ def elastic_per_nm(materials: Sequence[Material], column: Column, inner_mrad: fl
     )
 
 
-def haadf_fraction(thickness_nm: Tensor, materials: Sequence[Material], column: Column) -> Tensor:
+def haadf_fraction(
+    thickness_nm: Tensor, materials: Sequence[Material], column: Column, pixels_nm: Sequence[float] = ()
+) -> Tensor:
     """Share of the incident electrons that reaches the annulus, (B, H, W), of thicknesses (B, M, H, W).
 
-    1 - exp(-sum n sigma t): linear where thin, saturating where thick.
+    1 - exp(-sum n sigma t): linear where thin, saturating where thick. A single atom is not thick, however small the
+    pixel that holds it: where ``pixels_nm`` of the scans (B,) are finer than SATURATION_NM, how much they saturate is
+    told by means over squares of that size.
     """
     rates = elastic_per_nm(materials, column, column.haadf_inner_mrad, column.haadf_outer_mrad).tolist()
     exponent: Tensor = -rates[0] * thickness_nm[:, 0]
     for rate, layer in zip(rates[1:], thickness_nm[:, 1:].unbind(1), strict=True):
         exponent -= rate * layer
-    return exponent.expm1_().neg_()
+    fine = {n: round(SATURATION_NM / pixel_nm) for n, pixel_nm in enumerate(pixels_nm) if pixel_nm < SATURATION_NM / 2}
+    shares = [_finely_saturated(exponent[n], square) for n, square in fine.items()]
+    exponent.expm1_().neg_()
+    if fine:
+        exponent[list(fine)] = torch.stack(shares)
+    return exponent
+
+
+def _finely_saturated(exponent: Tensor, square: int) -> Tensor:
+    """Shares (H, W) of exponents -n sigma t: as many electrons from a square of pixels as from one large pixel."""
+    means = avg_pool2d(exponent[None], square, ceil_mode=True)[0].clamp(max=-1e-12)
+    factors = (means.expm1() / means).repeat_interleave(square, 0).repeat_interleave(square, 1)
+    height, width = exponent.shape
+    return -exponent * factors[:height, :width]
 
 
 class Spectrometer:

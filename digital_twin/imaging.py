@@ -98,7 +98,7 @@ def expected_haadf(
     ]
     margin = max(kernel.shape[-1] for kernel in probes) // 2
     matter = specimen.project([widened(grid, margin) for grid in grids])
-    share = haadf_fraction(matter, specimen.materials, column)
+    share = haadf_fraction(matter, specimen.materials, column, [grid.pixel_nm for grid in grids])
     images = [_blurred(*each, margin) for each in zip(share, cut.place, probes, strict=True)]
     return torch.stack(images).clamp_(0.0, 1.0)
 

@@ -49,6 +49,26 @@ def test_copper_shines_out_of_water_and_debris_lies_between():
     assert copper > 10 * water
 
 
+def test_an_atom_is_not_thick_however_small_its_pixel():
+    # One atom of copper in each square of 0.3 nm, all of it in one pixel of 0.02 nm, and the same spread evenly.
+    sigma = annular_nm2(29, 200.0, COLUMN.haadf_inner_mrad, COLUMN.haadf_outer_mrad)
+    atoms = torch.zeros(1, 1, 45, 45, dtype=torch.float64)
+    atoms[:, :, 7::15, 7::15] = 1 / (84.9 * 0.02**2)
+    shares = haadf_fraction(atoms, (COPPER,), COLUMN, [0.02])
+    even = haadf_fraction(atoms[..., :1, :1] + 1 / (84.9 * 0.3**2), (COPPER,), COLUMN)
+    assert shares.sum().item() * 0.02**2 == pytest.approx(9 * even.item() * 0.3**2)
+    assert shares.max().item() * 0.02**2 == pytest.approx(sigma, rel=1e-3)
+    assert haadf_fraction(atoms, (COPPER,), COLUMN).max().item() * 0.02**2 < 0.95 * sigma
+
+
+def test_large_pixels_saturate_each_by_itself():
+    matter = torch.rand(2, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 500
+    plain = haadf_fraction(matter, (COPPER,), COLUMN)
+    mixed = haadf_fraction(matter, (COPPER,), COLUMN, [0.2, 0.05])
+    assert torch.equal(mixed[0], plain[0])
+    assert not torch.allclose(mixed[1], plain[1])
+
+
 @pytest.fixture(scope="module")
 def spectrometer():
     return Spectrometer(MATERIALS, COLUMN)
