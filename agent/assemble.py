@@ -25,11 +25,12 @@ from agent.pretrigger import Span
 from agent.record import Record
 from agent.spool import Spool
 from agent.watching import Watching
+from digital_twin.conditions import Conditions
 from digital_twin.holder import TwinHolder
 from digital_twin.instrument import Apparatus, Twin
 from digital_twin.measured import MeasuredSpecimen, measured_card
 from digital_twin.misalignment import Misalignment
-from digital_twin.readout import Readout
+from digital_twin.readout import IDEAL, Readout
 from digital_twin.specimen import Specimen
 from digital_twin.standard import Standard, standard_card
 from digital_twin.world import truths
@@ -177,9 +178,14 @@ def policy(config: Config, foresight: Foresight | None = None) -> Policy:
     return made if schedule == Schedule() else Referenced(made, schedule)
 
 
-def _settings(kind: type[WordT], given: Mapping[str, Setting], path: str) -> tuple[WordT | None, list[str]]:
-    """Settings named by dotted paths (``view.fov_nm``) laid over the defaults of their kind; every complaint beside."""
-    tree: dict[str, Any] = msgspec.to_builtins(kind())
+def _settings(
+    kind: type[WordT], given: Mapping[str, Setting], path: str, base: WordT | None = None
+) -> tuple[WordT | None, list[str]]:
+    """Settings named by dotted paths (``view.fov_nm``) laid over a base, or the defaults of their kind.
+
+    Every complaint is beside them.
+    """
+    tree: dict[str, Any] = msgspec.to_builtins(base or kind())
     errors = []
     for name, value in given.items():
         *branches, leaf = name.split(".")
@@ -225,8 +231,9 @@ def _check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             read_calibration(Path(got["calibration"]))
         except ValueError as error:
             yield "calibration", str(error).removeprefix("calibration = ")
-    for wrong in _settings(Readout, got.get("readout", {}), "readout")[1]:
-        path, _, complaint = wrong.partition(": ")
+    wrong = _settings(Readout, got.get("readout", {}), "readout")[1]
+    for each in wrong + _settings(Conditions, got.get("conditions", {}), "conditions")[1]:
+        path, _, complaint = each.partition(": ")
         yield path, complaint
 
 
@@ -312,12 +319,16 @@ def specimen(config: Config, seed: int) -> Specimen:
 def twin(config: Config, seed: int) -> Microscope:
     """The bare twin with its holder; whoever drives it puts a guard in front."""
     speed = config.instrument.speed if config.instrument.time == "real" else None
-    misaligned = config.instrument.misaligned
-    hidden = Misalignment.drawn(misaligned) if misaligned is not None else Misalignment()
-    apparatus = Apparatus(hidden=hidden, readout=_readout(config.instrument))
+    readout = _laid_over(IDEAL, config.instrument.readout, "instrument.readout")
+    apparatus = Apparatus(readout=readout)
     if config.instrument.world in WORLDS:
         facts = world_type(config.instrument.world).facts
-        apparatus = replace(apparatus, column=facts.column, holder=facts.holder)
+        apparatus = replace(apparatus, column=facts.column, holder=facts.holder, conditions=facts.conditions)
+    conditions = _laid_over(apparatus.conditions, config.instrument.conditions, "instrument.conditions")
+    hidden = Misalignment(backlash_nm=(conditions.backlash_nm, conditions.backlash_nm))
+    if config.instrument.misaligned is not None:
+        hidden = Misalignment.drawn(config.instrument.misaligned)
+    apparatus = replace(apparatus, conditions=conditions, hidden=hidden)
     column = Twin(specimen(config, seed), seed, speed, apparatus=apparatus)
     return WithHolder(column, TwinHolder(apparatus.holder, lambda: column.state().clock_s, seed))
 
@@ -332,11 +343,11 @@ def driver(config: Config, seed: int) -> Microscope:
     return bare if path is None else Calibrated(bare, read_calibration(Path(path)))
 
 
-def _readout(instrument: Instrument) -> Readout:
-    readout, errors = _settings(Readout, instrument.readout, "instrument.readout")
-    if readout is None:
+def _laid_over(base: WordT, given: Mapping[str, Setting], path: str) -> WordT:
+    settings, errors = _settings(type(base), given, path, base)
+    if settings is None:
         raise ConfigErrors("the configuration", errors)
-    return readout
+    return settings
 
 
 @contextmanager

@@ -55,7 +55,9 @@ class Instrument(Word, frozen=True, kw_only=True):
     with a measured micrograph to use as one. ``misaligned`` is the seed of hidden errors of the twin's stage, beam
     shift, scan, lens and spectrometer; left out, it is as it says. ``calibration`` is a file of `adaptem calibrate`
     through which the twin is driven; a bridge at an endpoint applies its own. ``readout`` is gain, offset and noise of
-    its detectors, by the names of `digital_twin.readout.Readout`; left out, they are ideal. In ``stepped`` time only
+    its detectors, by the names of `digital_twin.readout.Readout`; left out, they are ideal. ``conditions`` is what
+    drifts, shakes and ages, by the names of `digital_twin.conditions.Conditions`, laid over those of the world; each is
+    off at 0. In ``stepped`` time only
     commands pass time, so a seed gives the same record; in ``real`` time the wall clock does, ``speed`` times as fast.
     ``keys`` is the file that `adaptem keys make` wrote for this client of the bridge; without it only a bridge on this
     machine can be reached.
@@ -69,6 +71,7 @@ class Instrument(Word, frozen=True, kw_only=True):
     misaligned: Count | None = None
     calibration: Text | None = None
     readout: dict[Name, Number] = {}
+    conditions: dict[Name, Number] = {}
     seed: Count = 0
     time: Literal["stepped", "real"] = "stepped"
     speed: Positive = 1.0

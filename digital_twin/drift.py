@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
 
-from digital_twin.optics import Array
+from digital_twin.conditions import Conditions
+from digital_twin.optics import Aberrations, Array
 
 WAVES = 96
+MAINS_Hz = 50.0
+DEFAULT = Conditions()
 
 
 class Wander:
@@ -31,23 +34,18 @@ class Wander:
         return result
 
 
-@dataclass
 class Stage:
     """A stage that overshoots, settles and has backlash; positions in nm, (x, y).
 
-    ``backlash_nm`` is missing after a move in negative direction that was not approached from the negative side.
-    ``CREEP_SHARE`` of a move, at most ``CREEP_MAX_NM``, is still to come when it ends and decays with ``CREEP_S``.
+    ``backlash_nm`` (x, y) is missing after a move in negative direction that was not approached from the negative side.
     """
 
-    CREEP_SHARE = 0.02
-    CREEP_MAX_NM = 8.0
-    CREEP_S = 3.0
-
-    backlash_nm: tuple[float, float] = (12.0, 12.0)
-    commanded_nm: Array = field(default_factory=lambda: np.zeros(2))
-    _backlash_nm: Array = field(default_factory=lambda: np.zeros(2))
-    _creep_nm: Array = field(default_factory=lambda: np.zeros(2))
-    _moved_s: float = 0.0
+    def __init__(self, conditions: Conditions, backlash_nm: tuple[float, float]) -> None:
+        self.commanded_nm: Array = np.zeros(2)
+        self._conditions, self._backlash_nm = conditions, np.array(backlash_nm)
+        self._missing_nm: Array = np.zeros(2)
+        self._creep_nm: Array = np.zeros(2)
+        self._moved_s = 0.0
 
     def move(self, target_nm: Array, clock_s: float, from_negative: bool) -> None:
         """Go to a target; ``clock_s`` is when the move ends."""
@@ -55,46 +53,73 @@ class Stage:
         if not step.any():
             return
         if from_negative:
-            self._backlash_nm = np.zeros(2)
+            self._missing_nm = np.zeros(2)
         else:
-            back = np.where(step < 0, np.array(self.backlash_nm), np.where(step > 0, 0.0, self._backlash_nm))
-            self._backlash_nm = back
-        self._creep_nm = -np.sign(step) * np.minimum(self.CREEP_SHARE * np.abs(step), self.CREEP_MAX_NM)
+            self._missing_nm = np.where(step < 0, self._backlash_nm, np.where(step > 0, 0.0, self._missing_nm))
+        c = self._conditions
+        self._creep_nm = -np.sign(step) * np.minimum(c.creep_share * np.abs(step), c.creep_nm)
         self.commanded_nm = target_nm.copy()
         self._moved_s = clock_s
 
     def error_nm(self, time_s: Array) -> Array:
         """True minus commanded position at times (T,) in s, (T, 2) nm."""
-        left = np.exp(-np.clip(time_s - self._moved_s, 0, None) / self.CREEP_S)
-        result: Array = self._backlash_nm + left[:, None] * self._creep_nm
+        left = np.exp(-np.clip(time_s - self._moved_s, 0, None) / self._conditions.creep_s)
+        result: Array = self._missing_nm + left[:, None] * self._creep_nm
         return result
 
 
 class Drift:
-    """Drift of the specimen, (T, 2) nm, and of C10, (T,) nm, keyed by the seed.
+    """Drift of the specimen under the probe, of the aberrations, the zero loss and the current, keyed by the seed."""
 
-    The specimen's drift is a decaying part (after the holder was put in) and a random part.
-    """
-
-    def __init__(self, seed: int) -> None:
-        random = np.random.default_rng([seed, 4])
-        self._x = Wander(6.0, 120.0, random)
-        self._y = Wander(6.0, 120.0, random)
-        self._jitter = Wander(0.15, 0.02, random)
-        self._focus = Wander(60.0, 200.0, random)
-        self._decay_nm = random.normal(0.0, 25.0, 2)
-        self.tau_s = 150.0
+    def __init__(self, seed: int, conditions: Conditions = DEFAULT) -> None:
+        random, c = np.random.default_rng([seed, 4]), conditions
+        self._conditions = conditions
+        self._x = Wander(c.wander_nm, c.wander_s, random)
+        self._y = Wander(c.wander_nm, c.wander_s, random)
+        self._jitter = Wander(c.jitter_nm, c.jitter_s, random)
+        self._focus = Wander(c.C10_wander_nm, c.focus_s, random)
+        self._decay_nm = random.normal(0.0, 1.0, 2) * c.decay_nm
+        sizes = c.C12_wander_nm, c.C12_wander_nm, c.C21_wander_nm, c.C21_wander_nm, c.C23_wander_nm, c.C23_wander_nm
+        self._aberrations = [Wander(size, c.aberration_s, random) for size in (*sizes, c.C30_wander_um)]
+        self._zero_loss = Wander(c.zero_loss_wander_eV, c.zero_loss_s, random)
+        self._mains_nm = c.mains_nm * random.normal(0.0, 1.0, 2) / math.sqrt(2)
+        self._mains_rad = random.uniform(0.0, 2 * math.pi)
 
     def specimen_nm(self, time_s: Array) -> Array:
         """Displacement of the specimen from where it was at time zero, (T, 2) nm."""
         t = np.concatenate([[0.0], np.atleast_1d(time_s)])
         wander = np.stack([self._x.at(t), self._y.at(t)], axis=-1)
         shake = np.stack([self._jitter.at(t), self._jitter.at(t + 10.0)], axis=-1)
-        decayed = (1 - np.exp(-t / self.tau_s))[:, None] * self._decay_nm
-        total = wander + shake + decayed
+        decayed = (1 - np.exp(-t / self._conditions.decay_s))[:, None] * self._decay_nm
+        mains = np.sin(2 * math.pi * MAINS_Hz * t + self._mains_rad)[:, None] * self._mains_nm
+        total = wander + shake + decayed + mains
         result: Array = total[1:] - total[0]
         return result
 
     def C10_nm(self, time_s: float) -> float:
         """Drift of C10 at a time, nm."""
-        return float(self._focus.at(time_s) - self._focus.at(0.0))
+        return _moved(self._focus, time_s)
+
+    def aberrations(self, set_to: Aberrations, time_s: float) -> Aberrations:
+        """The aberrations at a time, of a column that is set to these: all but C10, whose drift is apart."""
+        found: dict[str, float] = {}
+        for index, (name, m) in enumerate((("C12", 2), ("C21", 1), ("C23", 3))):
+            a, b = self._aberrations[2 * index : 2 * index + 2]
+            size, angle = float(getattr(set_to, f"{name}_nm")), float(getattr(set_to, f"phi{name[1:]}_rad"))
+            x = size * math.cos(m * angle) + _moved(a, time_s)
+            y = size * math.sin(m * angle) + _moved(b, time_s)
+            if (x, y) != (size * math.cos(m * angle), size * math.sin(m * angle)):
+                found |= {f"{name}_nm": math.hypot(x, y), f"phi{name[1:]}_rad": math.atan2(y, x) / m}
+        return replace(set_to, C30_um=float(set_to.C30_um) + _moved(self._aberrations[6], time_s), **found)
+
+    def zero_loss_eV(self, time_s: Array) -> Array:
+        """How far the zero loss has wandered at times (T,), (T,) eV."""
+        return np.asarray(self._zero_loss.at(time_s) - self._zero_loss.at(0.0))
+
+    def current(self, time_s: float) -> float:
+        """What is left of the beam current, as a share of what is set."""
+        return math.exp(-self._conditions.current_decay_per_h * time_s / 3600.0)
+
+
+def _moved(wander: Wander, time_s: float) -> float:
+    return float(wander.at(time_s) - wander.at(0.0))

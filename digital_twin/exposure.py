@@ -11,8 +11,8 @@ from digital_twin.optics import Array
 from digital_twin.specimen import Box, Grid
 from hardware_bridge.messages import Acquire
 
-CELL_NM = 32.0
-MARGIN_NM = 512.0
+CELLS = 64
+"""Cells of the dose map along the specimen; a quarter more of them lie beyond each edge."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,15 @@ class DoseMap:
     """Electrons that fell on each cell of the specimen frame, (G, G), row is y; what falls outside is summed apart."""
 
     def __init__(self, extent_nm: float) -> None:
-        self.origin_nm = -(extent_nm / 2 + MARGIN_NM)
-        cells = math.ceil(-2 * self.origin_nm / CELL_NM)
-        self.electrons: Array = np.zeros((cells, cells))
+        self.cell_nm = extent_nm / CELLS
+        self.origin_nm = -0.75 * extent_nm
+        self.electrons: Array = np.zeros((CELLS * 3 // 2, CELLS * 3 // 2))
         self.outside = 0.0
 
     def add(self, box_nm: Box, electrons: float) -> None:
         """Spread electrons evenly over a box."""
         x0, x1, y0, y1 = box_nm
-        edges = self.origin_nm + CELL_NM * np.arange(len(self.electrons) + 1)
+        edges = self.origin_nm + self.cell_nm * np.arange(len(self.electrons) + 1)
         wide = np.clip(np.minimum(edges[1:], x1) - np.maximum(edges[:-1], x0), 0, None) / (x1 - x0)
         high = np.clip(np.minimum(edges[1:], y1) - np.maximum(edges[:-1], y0), 0, None) / (y1 - y0)
         part = electrons * high[:, None] * wide[None, :]
@@ -67,5 +67,5 @@ class DoseMap:
 
     def fluence_e_per_A2(self) -> Array:
         """Fluence of each cell in e/A^2."""
-        result: Array = self.electrons / (10 * CELL_NM) ** 2
+        result: Array = self.electrons / (10 * self.cell_nm) ** 2
         return result

@@ -6,17 +6,18 @@ time the wall clock does, ``speed`` times as fast.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from msgspec.structs import replace
 
 from digital_twin.column import capabilities
+from digital_twin.conditions import Conditions
 from digital_twin.detectors import Column, Spectrometer
-from digital_twin.drift import Drift, Stage
+from digital_twin.drift import DEFAULT, Drift, Stage
 from digital_twin.exposure import DoseMap, Scan
 from digital_twin.imaging import expected_haadf, expected_spectra
 from digital_twin.misalignment import Misalignment
@@ -78,23 +79,25 @@ ALIGNED = Misalignment()
 START_HOLDER = Holder(temperature_K=298.0, bias_V=0.0, flow_nl_per_s=5.0)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Apparatus:
     """What a twin's microscope is: its column, and the holder's set points at the start.
 
-    ``hidden`` is how it differs from what it says of itself, ``readout`` what its detectors make of electrons.
+    ``hidden`` is how it differs from what it says of itself, ``readout`` what its detectors make of electrons,
+    ``conditions`` what drifts and shakes by itself.
     """
 
     column: Column = PLAIN_COLUMN
     holder: Holder = START_HOLDER
     hidden: Misalignment = ALIGNED
     readout: Readout = IDEAL
+    conditions: Conditions = DEFAULT
 
 
 PLAIN = Apparatus()
 
 
-@dataclass
+@dataclasses.dataclass
 class _Running:
     """A command under way and what it has done so far."""
 
@@ -137,8 +140,9 @@ class Twin:
             stage_to_specimen=hidden.stage_to_specimen,
             beam_shift_to_specimen=hidden.beam_shift_to_specimen,
         )
-        self._drift = Drift(seed)
-        self._stage = Stage(hidden.backlash_nm)
+        conditions = apparatus.conditions
+        self._drift = Drift(seed, conditions)
+        self._stage = Stage(conditions, hidden.backlash_nm)
         self._clock_s = 0.0
         self._begun = time.monotonic()
         self._go, self._optics, self._holder = ZERO_GO, START_OPTICS, apparatus.holder
@@ -267,7 +271,9 @@ class Twin:
     def _frame(self, run: _Running, acquire: Acquire, frame: int) -> Iterator[Part]:
         row_s = acquire.pixels_x * acquire.dwell_s + self._capabilities.flyback_s
         scan = self._scan(acquire, np.asarray(self._clock_s + row_s * np.arange(acquire.pixels_y)))
-        current_pA = 0.0 if acquire.blanked else self._optics.beam_current_pA or 0.0
+        current_pA = (
+            0.0 if acquire.blanked else self._drift.current(self._clock_s) * (self._optics.beam_current_pA or 0.0)
+        )
         share = self._expected(acquire, scan)
         incident = current_pA * acquire.dwell_s * ELECTRONS_PER_PA_S
         random = np.random.default_rng([self._seed, 5, self._acquisitions, frame])
@@ -316,7 +322,8 @@ class Twin:
             return np.asarray(expected_spectra(self.specimen, [scan.grid], self._spectrometer)[0].cpu())
         lens_nm = self._hidden.defocus_gain * (self._optics.C10_nm or 0.0)
         C10_nm = lens_nm + (self._go.stage_z_nm or 0.0) + self._drift.C10_nm(self._clock_s)
-        aberrations = aberrations_of(replace(self._optics, C10_nm=C10_nm))
+        drifted = self._drift.aberrations(aberrations_of(self._optics), self._clock_s)
+        aberrations = dataclasses.replace(drifted, C10_nm=C10_nm)
         return np.asarray(expected_haadf(self.specimen, [scan.grid], self.column, [aberrations])[0].cpu())
 
     def _start(self, command: Command, acquire: Acquire) -> Start:

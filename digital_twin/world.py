@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from digital_twin.conditions import Conditions
 from digital_twin.detectors import Column
+from digital_twin.drift import DEFAULT
 from digital_twin.specimen import Specimen
 from hardware_bridge.messages import Holder
 
@@ -26,8 +28,8 @@ class Facts:
 
     ``extent_nm`` is the edge of the square specimen area, ``cells`` the number of grid cells along it. ``fields`` and
     ``globals`` map the targets to their units; fields are asked for at ``times_s`` on the specimen's clock. ``holder``
-    holds the set points from the start, ``column`` the microscope. ``sources`` say where extents, time scales and
-    budgets come from.
+    holds the set points from the start, ``column`` the microscope and ``conditions`` how it drifts. ``sources`` say where
+    extents, time scales and budgets come from.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Facts:
     column: Column
     holder: Holder
     sources: tuple[str, ...]
+    conditions: Conditions = DEFAULT
 
 
 class World(Specimen, Protocol):

@@ -2,10 +2,13 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
-from digital_twin.drift import Drift, Stage, Wander
+from digital_twin.conditions import STILL, Conditions
+from digital_twin.drift import DEFAULT, Drift, Stage, Wander
+from digital_twin.optics import Aberrations, chi_coefficients_nm
 
 
 def test_wander_is_an_ornstein_uhlenbeck_process():
@@ -41,7 +44,7 @@ def test_decaying_drift_has_its_time_constant():
 
 
 def test_stage_has_backlash_that_approaching_from_the_negative_side_takes_away():
-    stage = Stage()
+    stage = Stage(DEFAULT, (12.0, 12.0))
     late = np.array([1e3])
     stage.move(np.array([100.0, 100.0]), 0.0, from_negative=False)
     assert stage.error_nm(late)[0] == pytest.approx([0.0, 0.0])
@@ -54,22 +57,58 @@ def test_stage_has_backlash_that_approaching_from_the_negative_side_takes_away()
 
 
 def test_stage_creeps_to_its_place():
-    stage = Stage()
+    stage = Stage(DEFAULT, (12.0, 12.0))
     stage.move(np.array([200.0, 0.0]), 10.0, from_negative=False)
-    first, later = stage.error_nm(np.array([10.0, 10.0 + Stage.CREEP_S]))[:, 0]
-    assert first == pytest.approx(-Stage.CREEP_SHARE * 200.0)
+    first, later = stage.error_nm(np.array([10.0, 10.0 + DEFAULT.creep_s]))[:, 0]
+    assert first == pytest.approx(-DEFAULT.creep_share * 200.0)
     assert later == pytest.approx(first * math.exp(-1))
 
 
 def test_creep_of_a_long_move_is_bounded():
-    stage = Stage()
+    stage = Stage(DEFAULT, (12.0, 12.0))
     stage.move(np.array([-1e6, 0.0]), 0.0, from_negative=True)
-    assert stage.error_nm(np.array([0.0]))[0, 0] == pytest.approx(Stage.CREEP_MAX_NM)
+    assert stage.error_nm(np.array([0.0]))[0, 0] == pytest.approx(DEFAULT.creep_nm)
 
 
 def test_a_move_to_the_same_place_changes_nothing():
-    stage = Stage()
+    stage = Stage(DEFAULT, (12.0, 12.0))
     stage.move(np.array([200.0, 0.0]), 10.0, from_negative=False)
     before = stage.error_nm(np.array([12.0]))
     stage.move(np.array([200.0, 0.0]), 11.0, from_negative=False)
     assert np.array_equal(stage.error_nm(np.array([12.0])), before)
+
+
+def test_everything_that_moves_by_itself_can_be_switched_off():
+    drift, stage, late = Drift(3, STILL), Stage(STILL, (0.0, 0.0)), np.array([0.0, 7.0, 500.0])
+    set_to = Aberrations(C12_nm=4.0, phi12_rad=0.4, C21_nm=40.0, phi21_rad=1.1, C30_um=1200.0)
+    assert not drift.specimen_nm(late).any()
+    assert drift.C10_nm(500.0) == 0.0
+    assert drift.aberrations(set_to, 500.0) == set_to
+    assert not drift.zero_loss_eV(late).any()
+    assert drift.current(7200.0) == 1.0
+    stage.move(np.array([-100.0, 50.0]), 0.0, from_negative=False)
+    assert not stage.error_nm(late).any()
+
+
+def test_aberrations_wander_by_as_much_as_is_said():
+    conditions = Conditions(C12_wander_nm=2.0, C21_wander_nm=20.0, C23_wander_nm=10.0, C30_wander_um=3.0)
+    set_to = Aberrations(C12_nm=4.0, phi12_rad=0.4, C21_nm=40.0, phi21_rad=1.1, C23_nm=40.0, phi23_rad=-0.5)
+    start = chi_coefficients_nm(set_to)
+    moved = np.array([chi_coefficients_nm(Drift(n, conditions).aberrations(set_to, 1e5)) - start for n in range(400)])
+    # The difference of two values of a wander that have nothing to do with each other.
+    expected = math.sqrt(2) * np.array([0.0, 2.0, 2.0, 20.0, 20.0, 10.0, 10.0, 3000.0])
+    assert moved.std(axis=0) == pytest.approx(expected, rel=0.12)
+    assert moved.mean(axis=0) == pytest.approx(np.zeros(8), abs=0.25 * expected.max())
+
+
+def test_the_current_falls_by_its_share_an_hour():
+    drift = Drift(1, Conditions(current_decay_per_h=0.05))
+    assert drift.current(0.0) == 1.0
+    assert drift.current(3600.0) == pytest.approx(math.exp(-0.05))
+
+
+def test_the_mains_shake_at_their_frequency():
+    drift = Drift(2, msgspec.structs.replace(STILL, mains_nm=1.0))
+    times = np.arange(200) / 1000.0
+    spectrum = np.abs(np.fft.rfft(drift.specimen_nm(times) - drift.specimen_nm(times).mean(axis=0), axis=0)) ** 2
+    assert np.argmax(spectrum.sum(axis=1)) == round(50.0 * 0.2)

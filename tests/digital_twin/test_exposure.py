@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from digital_twin.exposure import CELL_NM, DoseMap, Scan
+from digital_twin.exposure import DoseMap, Scan
 from hardware_bridge.geometry import pixel_to_specimen
 from hardware_bridge.messages import Acquire
 
@@ -36,7 +36,7 @@ def test_the_boxes_of_all_rows_cover_the_field():
 
 
 def test_every_electron_is_on_the_map_or_outside():
-    dose = DoseMap(512.0)
+    dose = DoseMap(1024.0)
     for box in ((-40.0, 30.0, 10.0, 90.0), (0.0, 1.0, 0.0, 1.0), (700.0, 900.0, 0.0, 50.0), (2e3, 3e3, 2e3, 3e3)):
         dose.add(box, 1e6)
     assert dose.electrons.sum() + dose.outside == pytest.approx(4e6)
@@ -45,7 +45,8 @@ def test_every_electron_is_on_the_map_or_outside():
 
 def test_fluence_of_an_even_exposure():
     dose = DoseMap(512.0)
-    dose.add((-4 * CELL_NM, 4 * CELL_NM, -4 * CELL_NM, 4 * CELL_NM), 1e8)
-    middle = math.floor(-dose.origin_nm / CELL_NM)
-    assert dose.fluence_e_per_A2()[middle, middle] == pytest.approx(1e8 / (80 * CELL_NM) ** 2)
+    cell = dose.cell_nm
+    dose.add((-4 * cell, 4 * cell, -4 * cell, 4 * cell), 1e8)
+    middle = math.floor(-dose.origin_nm / cell)
+    assert dose.fluence_e_per_A2()[middle, middle] == pytest.approx(1e8 / (80 * cell) ** 2)
     assert dose.fluence_e_per_A2()[middle, middle + 6] == 0.0
