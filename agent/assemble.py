@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
+from agent import twins
 from agent.child import ServedTwin
 from agent.config import Config, ConfigErrors, Goal, Instrument, PerceptionChoice, PolicyChoice, Setting, load
-from agent.decoding import Check, decode_table
+from agent.decoding import Check, laid_over
 from agent.eventlog import RecordError
 from agent.loop import Execute, Loop
 from agent.perception.analyst import Analyst, AnalystSettings
@@ -25,25 +26,16 @@ from agent.pretrigger import Span
 from agent.record import Record
 from agent.spool import Spool
 from agent.watching import Watching
-from digital_twin.conditions import Conditions
-from digital_twin.holder import TwinHolder
-from digital_twin.instrument import Apparatus, Twin
-from digital_twin.measured import MeasuredSpecimen, measured_card
-from digital_twin.misalignment import Misalignment
-from digital_twin.readout import IDEAL, Readout
-from digital_twin.specimen import Specimen
-from digital_twin.standard import Standard, standard_card
+from digital_twin.measured import measured_card
+from digital_twin.standard import standard_card
 from digital_twin.world import truths
 from digital_twin.worlds import WORLDS, world_type
 from envs.growth import Eyes, GrowthEnv
 from envs.prior import load_card
 from envs.score import Truth, score
 from envs.workers import each
-from hardware_bridge.calibrated import Calibrated
-from hardware_bridge.calibration import read_calibration
 from hardware_bridge.client import Client
 from hardware_bridge.guard import Guard
-from hardware_bridge.holder import WithHolder
 from hardware_bridge.keys import read_client
 from hardware_bridge.messages import Acquire, Capabilities, Go, InstrumentState
 from hardware_bridge.microscope import Microscope, execute
@@ -60,9 +52,6 @@ from policies.references import Referenced, Schedule
 WordT = TypeVar("WordT", bound=Word)
 
 CLAIRVOYANT = "clairvoyant"
-STANDARD = "standard"
-"""The specimen to calibrate on; it has no truth."""
-
 # Who may perceive, by name, with the settings each takes.
 ANALYSTS: Mapping[str, tuple[type[Word], Callable[[Capabilities, Any], Callable[[Observation], Percept]]]] = {
     "analyst": (AnalystSettings, Analyst),
@@ -98,7 +87,7 @@ class Perception:
 def perception(capabilities: Capabilities, card: Card, config: Config) -> Perception:
     """Build the analyst and the reporter that every policy shares."""
     kind, analyst = ANALYSTS[config.perception.name]
-    settings, errors = _settings(kind, config.perception.settings, "perception.settings")
+    settings, errors = laid_over(kind, config.perception.settings, "perception.settings")
     if settings is None:
         raise ConfigErrors("the configuration", errors)
     current = CurrentWatch(capabilities, config.references.current_share)
@@ -114,7 +103,7 @@ def outlook(
     time_left_s = setup.end_s - state.clock_s
     situation = Situation(turn=0, state=state, electrons_left=setup.max_electrons, time_left_s=time_left_s)
     choice = config.policy
-    settings, _ = _settings(catalogue.settings_type(choice.name), choice.settings, "policy.settings")
+    settings, _ = laid_over(catalogue.settings_type(choice.name), choice.settings, "policy.settings")
     return trial.suggest(situation, Loop.alternatives), [_acquire(view) for view in _views(settings)]
 
 
@@ -143,7 +132,7 @@ def watching(config: Config, spool: Spool | None) -> Execute:
 
 def counts_per_electron(config: Config) -> float:
     """What the detector counts an electron, as perception is told."""
-    settings, _ = _settings(AnalystSettings, config.perception.settings, "perception.settings")
+    settings, _ = laid_over(AnalystSettings, config.perception.settings, "perception.settings")
     assert settings is not None  # load() has checked it
     return settings.counts_per_electron
 
@@ -168,7 +157,7 @@ def policy(config: Config, foresight: Foresight | None = None) -> Policy:
         kind = BayesSettings if seeing else catalogue.settings_type(name)
     except ValueError as error:
         raise ConfigErrors("the configuration", [f"policy.name: {error}"]) from None
-    settings, errors = _settings(kind, config.policy.settings, "policy.settings")
+    settings, errors = laid_over(kind, config.policy.settings, "policy.settings")
     if settings is None:
         raise ConfigErrors("the configuration", errors)
     if foresight is not None and isinstance(settings, BayesSettings) and seeing:
@@ -176,29 +165,6 @@ def policy(config: Config, foresight: Foresight | None = None) -> Policy:
     made, asked = catalogue.make(name, settings), config.references
     schedule = Schedule(asked.dark_every_s, asked.gain, asked.zero_loss)
     return made if schedule == Schedule() else Referenced(made, schedule)
-
-
-def _settings(
-    kind: type[WordT], given: Mapping[str, Setting], path: str, base: WordT | None = None
-) -> tuple[WordT | None, list[str]]:
-    """Settings named by dotted paths (``view.fov_nm``) laid over a base, or the defaults of their kind.
-
-    Every complaint is beside them.
-    """
-    tree: dict[str, Any] = msgspec.to_builtins(base or kind())
-    errors = []
-    for name, value in given.items():
-        *branches, leaf = name.split(".")
-        node = tree
-        for branch in branches:
-            node = node.setdefault(branch, {})
-            if not isinstance(node, dict):
-                errors.append(f"{path}.{name}: {branch} is a value, not a table")
-                break
-        else:
-            node[leaf] = value
-    settings, found = decode_table(kind, tree, path)
-    return (None if errors else settings), errors + found
 
 
 def _check_perception(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -218,22 +184,8 @@ def _check_policy(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _complaints(kind: type[Word], settings: Mapping[str, Setting]) -> Iterator[tuple[str, str]]:
-    for error in _settings(kind, settings, "settings")[1]:
+    for error in laid_over(kind, settings, "settings")[1]:
         path, _, complaint = error.partition(": ")
-        yield path, complaint
-
-
-def _check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if got.get("world") not in (None, STANDARD, *WORLDS):
-        yield "world", f"{got['world']!r} is unknown: choose one of {', '.join((*WORLDS, STANDARD))}"
-    if got.get("calibration") is not None:
-        try:
-            read_calibration(Path(got["calibration"]))
-        except ValueError as error:
-            yield "calibration", str(error).removeprefix("calibration = ")
-    wrong = _settings(Readout, got.get("readout", {}), "readout")[1]
-    for each in wrong + _settings(Conditions, got.get("conditions", {}), "conditions")[1]:
-        path, _, complaint = each.partition(": ")
         yield path, complaint
 
 
@@ -245,7 +197,7 @@ def _check_specimen(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             measured_card(Path(instrument.specimen), 1.0, 1.0)
         except ValueError as error:
             yield "instrument.specimen", str(error).removeprefix("instrument.specimen = ")
-    elif goal is not None and goal.extent_nm is None and (instrument is None or instrument.world != STANDARD):
+    elif goal is not None and goal.extent_nm is None and (instrument is None or instrument.world != twins.STANDARD):
         try:
             load_card(goal.world)
         except ValueError as error:
@@ -254,7 +206,7 @@ def _check_specimen(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 # What a configuration may name, for ``load``: with these all that is wrong is told before anything is started. The
 # first is for where an instrument is used without goal and policy.
-BARE: Mapping[type, Check] = {PerceptionChoice: _check_perception, Instrument: _check_instrument}
+BARE: Mapping[type, Check] = {PerceptionChoice: _check_perception, Instrument: twins.check_instrument}
 CHOICES: Mapping[type, Check] = {
     **BARE,
     PolicyChoice: _check_policy,
@@ -266,7 +218,7 @@ def card_of(config: Config) -> Card:
     """The card of the world that a configuration asks for."""
     if config.instrument.specimen is not None:
         return measured_card(Path(config.instrument.specimen), config.budget.duration_s, config.budget.electrons)
-    if config.instrument.world == STANDARD:
+    if config.instrument.world == twins.STANDARD:
         return standard_card(config.budget.duration_s, config.budget.electrons)
     if config.goal.extent_nm is not None:
         return _unknown_card(config)
@@ -309,47 +261,6 @@ def scored(report: Report, card: Card, seed: int) -> tuple[float, dict[str, floa
     return score(report, truth_of(card, seed), card) if card.world in WORLDS else None
 
 
-def specimen(config: Config, seed: int) -> Specimen:
-    """The specimen that a configuration asks for."""
-    if config.instrument.specimen is not None:
-        return MeasuredSpecimen(Path(config.instrument.specimen))
-    return Standard(seed) if config.instrument.world == STANDARD else world_type(config.instrument.world)(seed)
-
-
-def twin(config: Config, seed: int) -> Microscope:
-    """The bare twin with its holder; whoever drives it puts a guard in front."""
-    speed = config.instrument.speed if config.instrument.time == "real" else None
-    readout = _laid_over(IDEAL, config.instrument.readout, "instrument.readout")
-    apparatus = Apparatus(readout=readout)
-    if config.instrument.world in WORLDS:
-        facts = world_type(config.instrument.world).facts
-        apparatus = replace(apparatus, column=facts.column, holder=facts.holder, conditions=facts.conditions)
-    conditions = _laid_over(apparatus.conditions, config.instrument.conditions, "instrument.conditions")
-    hidden = Misalignment(backlash_nm=(conditions.backlash_nm, conditions.backlash_nm))
-    if config.instrument.misaligned is not None:
-        hidden = Misalignment.drawn(config.instrument.misaligned)
-    apparatus = replace(apparatus, conditions=conditions, hidden=hidden)
-    column = Twin(specimen(config, seed), seed, speed, apparatus=apparatus)
-    return WithHolder(column, TwinHolder(apparatus.holder, lambda: column.state().clock_s, seed))
-
-
-def driver(config: Config, seed: int) -> Microscope:
-    """The twin as it is driven: through its calibration, where the configuration names one.
-
-    Raises:
-        ValueError: the file of the calibration is not in order, or of another instrument.
-    """
-    bare, path = twin(config, seed), config.instrument.calibration
-    return bare if path is None else Calibrated(bare, read_calibration(Path(path)))
-
-
-def _laid_over(base: WordT, given: Mapping[str, Setting], path: str) -> WordT:
-    settings, errors = _settings(type(base), given, path, base)
-    if settings is None:
-        raise ConfigErrors("the configuration", errors)
-    return settings
-
-
 @contextmanager
 def instrument(config: Config, seed: int, beside: Path, done: Sequence[Record] = ()) -> Iterator[Microscope]:
     """Open the instrument of a run and close it after; ``done`` are the turns of the run that is being resumed.
@@ -363,7 +274,7 @@ def instrument(config: Config, seed: int, beside: Path, done: Sequence[Record] =
     """
     choice = config.instrument
     if choice.kind == "twin":
-        microscope = Guard(driver(config, seed), config.limits)
+        microscope = Guard(twins.driver(config, seed), config.limits)
         _again(microscope, done)
         yield microscope
     elif choice.endpoint is not None:
@@ -403,7 +314,7 @@ def make_env(config: Path | None = None) -> GrowthEnv:
         return Eyes(perceive=made.perceive, report=made.report)
 
     return GrowthEnv(
-        make_microscope=lambda seed: Guard(driver(chosen, seed), limits),
+        make_microscope=lambda seed: Guard(twins.driver(chosen, seed), limits),
         make_eyes=eyes,
         truth_of=lambda seed: truth_of(card, seed),
         card=card,

@@ -117,14 +117,14 @@ def _unbroken(folder: Path, bring_to_an_end: Callable[[], Finished]) -> Finished
 @told
 def serve(given: argparse.Namespace) -> int:
     """Serve the twin over the bridge until a signal, or until nobody came for a while."""
-    from agent import assemble
+    from agent import twins
     from hardware_bridge.keys import read_server
     from hardware_bridge.server import Timing
     from hardware_bridge.server import serve as serve_microscope
 
     more = [f"instrument.calibration={given.calibration}"] if given.calibration is not None else []
     config, seed = configured(given, *more)
-    microscope = assemble.driver(config, seed)
+    microscope = twins.driver(config, seed)
     timing = Timing(linger_s=given.linger)
     keys = read_server(given.keys) if given.keys is not None else None
     serve_microscope(microscope, config.limits, given.endpoint, journal_folder=given.journal, timing=timing, keys=keys)

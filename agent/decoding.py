@@ -32,6 +32,29 @@ def decode_table(
     return (None if errors else value), errors
 
 
+def laid_over(
+    kind: type[StructT], given: Mapping[str, Any], path: str, base: StructT | None = None
+) -> tuple[StructT | None, Errors]:
+    """Settings named by dotted paths (``view.fov_nm``) laid over a base, or the defaults of their kind.
+
+    Every complaint is beside them.
+    """
+    tree: dict[str, Any] = msgspec.to_builtins(base or kind())
+    errors = []
+    for name, value in given.items():
+        *branches, leaf = name.split(".")
+        node = tree
+        for branch in branches:
+            node = node.setdefault(branch, {})
+            if not isinstance(node, dict):
+                errors.append(f"{path}.{name}: {branch} is a value, not a table")
+                break
+        else:
+            node[leaf] = value
+    settings, found = decode_table(kind, tree, path)
+    return (None if errors else settings), errors + found
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint at the most similar known name: ``, did you mean x?``, or what there is."""
     names = sorted(known)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from statistics import median
 
-from agent import assemble
+from agent import assemble, twins
 from agent.config import Config
 from agent.loop import Loop
 from agent.record import Record
@@ -49,7 +49,7 @@ def play(config: Config, seed: int, share: float) -> Episode:
     """
     card = assemble.card_of(config)
     budget = config.budget.electrons * share
-    microscope = Guard(assemble.driver(config, seed), config.limits)
+    microscope = Guard(twins.driver(config, seed), config.limits)
     capabilities = microscope.describe()
     setup = Setup(
         capabilities=capabilities,

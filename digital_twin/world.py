@@ -28,8 +28,8 @@ class Facts:
 
     ``extent_nm`` is the edge of the square specimen area, ``cells`` the number of grid cells along it. ``fields`` and
     ``globals`` map the targets to their units; fields are asked for at ``times_s`` on the specimen's clock. ``holder``
-    holds the set points from the start, ``column`` the microscope and ``conditions`` how it drifts. ``sources`` say where
-    extents, time scales and budgets come from.
+    holds the set points from the start, ``column`` the microscope and ``conditions`` how it drifts. ``sources`` say
+    where extents, time scales and budgets come from.
     """
 
     name: str

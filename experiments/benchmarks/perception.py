@@ -23,7 +23,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from agent import assemble
+from agent import assemble, twins
 from agent.config import load
 from agent.perception import analyst as seeing
 from agent.perception.analyst import Analyst
@@ -54,7 +54,7 @@ def record(pixels: int, images: int) -> tuple[Capabilities, list[Observation]]:
     config = load(CONFIG)
     chosen = replace(config.policy, name="raster", settings={"view.pixels": pixels})
     config = replace(config, policy=chosen)
-    microscope = Guard(assemble.twin(config, SEED), config.limits)
+    microscope = Guard(twins.twin(config, SEED), config.limits)
     capabilities, state = microscope.describe(), microscope.state()
     end_s = state.clock_s + config.budget.duration_s
     setup = Setup(

@@ -8,15 +8,12 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from agent import twins
 from agent.assemble import (
     CHOICES,
     DEFAULT_CONFIG,
-    card_of,
-    driver,
     instrument,
     perception,
-    specimen,
-    twin,
     watching,
 )
 from agent.config import ConfigErrors, load
@@ -24,12 +21,10 @@ from agent.eventlog import RecordError
 from agent.perception.watcher import told
 from agent.record import Record
 from agent.spool import Spool
-from digital_twin.misalignment import Misalignment
-from digital_twin.standard import Standard
 from hardware_bridge.calibrated import Calibrated
 from hardware_bridge.calibration import Calibration, write_calibration
 from hardware_bridge.messages import Capabilities, Command, Optics, Settings
-from hardware_bridge.microscope import Microscope, execute
+from hardware_bridge.microscope import execute
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Estimate, FrameEvent
 
@@ -74,18 +69,6 @@ def test_a_specimen_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     assert complaints(f"instrument.specimen={tmp_path / 'none.npz'}") == ["instrument.specimen"]
 
 
-def hidden_in(microscope: Microscope) -> object:
-    return vars(microscope)["_column"]._hidden
-
-
-def test_the_standard_specimen_and_hidden_errors_are_chosen_by_the_config() -> None:
-    config = load(DEFAULT_CONFIG, ("instrument.world=standard", "instrument.misaligned=3"), CHOICES)
-    assert isinstance(specimen(config, 1), Standard)
-    assert card_of(config).world == "standard"
-    assert hidden_in(twin(config, 1)) == Misalignment.drawn(3)
-    assert hidden_in(twin(load(DEFAULT_CONFIG), 1)) == Misalignment()
-
-
 def test_a_calibration_is_applied_and_one_that_is_none_is_told(tmp_path: Path) -> None:
     path = tmp_path / "calibration.json"
     lens = Estimate(value=-2.0, sd=0.1)
@@ -93,7 +76,7 @@ def test_a_calibration_is_applied_and_one_that_is_none_is_told(tmp_path: Path) -
     write_calibration(known, path)
     config = load(DEFAULT_CONFIG, (f"instrument.calibration={path}", "instrument.kind=twin"), CHOICES)
     with instrument(config, 1, tmp_path) as microscope:
-        assert isinstance(driver(config, 1), Calibrated)
+        assert isinstance(twins.driver(config, 1), Calibrated)
         focused = Command(id="focus", set=Settings(optics=Optics(C10_nm=100.0)))
         assert execute(microscope, focused, 5.0).state.optics.C10_nm == 100.0
     path.write_text("{}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from agent import assemble
+from agent import assemble, twins
 from agent.assemble import CHOICES, DEFAULT_CONFIG
 from agent.conclude import rewrite
 from agent.config import Config, ConfigErrors, load
@@ -81,8 +81,8 @@ class Silent:
 
 @pytest.fixture
 def decaying(monkeypatch: pytest.MonkeyPatch) -> None:
-    twin = assemble.driver
-    monkeypatch.setattr(assemble, "driver", lambda config, seed: Decaying(twin(config, seed)))
+    twin = twins.driver
+    monkeypatch.setattr(twins, "driver", lambda config, seed: Decaying(twin(config, seed)))
 
 
 def config(notify: Notify, *overrides: str) -> Config:

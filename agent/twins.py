@@ -1,0 +1,84 @@
+"""The twin that a configuration asks for: its specimen, its microscope, and what a configuration may say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from agent.config import Config, ConfigErrors, Setting
+from agent.decoding import laid_over
+from digital_twin.conditions import Conditions
+from digital_twin.holder import TwinHolder
+from digital_twin.instrument import Apparatus, Twin
+from digital_twin.measured import MeasuredSpecimen
+from digital_twin.misalignment import Misalignment
+from digital_twin.readout import IDEAL, Readout
+from digital_twin.specimen import Specimen
+from digital_twin.standard import Standard
+from digital_twin.worlds import WORLDS, world_type
+from hardware_bridge.calibrated import Calibrated
+from hardware_bridge.calibration import read_calibration
+from hardware_bridge.holder import WithHolder
+from hardware_bridge.microscope import Microscope
+from hardware_bridge.words import WordT
+
+STANDARD = "standard"
+"""The specimen to calibrate on; it has no truth."""
+
+
+def specimen(config: Config, seed: int) -> Specimen:
+    """The specimen that a configuration asks for."""
+    if config.instrument.specimen is not None:
+        return MeasuredSpecimen(Path(config.instrument.specimen))
+    return Standard(seed) if config.instrument.world == STANDARD else world_type(config.instrument.world)(seed)
+
+
+def twin(config: Config, seed: int) -> Microscope:
+    """The bare twin with its holder; whoever drives it puts a guard in front."""
+    speed = config.instrument.speed if config.instrument.time == "real" else None
+    readout = _made(IDEAL, config.instrument.readout, "instrument.readout")
+    apparatus = Apparatus(readout=readout)
+    if config.instrument.world in WORLDS:
+        facts = world_type(config.instrument.world).facts
+        apparatus = replace(apparatus, column=facts.column, holder=facts.holder, conditions=facts.conditions)
+    conditions = _made(apparatus.conditions, config.instrument.conditions, "instrument.conditions")
+    hidden = Misalignment(backlash_nm=(conditions.backlash_nm, conditions.backlash_nm))
+    if config.instrument.misaligned is not None:
+        hidden = Misalignment.drawn(config.instrument.misaligned)
+    apparatus = replace(apparatus, conditions=conditions, hidden=hidden)
+    column = Twin(specimen(config, seed), seed, speed, apparatus=apparatus)
+    return WithHolder(column, TwinHolder(apparatus.holder, lambda: column.state().clock_s, seed))
+
+
+def driver(config: Config, seed: int) -> Microscope:
+    """The twin as it is driven: through its calibration, where the configuration names one.
+
+    Raises:
+        ValueError: the file of the calibration is not in order, or of another instrument.
+    """
+    bare, path = twin(config, seed), config.instrument.calibration
+    return bare if path is None else Calibrated(bare, read_calibration(Path(path)))
+
+
+def _made(base: WordT, given: Mapping[str, Setting], path: str) -> WordT:
+    settings, errors = laid_over(type(base), given, path, base)
+    if settings is None:
+        raise ConfigErrors("the configuration", errors)
+    return settings
+
+
+def check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is wrong with a table of the instrument that its types cannot say: (path below it, complaint)."""
+    if got.get("world") not in (None, STANDARD, *WORLDS):
+        yield "world", f"{got['world']!r} is unknown: choose one of {', '.join((*WORLDS, STANDARD))}"
+    if got.get("calibration") is not None:
+        try:
+            read_calibration(Path(got["calibration"]))
+        except ValueError as error:
+            yield "calibration", str(error).removeprefix("calibration = ")
+    wrong = laid_over(Readout, got.get("readout", {}), "readout")[1]
+    for each in wrong + laid_over(Conditions, got.get("conditions", {}), "conditions")[1]:
+        path, _, complaint = each.partition(": ")
+        yield path, complaint

@@ -1,0 +1,44 @@
+"""The twin that a configuration asks for is put together from what it says and from the facts of its world."""
+
+import pytest
+
+from agent.assemble import CHOICES, DEFAULT_CONFIG, card_of
+from agent.config import Config, ConfigErrors, load
+from agent.twins import specimen, twin
+from digital_twin.conditions import Conditions
+from digital_twin.instrument import Twin
+from digital_twin.liquid_cell import LiquidCell
+from digital_twin.misalignment import Misalignment
+from digital_twin.standard import Standard
+
+
+def configured(*overrides: str) -> Config:
+    return load(DEFAULT_CONFIG, overrides, CHOICES)
+
+
+def column_of(config: Config) -> Twin:
+    made = vars(twin(config, 1))["_column"]
+    assert isinstance(made, Twin)
+    return made
+
+
+def test_the_standard_specimen_and_hidden_errors_are_chosen_by_the_config() -> None:
+    config = configured("instrument.world=standard", "instrument.misaligned=3")
+    assert isinstance(specimen(config, 1), Standard)
+    assert card_of(config).world == "standard"
+    assert column_of(config)._hidden == Misalignment.drawn(3)
+    assert column_of(configured())._hidden == Misalignment()
+
+
+def test_conditions_are_laid_over_those_of_the_world() -> None:
+    assert column_of(configured())._drift._conditions == LiquidCell.facts.conditions == Conditions()
+    still = column_of(configured("instrument.conditions={wander_nm = 0, backlash_nm = 0}"))
+    assert still._drift._conditions == Conditions(wander_nm=0.0, backlash_nm=0.0)
+    assert still._hidden.backlash_nm == (0.0, 0.0)
+
+
+def test_impossible_conditions_and_worlds_are_told_by_their_path() -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        configured("instrument.conditions={wander_nm = -1, wonder_nm = 2}", "instrument.world=mars")
+    told = sorted(error.partition(": ")[0] for error in caught.value.errors)
+    assert told == ["instrument.conditions.wander_nm", "instrument.conditions.wonder_nm", "instrument.world"]
