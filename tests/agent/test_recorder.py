@@ -2,7 +2,6 @@ import json
 import math
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import time
@@ -147,20 +146,6 @@ def test_statistics_that_are_not_finite_survive(
     observation = open_run(tmp_path / "run").observation(record)
     assert observation is not None
     assert repr(observation.statistics) == repr(seen.statistics)
-
-
-def test_writing_a_turn_takes_less_than_10_ms(
-    tmp_path: Path, header: Header, make_record: MakeRecord, make_observation: MakeObservation
-) -> None:
-    seen = [make_observation(turn, pixels=256) for turn in range(30)]
-    records = [make_record(turn, seen[turn], particles=100) for turn in range(30)]
-    times_s = []
-    with FileRecorder(tmp_path / "run", header) as recorder:
-        for turn in range(30):
-            begun = time.perf_counter()
-            recorder.write(records[turn], seen[turn])
-            times_s.append(time.perf_counter() - begun)
-    assert statistics.median(times_s) < 0.010
 
 
 class TestResume:
