@@ -1,0 +1,270 @@
+"""Waves through a thin specimen and what a column makes of them: HRTEM images, patterns of CBED and 4D-STEM.
+
+A specimen is thin: it turns the phase of the wave by sigma V, the projected potential of ``Specimen.potential_V_nm``
+(no propagation inside it). Fields are periodic, so a field wants a margin as wide as what blurs into it. A pixel of a
+pattern lies at the angle (index - size // 2) lambda / (size x pixel); order is (ky, kx), x the direction of columns.
+
+Everything counts in shares of the incident electrons: an image of nothing is 1 everywhere (HRTEM), a pattern sums to 1
+(CBED); what an aperture or ``missed`` takes away is less. Waves are complex64, good to some 1e-6. BF and ABF images of
+whole fields are in ``phase_contrast``.
+
+Defaults: Cc 1.2 mm (of 1-2), energy spread 0.7 eV (of 0.5-2) and illumination half-angle 0.1 mrad (of 0.1-1) lie in the
+ranges that the manual of ReciPro calls typical (seto77.github.io/ReciPro, HRTEM simulation), at the end of a field
+emission gun; the size of the source image, 0.08 nm, is an assumption of this twin.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from digital_twin import optics
+from digital_twin.optics import Aberrations, Array, chi_coefficients_nm, chi_polynomials, wavelength_nm
+
+AT_ONCE = 8
+
+
+@dataclass(frozen=True)
+class Lens:
+    """The column as HRTEM sees it: ``energy_spread_eV`` and ``source_angle_mrad`` are 1/e half-widths.
+
+    ``aperture_mrad`` is the objective aperture; None is none.
+    """
+
+    beam_energy_keV: float = 200.0
+    aperture_mrad: float | None = None
+    chromatic_mm: float = 1.2
+    energy_spread_eV: float = 0.7
+    source_angle_mrad: float = 0.1
+
+    @property
+    def focal_spread_nm(self) -> float:
+        """The 1/e half-width of the spread of focus."""
+        return optics.focal_spread_nm(self.chromatic_mm, self.energy_spread_eV, self.beam_energy_keV)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """The column as STEM sees it: ``energy_spread_eV`` is a 1/e half-width, the image of the source a Gaussian."""
+
+    beam_energy_keV: float = 200.0
+    semi_angle_mrad: float = 20.0
+    source_fwhm_nm: float = 0.08
+    chromatic_mm: float = 1.2
+    energy_spread_eV: float = 0.7
+
+    def column(self) -> optics.Column:
+        """What the formulae of ``optics`` want to know of it."""
+        return optics.Column(self.beam_energy_keV, self.semi_angle_mrad, self.source_fwhm_nm)
+
+    @property
+    def focal_spread_nm(self) -> float:
+        """The 1/e half-width of the spread of focus."""
+        return optics.focal_spread_nm(self.chromatic_mm, self.energy_spread_eV, self.beam_energy_keV)
+
+    def points_nm(self) -> Array:
+        """A few foci and points of the source instead of all: (J, 4) of weight, C10, x and y.
+
+        Those of third degree for a Gaussian in focus, x and y: on its three axes, at sqrt(3) standard deviations.
+        """
+        focus = math.sqrt(3 / 2) * self.focal_spread_nm
+        source = math.sqrt(3 / (8 * math.log(2))) * self.source_fwhm_nm
+        axes = ((focus, 0.0, 0.0), (0.0, source, 0.0), (0.0, 0.0, source))
+        points = Counter((sign * f + 0.0, sign * x + 0.0, sign * y + 0.0) for f, x, y in axes for sign in (1, -1))
+        return np.array([(times / 6, *point) for point, times in points.items()])
+
+
+def transmission(potential_V_nm: Tensor, beam_energy_keV: float, missed: Tensor | None = None) -> Tensor:
+    """What a thin specimen multiplies a wave with, exp(i sigma V), complex64 of the shape of the potential.
+
+    ``missed`` (same shape) is the share of electrons that it takes out of the wave altogether: scattered farther than
+    the pixels follow, or with a loss.
+
+    Raises:
+        ValueError: a potential is not finite, or a share lies outside 0..1.
+    """
+    if not bool(torch.isfinite(potential_V_nm).all()):
+        raise ValueError("potential_V_nm holds values that are not finite")
+    phase = 10 * optics.interaction_rad_per_V_A(beam_energy_keV) * potential_V_nm
+    wave = _turned(1.0, phase)
+    if missed is None:
+        return wave
+    if not bool(((missed >= 0) & (missed <= 1)).all()):
+        raise ValueError(f"missed lies in {float(missed.min()):g}..{float(missed.max()):g}, but must be within 0..1")
+    return wave * (1 - missed).sqrt().float()
+
+
+def largest_mrad(pixel_nm: float, beam_energy_keV: float) -> float:
+    """The largest angle that pixels sample along their edges: lambda / (2 pixel)."""
+    return 1e3 * wavelength_nm(beam_energy_keV) / (2 * pixel_nm)
+
+
+def _checked(name: str, angle_mrad: float, pixel_nm: float, beam_energy_keV: float) -> None:
+    most = largest_mrad(pixel_nm, beam_energy_keV)
+    if not 0.0 < angle_mrad <= most:
+        raise ValueError(
+            f"{name} is {angle_mrad:g} mrad, but pixels of {pixel_nm:g} nm sample angles above 0 up to {most:.3g} mrad"
+        )
+
+
+def hrtem(waves: Tensor, pixels_nm: Sequence[float], aberrations: Sequence[Aberrations], lens: Lens) -> Tensor:
+    """Images (B, H, W) float32 of exit waves (B, H, W): share of the electrons that each pixel's area received.
+
+    |F^-1 [F psi] A exp(-i chi) E|^2 with the envelopes of focal spread and illumination angle. Envelopes take away
+    contrast, not electrons: what they damp arrives evenly spread, so that the mean is what passes the aperture.
+
+    Raises:
+        ValueError: the aperture is beyond what pixels sample.
+    """
+    images = []
+    for wave, pixel_nm, each in zip(waves, pixels_nm, aberrations, strict=True):
+        if lens.aperture_mrad is not None:
+            _checked("aperture_mrad", lens.aperture_mrad, pixel_nm, lens.beam_energy_keV)
+        passed, blurred = _objective(tuple(wave.shape), pixel_nm, each, lens, wave.device)
+        spectrum = torch.fft.fft2(wave)
+        power = spectrum.real.square() + spectrum.imag.square()
+        haze = (power * blurred).sum() / wave.numel() ** 2
+        seen = torch.fft.ifft2(spectrum * passed)
+        images.append(seen.real.square() + seen.imag.square() + haze)
+    return torch.stack(images)
+
+
+@lru_cache(maxsize=32)
+def _objective(
+    shape: tuple[int, ...], pixel_nm: float, aberrations: Aberrations, lens: Lens, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """A exp(-i chi) E (H, W) complex64, and A (1 - E^2), (H, W) float32."""
+    wave_nm = wavelength_nm(lens.beam_energy_keV)
+    terms, slopes = _polynomials(shape, pixel_nm, lens.beam_energy_keV, device)
+    weights = torch.from_numpy(chi_coefficients_nm(aberrations)).to(device)
+    # Squares of the angle and of the slope of the wavefront: what the two envelopes damp.
+    square = 2 * terms[0].float()
+    slope2 = (weights.float() @ slopes).view(2, -1).square_().sum(dim=0)
+    spread = math.pi * lens.focal_spread_nm / (2 * wave_nm)
+    source = math.pi * 1e-3 * lens.source_angle_mrad / wave_nm
+    damped = square.square().mul_(-(spread**2)).sub_(slope2.mul_(source**2))
+    stop = math.inf if lens.aperture_mrad is None else (1e-3 * lens.aperture_mrad) ** 2
+    inside = (square <= stop).float()
+    passed = _turned(inside * torch.exp(damped), (weights @ terms).mul_(-2 * math.pi / wave_nm))
+    return passed.view(shape), (-inside * torch.expm1(2 * damped)).view(shape)
+
+
+def _turned(amplitude: Tensor | float, phase: Tensor) -> Tensor:
+    """Amplitude x exp(i phase), complex64."""
+    # Sine and cosine of many rad lose digits in float32 unless whole turns are taken off before, in float64.
+    phase = phase.sub(torch.round(phase / (2 * math.pi)), alpha=2 * math.pi).float()
+    # Apart: torch.polar computes them one number at a time.
+    return torch.complex(phase.cos().mul_(amplitude), phase.sin().mul_(amplitude))
+
+
+@lru_cache(maxsize=8)
+def _polynomials(
+    shape: tuple[int, ...], pixel_nm: float, beam_energy_keV: float, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Path length per coefficient, (8, H * W), and its derivatives along x, then y, (8, 2 * H * W) float32."""
+    wave_nm = wavelength_nm(beam_energy_keV)
+    x, y = (wave_nm * np.fft.fftfreq(n, pixel_nm) for n in (shape[1], shape[0]))
+    x, y = (a.ravel() for a in np.meshgrid(x, y))
+    r2, zero = x**2 + y**2, 0 * x
+    along_x = (x, x, y, (3 * x**2 + y**2) / 3, 2 * x * y / 3, x**2 - y**2, 2 * x * y, r2 * x)
+    along_y = (y, -y, x, 2 * x * y / 3, (x**2 + 3 * y**2) / 3, -2 * x * y, x**2 - y**2, r2 * y)
+    slopes = np.stack([np.concatenate([a + zero, b + zero]) for a, b in zip(along_x, along_y, strict=True)])
+    return torch.from_numpy(chi_polynomials(x, y)).to(device), torch.from_numpy(slopes.astype(np.float32)).to(device)
+
+
+def cbed(
+    waves: Tensor, pixel_nm: float, places: Tensor, size: int, aberrations: Sequence[Aberrations], probe: Probe
+) -> Tensor:
+    """Diffraction patterns (B, P, size, size) float32 of probes at P places of B specimens; each sums to what stays.
+
+    ``waves`` (B, H, W) are transmissions and ``places`` (B, P, 2) the probes' axes as (row, column) in pixels, in parts
+    of pixels too; about each a patch of ``size`` pixels is illuminated, and must lie inside. A pattern is the sum of
+    those of a few foci and points of the source.
+
+    Raises:
+        ValueError: the aperture is beyond what pixels sample, or a patch lies partly outside.
+    """
+    _checked("semi_angle_mrad", probe.semi_angle_mrad, pixel_nm, probe.beam_energy_keV)
+    corner = (places - size // 2).round().long()
+    room = torch.tensor(waves.shape[-2:], device=places.device) - size
+    if bool(((corner < 0) | (corner > room)).any()):
+        rows, columns = waves.shape[-2:]
+        raise ValueError(f"a patch of {size} pixels about a place lies partly outside the field of {rows} x {columns}")
+    span = torch.arange(size, device=waves.device)
+    patterns = torch.empty(*places.shape[:2], size, size, device=waves.device)
+    for wave, where, low, each, result in zip(waves, places, corner, aberrations, patterns, strict=True):
+        pupils = _pupils(size, pixel_nm, each, probe, waves.device)
+        for first in range(0, len(where), AT_ONCE):
+            some = slice(first, first + AT_ONCE)
+            top, left = low[some, 0, None] + span, low[some, 1, None] + span
+            patch = wave[top[:, :, None], left[:, None, :]]
+            result[some] = _patterns(patch, where[some] - low[some], pupils)
+    return patterns
+
+
+def _patterns(patches: Tensor, places: Tensor, pupils: Tensor) -> Tensor:
+    """Patterns (P, K, K) of patches (P, K, K) under probes at places (P, 2) in them; pupils are (J, K, K)."""
+    size = patches.shape[-1]
+    turns = -2j * math.pi * torch.fft.fftfreq(size, dtype=torch.float64, device=places.device)
+    rows, columns = (torch.exp(places[:, k, None] * turns).to(pupils.dtype) for k in (0, 1))
+    shift = rows[:, :, None] * columns[:, None, :]
+    pattern = torch.zeros(patches.shape, device=patches.device)
+    for pupil in pupils:
+        exit_wave = torch.fft.ifft2(shift * pupil, norm="ortho").mul_(patches)
+        spectrum = torch.fft.fft2(exit_wave, norm="ortho")
+        pattern += spectrum.real.square() + spectrum.imag.square()
+    centred: Tensor = torch.fft.fftshift(pattern, dim=(-2, -1))
+    return centred
+
+
+@lru_cache(maxsize=32)
+def _pupils(size: int, pixel_nm: float, aberrations: Aberrations, probe: Probe, device: torch.device) -> Tensor:
+    """A exp(-i chi) (J, size, size) complex64 for each focus and point of the source; all squares sum to 1."""
+    terms, _ = _polynomials((size, size), pixel_nm, probe.beam_energy_keV, device)
+    share, C10_nm, x_nm, y_nm = torch.from_numpy(probe.points_nm().T).to(device)[..., None]
+    path = torch.from_numpy(chi_coefficients_nm(aberrations)).to(device) @ terms + C10_nm * terms[0]
+    # A probe beside the axis is a slope of its phase.
+    turns = torch.fft.fftfreq(size, pixel_nm, dtype=torch.float64, device=device)
+    beside = x_nm * turns.repeat(size) + y_nm * turns.repeat_interleave(size)
+    phase = (2 * math.pi / wavelength_nm(probe.beam_energy_keV)) * path + 2 * math.pi * beside
+    inside = 2 * terms[0] <= (1e-3 * probe.semi_angle_mrad) ** 2
+    amplitude = (share.sqrt() * inside / inside.sum().sqrt()).float()
+    return _turned(amplitude, -phase).view(-1, size, size)
+
+
+def angles_mrad(size: int, pixel_nm: float, beam_energy_keV: float) -> Array:
+    """The angles of a pattern's pixels along either direction, (size,) mrad, ascending, 0 at size // 2."""
+    return 1e3 * wavelength_nm(beam_energy_keV) * np.fft.fftshift(np.fft.fftfreq(size, pixel_nm))
+
+
+def annulus(size: int, pixel_nm: float, beam_energy_keV: float, inner_mrad: float, outer_mrad: float) -> Tensor:
+    """Which pixels of a pattern a detector sees, (size, size) bool: inner angle included, outer not.
+
+    Raises:
+        ValueError: the outer angle is beyond what pixels sample, or the inner one is not below it.
+    """
+    _checked("outer_mrad", outer_mrad, pixel_nm, beam_energy_keV)
+    if not 0.0 <= inner_mrad < outer_mrad:
+        raise ValueError(f"inner_mrad is {inner_mrad:g}, but must be at least 0 and below outer_mrad, {outer_mrad:g}")
+    angle = angles_mrad(size, pixel_nm, beam_energy_keV)
+    distance = np.hypot(angle[:, None], angle)
+    return torch.from_numpy((distance >= inner_mrad) & (distance < outer_mrad))
+
+
+def collected(patterns: Tensor, detector: Tensor) -> Tensor:
+    """Share of the incident electrons that a detector (K, K) counts, (...) for patterns (..., K, K)."""
+    return (patterns * detector.to(patterns.device)).sum(dim=(-2, -1))
+
+
+def centre_of_mass_mrad(patterns: Tensor, pixel_nm: float, beam_energy_keV: float) -> Tensor:
+    """Mean deflection (..., 2), x and y in mrad, of patterns (..., K, K); 0 where nothing was counted."""
+    angle = torch.from_numpy(angles_mrad(patterns.shape[-1], pixel_nm, beam_energy_keV)).to(patterns)
+    total = patterns.sum(dim=(-2, -1)).clamp(min=torch.finfo(patterns.dtype).tiny)
+    return torch.stack([patterns.sum(dim=-2) @ angle, patterns.sum(dim=-1) @ angle], dim=-1) / total[..., None]

@@ -1,0 +1,184 @@
+"""Waves: electrons are kept, angles and signs are right, and what pixels cannot sample is refused."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from digital_twin import optics
+from digital_twin.optics import Aberrations
+from digital_twin.waves import (
+    Lens,
+    Probe,
+    angles_mrad,
+    annulus,
+    cbed,
+    centre_of_mass_mrad,
+    collected,
+    hrtem,
+    largest_mrad,
+    transmission,
+)
+
+ALL = Aberrations(-60.0, 15.0, 0.4, 400.0, 1.1, 300.0, -0.5, 1200.0)
+SHARP = Probe(source_fwhm_nm=0.0, energy_spread_eV=0.0)
+OPEN = Lens(energy_spread_eV=0.0, source_angle_mrad=0.0)
+
+
+def rough(size=64, strength=30.0, batch=1):
+    random = torch.Generator().manual_seed(1)
+    return strength * torch.randn(batch, size, size, generator=random, dtype=torch.float64)
+
+
+def middle(size=64):
+    return torch.full((1, 1, 2), size / 2, dtype=torch.float64)
+
+
+def test_transmission_turns_the_phase_by_sigma_v():
+    wave = transmission(torch.tensor([0.0, 1.0, 1e4], dtype=torch.float64), 200.0)
+    # 7.288e-4 rad / (V A) is 7.288e-3 rad / (V nm).
+    assert wave[1].angle().item() == pytest.approx(7.2884e-3, rel=1e-4)
+    assert wave.abs().numpy() == pytest.approx(1.0)
+    sigma = 10 * optics.interaction_rad_per_V_A(200.0)
+    assert wave[2].real.item() == pytest.approx(math.cos(1e4 * sigma), abs=1e-5)
+
+
+def test_what_is_missed_leaves_the_wave():
+    wave = transmission(torch.zeros(2), 200.0, torch.tensor([0.0, 0.3]))
+    assert wave.abs().square().numpy() == pytest.approx([1.0, 0.7])
+    for wrong in (-0.1, 1.1, math.nan):
+        with pytest.raises(ValueError, match="missed lies in"):
+            transmission(torch.zeros(1), 200.0, torch.tensor([wrong]))
+
+
+def test_a_potential_that_is_not_finite_is_refused():
+    with pytest.raises(ValueError, match="not finite"):
+        transmission(torch.tensor([math.inf]), 200.0)
+
+
+def test_nothing_gives_an_image_of_ones():
+    image = hrtem(transmission(torch.zeros(1, 32, 48), 200.0), [0.05], [ALL], Lens(aperture_mrad=15.0))
+    assert image.shape == (1, 32, 48)
+    assert image.numpy() == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("lens", [OPEN, Lens(), Lens(beam_energy_keV=80.0, source_angle_mrad=0.5)])
+def test_without_an_aperture_every_electron_arrives(lens):
+    image = hrtem(transmission(rough(), lens.beam_energy_keV), [0.03], [ALL], lens)
+    assert image.std() > 0.01
+    assert image.mean().item() == pytest.approx(1.0, abs=1e-5)
+
+
+def test_an_aperture_cuts_what_is_scattered_beyond_it():
+    wave = transmission(rough(), 200.0)
+    power = torch.fft.fft2(wave[0]).abs().square() / 64**4
+    angle = 1e3 * optics.wavelength_nm(200.0) * torch.fft.fftfreq(64, 0.03, dtype=torch.float64)
+    inside = torch.hypot(angle[:, None], angle) <= 15.0
+    image = hrtem(wave, [0.03], [ALL], Lens(aperture_mrad=15.0))
+    assert image.mean().item() == pytest.approx(power[inside].sum().item(), rel=1e-5)
+
+
+def test_envelopes_are_those_of_optics():
+    # A weak grating shows its contrast: 2 phi sin(chi) times both envelopes.
+    size, pixel, waves = 128, 0.05, 24
+    x = torch.arange(size, dtype=torch.float64)
+    sigma = 10 * optics.interaction_rad_per_V_A(200.0)
+    grating = (0.001 / sigma * torch.cos(2 * math.pi * waves * x / size)).expand(1, size, size)
+    round_ones, lens = Aberrations(C10_nm=-40.0, C30_um=1200.0), Lens(chromatic_mm=1.4, source_angle_mrad=0.3)
+    image = hrtem(transmission(grating, 200.0), [pixel], [round_ones], lens)
+    seen = torch.fft.fft(image[0, 5].double())[waves].real.item() / size
+    angle = np.array(optics.wavelength_nm(200.0) * waves / (size * pixel))
+    damping = optics.temporal_envelope(angle, lens.focal_spread_nm, 200.0)
+    damping *= optics.spatial_envelope(angle, round_ones, 0.3, 200.0)
+    assert 0.2 < damping < 0.8
+    expected = 0.001 * math.sin(float(optics.chi_rad(angle, 0 * angle, round_ones, 200.0))) * float(damping)
+    assert seen == pytest.approx(expected, rel=2e-3)
+
+
+def test_a_batch_of_images_is_the_images_one_by_one():
+    waves, lens = transmission(rough(batch=2), 200.0), Lens()
+    both = hrtem(waves, [0.03, 0.05], [ALL, Aberrations()], lens)
+    assert torch.equal(both[1], hrtem(waves[1:], [0.05], [Aberrations()], lens)[0])
+
+
+@pytest.mark.parametrize("probe", [SHARP, Probe(), Probe(source_fwhm_nm=0.2, energy_spread_eV=0.0)])
+def test_a_pattern_holds_what_stays(probe):
+    places = torch.tensor([[[40.0, 44.0], [41.3, 43.8]]], dtype=torch.float64)
+    waves = transmission(rough(96), 200.0, torch.full((1, 96, 96), 0.25))
+    patterns = cbed(waves, 0.05, places, 64, [ALL], probe)
+    assert patterns.shape == (1, 2, 64, 64)
+    assert patterns.sum(dim=(-2, -1)).numpy() == pytest.approx(0.75, abs=1e-4)
+
+
+def test_an_empty_pattern_is_the_aperture():
+    pattern = cbed(torch.ones(1, 64, 64, dtype=torch.complex64), 0.05, middle(), 64, [ALL], Probe())[0, 0]
+    disc = annulus(64, 0.05, 200.0, 0.0, 20.0)
+    assert collected(pattern, disc).item() == pytest.approx(1.0, abs=1e-5)
+    assert pattern[disc].std() < 1e-3 * pattern[disc].mean()
+    assert angles_mrad(64, 0.05, 200.0)[32] == 0.0
+
+
+def test_points_of_a_gaussian_have_its_moments():
+    probe = Probe(source_fwhm_nm=0.1, energy_spread_eV=0.9)
+    points = probe.points_nm()
+    weight, place = points[:, 0], points[:, 1:]
+    assert weight.sum() == pytest.approx(1.0)
+    assert weight @ place == pytest.approx(0.0, abs=1e-12)
+    sigma = np.array([probe.focal_spread_nm / math.sqrt(2), *[0.1 / math.sqrt(8 * math.log(2))] * 2])
+    assert (weight * place.T) @ place == pytest.approx(np.diag(sigma**2))
+    assert len(Probe(source_fwhm_nm=0.0).points_nm()) == 3
+    assert len(SHARP.points_nm()) == 1
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_slope_of_the_phase_deflects(axis):
+    # A phase that rises by one turn over the field: the beam goes by lambda / field.
+    slope = torch.arange(64, dtype=torch.float64) / 64
+    phase = (slope if axis == 0 else slope[:, None]).expand(1, 64, 64)
+    wave = transmission(2 * math.pi / (10 * optics.interaction_rad_per_V_A(200.0)) * phase, 200.0)
+    pattern = cbed(wave, 0.05, middle(), 64, [Aberrations()], SHARP)
+    moved = centre_of_mass_mrad(pattern, 0.05, 200.0)[0, 0]
+    assert moved[axis].item() == pytest.approx(1e3 * optics.wavelength_nm(200.0) / 3.2, rel=1e-3)
+    assert moved[1 - axis].item() == pytest.approx(0.0, abs=1e-3)
+
+
+def test_a_probe_between_pixels_is_the_shifted_one():
+    waves = transmission(rough(96), 200.0)
+    places = torch.tensor([[[47.0, 48.0], [47.5, 48.0], [48.0, 48.0]]], dtype=torch.float64)
+    low, between, high = cbed(waves, 0.05, places, 64, [Aberrations()], SHARP)[0]
+    assert (low - high).abs().max() > (low - between).abs().max() > 0.2 * (low - high).abs().max()
+    moved = torch.roll(waves, 1, dims=1)
+    assert torch.allclose(cbed(moved, 0.05, places[:, 2:], 64, [Aberrations()], SHARP)[0, 0], low, atol=1e-6)
+
+
+def test_nothing_counted_has_no_deflection():
+    assert centre_of_mass_mrad(torch.zeros(8, 8), 0.05, 200.0).tolist() == [0.0, 0.0]
+
+
+def test_detectors_share_out_the_pattern():
+    pattern = cbed(transmission(rough(), 200.0), 0.05, middle(), 64, [ALL], Probe())[0, 0]
+    parts = [(0.0, 10.0), (10.0, 20.0), (20.0, 25.0)]
+    shares = [collected(pattern, annulus(64, 0.05, 200.0, *part)).item() for part in parts]
+    assert sum(shares) == pytest.approx(collected(pattern, annulus(64, 0.05, 200.0, 0.0, 25.0)).item(), abs=1e-6)
+    assert all(0.0 < share < 1.0 for share in shares)
+
+
+def test_angles_beyond_what_pixels_sample_are_refused():
+    waves = torch.ones(1, 64, 64, dtype=torch.complex64)
+    most = largest_mrad(0.1, 200.0)
+    assert most == pytest.approx(12.54, abs=0.01)
+    with pytest.raises(ValueError, match=r"semi_angle_mrad is 20 mrad, but pixels of 0\.1 nm .* up to 12\.5 mrad"):
+        cbed(waves, 0.1, middle(), 64, [ALL], Probe())
+    with pytest.raises(ValueError, match="aperture_mrad is 20 mrad"):
+        hrtem(waves, [0.1], [ALL], Lens(aperture_mrad=20.0))
+    with pytest.raises(ValueError, match="outer_mrad is 13 mrad"):
+        annulus(64, 0.1, 200.0, 0.0, 13.0)
+    with pytest.raises(ValueError, match="inner_mrad is 9"):
+        annulus(64, 0.1, 200.0, 9.0, 8.0)
+
+
+def test_a_patch_beyond_the_field_is_refused():
+    waves = torch.ones(1, 64, 80, dtype=torch.complex64)
+    with pytest.raises(ValueError, match="partly outside the field of 64 x 80"):
+        cbed(waves, 0.05, middle() + torch.tensor([0.0, 30.0]), 64, [ALL], Probe())
