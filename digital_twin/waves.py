@@ -16,7 +16,6 @@ emission gun; the size of the source image, 0.08 nm, is an assumption of this tw
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,6 +26,9 @@ from torch import Tensor
 
 from digital_twin import optics
 from digital_twin.optics import Aberrations, Array, chi_coefficients_nm, chi_polynomials, wavelength_nm
+
+SOURCES = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
+"""Points of the source in units of sqrt(2) standard deviations."""
 
 AT_ONCE = 8
 
@@ -72,13 +74,15 @@ class Probe:
     def points_nm(self) -> Array:
         """A few foci and points of the source instead of all: (J, 4) of weight, C10, x and y.
 
-        Those of third degree for a Gaussian in focus, x and y: on its three axes, at sqrt(3) standard deviations.
+        Three foci (Gauss-Hermite nodes), each with the four points that have the second moments of the source.
         """
-        focus = math.sqrt(3 / 2) * self.focal_spread_nm
-        source = math.sqrt(3 / (8 * math.log(2))) * self.source_fwhm_nm
-        axes = ((focus, 0.0, 0.0), (0.0, source, 0.0), (0.0, 0.0, source))
-        points = Counter((sign * f + 0.0, sign * x + 0.0, sign * y + 0.0) for f, x, y in axes for sign in (1, -1))
-        return np.array([(times / 6, *point) for point, times in points.items()])
+        foci, weights = np.polynomial.hermite.hermgauss(3) if self.focal_spread_nm else (np.zeros(1), np.ones(1))
+        sources = (
+            self.source_fwhm_nm / math.sqrt(4 * math.log(2)) * SOURCES if self.source_fwhm_nm else np.zeros((1, 2))
+        )
+        share = np.repeat(weights / weights.sum() / len(sources), len(sources))
+        C10_nm = np.repeat(self.focal_spread_nm * foci, len(sources))
+        return np.column_stack([share, C10_nm, np.tile(sources, (len(foci), 1))])
 
 
 def transmission(potential_V_nm: Tensor, beam_energy_keV: float, missed: Tensor | None = None) -> Tensor:
