@@ -1,4 +1,4 @@
-"""From the specimen under a scan to electrons in a detector: expected HAADF images and spectrum images.
+"""From the specimen under a scan to electrons in a detector: expected HAADF images and spectrum images of either kind.
 
 A batch holds one scan of each world, all of as many pixels; where and how large they are, and the probe, may differ.
 """
@@ -18,6 +18,7 @@ from digital_twin.detectors import Column, Spectrometer, haadf_fraction
 from digital_twin.optics import Aberrations, Array, depth_of_focus_nm
 from digital_twin.probe import probe_kernels
 from digital_twin.specimen import Grid, Specimen, on_device
+from digital_twin.xrays import XraySpectrometer
 
 SUBPIXELS = 8
 """How finely the probe is scanned within one pixel of a spectrum image, along each direction."""
@@ -124,17 +125,36 @@ def _blurred(share: Tensor, place: Tensor, kernels: Tensor, margin: int) -> Tens
     return image[first : first + height, first : first + width]
 
 
-def expected_spectra(specimen: Specimen, grids: Sequence[Grid], spectrometer: Spectrometer) -> Tensor:
+def expected_spectra(
+    specimen: Specimen, grids: Sequence[Grid], spectrometer: Spectrometer, wander_eV: Tensor | None = None
+) -> Tensor:
     """Chance of an incident electron to land in each channel at each pixel of each scan, (B, H, W, E).
 
     Each pixel is scanned evenly; the thicknesses under it are averaged before scattering is computed, which is good
-    to the second order in t/lambda of the particles.
+    to the second order in t/lambda of the particles. ``wander_eV`` (B, H) is where the zero loss lies in each row.
     """
+    matter = _matter(specimen, grids)
+    if wander_eV is None:
+        # One scan after the other, for the sake of a processor's cache.
+        return torch.stack([spectrometer.probabilities(each) for each in matter])
+    wander = wander_eV[:, :, None].to(matter.device)
+    return torch.stack([spectrometer.probabilities(*each) for each in zip(matter, wander, strict=True)])
+
+
+def expected_xrays(specimen: Specimen, grids: Sequence[Grid], spectrometer: XraySpectrometer) -> Tensor:
+    """X-ray counts of an incident electron in each channel at each pixel of each scan, (B, H, W, E).
+
+    Each pixel is scanned evenly; they are linear in the thicknesses under it, but for absorption on the way out.
+    """
+    return torch.stack([spectrometer.expected(each) for each in _matter(specimen, grids)])
+
+
+def _matter(specimen: Specimen, grids: Sequence[Grid]) -> Tensor:
+    """Mean thicknesses under each pixel, (B, H, W, M) nm."""
     matter = specimen.project([_refined(grid) for grid in grids])
     height, width = len(grids[0].origin_nm), grids[0].columns
     means = matter.reshape(*matter.shape[:2], height, SUBPIXELS, width, SUBPIXELS).mean(dim=(3, 5))
-    # One scan after the other, for the sake of a processor's cache.
-    return torch.stack([spectrometer.probabilities(each) for each in means.movedim(1, -1).contiguous()])
+    return means.movedim(1, -1).contiguous()
 
 
 def _refined(grid: Grid) -> Grid:

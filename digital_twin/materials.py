@@ -15,7 +15,7 @@ from torch import Tensor
 
 from digital_twin.lobato import FACTORS
 from digital_twin.optics import ELEMENTARY_CHARGE_C, PLANCK_J_S, ELECTRON_MASS_kg
-from digital_twin.spectra import CU_L3, N_K, O_K, SI_L3, Edge
+from digital_twin.spectra import CU_L3, FE2_L3, FE3_L3, MN3_L3, MN4_L3, N_K, O_K, SI_L3, Edge
 
 POTENTIAL_V_nm2 = 1e18 * PLANCK_J_S**2 / (2 * math.pi * ELECTRON_MASS_kg * ELEMENTARY_CHARGE_C)
 """h^2 / (2 pi m e): what turns a scattering factor in nm into the volume integral of a potential, V nm^3."""
@@ -51,6 +51,16 @@ COPPER = Material("copper", 84.9, 8.96, ((29, 1),), 19.0, 15.0, ((CU_L3, 1),))
 ZIRCONIA = Material("zirconia", 27.8, 5.68, ((40, 1), (8, 2)), 25.0, 12.0, ((O_K, 2),))
 WATER = Material("water", 33.4, 1.00, ((8, 1), (1, 2)), 21.0, 12.0, ((O_K, 1),))
 NITRIDE = Material("silicon nitride", 13.6, 3.17, ((14, 3), (7, 4)), 23.0, 10.0, ((N_K, 4), (SI_L3, 3)))
+
+# Pairs for oxidation that spreads. Densities are those of handbooks (bixbyite 4.5, pyrolusite 5.03, triphylite and
+# heterosite from cells of 291 and 272 cubic Angstrom); plasmons those of free valence electrons, 28.816 eV sqrt(z rho /
+# A), with a width that is an assumption.
+MN2O3 = Material("manganese(III) oxide", 17.17, 4.50, ((25, 2), (8, 3)), 27.5, 12.0, ((MN3_L3, 2), (O_K, 3)))
+MNO2 = Material("manganese(IV) oxide", 34.84, 5.03, ((25, 1), (8, 2)), 30.2, 12.0, ((MN4_L3, 1), (O_K, 2)))
+LIFEPO4 = Material(
+    "lithium iron phosphate", 13.74, 3.60, ((3, 1), (26, 1), (15, 1), (8, 4)), 26.8, 12.0, ((FE2_L3, 1), (O_K, 4))
+)
+FEPO4 = Material("iron phosphate", 14.71, 3.68, ((26, 1), (15, 1), (8, 4)), 27.4, 12.0, ((FE3_L3, 1), (O_K, 4)))
 
 
 def edges_of(materials: Sequence[Material]) -> tuple[Edge, ...]:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import torch
 
-from experiments.benchmarks import twin_images
+from experiments.benchmarks import twin_images, twin_spectra
 from experiments.benchmarks.lines import Reached, measure
 
-MODULES = (twin_images,)
+MODULES = (twin_images, twin_spectra)
 RESULT = Path(__file__).with_name("TWIN.md")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from experiments.validation import optics
+from experiments.validation import optics, spectra, xrays
 from experiments.validation.check import Check
 
 AREAS: dict[str, tuple[Check, ...]] = {
     "optics": optics.CHECKS,
+    "spectra": spectra.CHECKS,
+    "xrays": xrays.CHECKS,
 }

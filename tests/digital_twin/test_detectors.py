@@ -8,7 +8,7 @@ import torch
 
 from digital_twin.detectors import Column, Spectrometer, elastic_per_nm, haadf_fraction
 from digital_twin.elastic import annular_nm2
-from digital_twin.materials import COPPER, NITRIDE, WATER, ZIRCONIA
+from digital_twin.materials import COPPER, MN2O3, MNO2, NITRIDE, WATER, ZIRCONIA
 from digital_twin.spectra import CU_L3, N_K, O_K, SI_L3, SpectrumModel, drude, edge_nm2_per_eV
 
 COLUMN = Column()
@@ -125,3 +125,43 @@ def test_spectra_are_those_of_the_pure_formulae(spectrometer):
     shares = formula.probabilities(thickness / spectrometer.free_path_nm, np.stack(atoms, axis=-1))
     passed = np.exp(-thickness @ elastic_per_nm(MATERIALS, COLUMN, COLUMN.collection_mrad, 1000.0))
     assert spectrum(spectrometer, thickness) == pytest.approx(passed[..., None] * shares, abs=1e-14)
+
+
+def test_every_electron_is_accounted_for():
+    short = Column(energy_channels=500)
+    spectrometer = Spectrometer(MATERIALS, short)
+    layers = np.random.default_rng(5).uniform(0.0, 80.0, (6, 4))
+    layers[0] = 0.0
+    n_sigma = [m.formula_per_nm3 * sum(n * annular_nm2(z, 200.0, 20.0, 1000.0) for z, n in m.atoms) for m in MATERIALS]
+    everywhere = spectrometer._transformed(torch.from_numpy(layers)).numpy()
+    beyond = everywhere[:, short.energy_channels :].sum(axis=-1)
+    past = 1 - np.exp(-layers @ np.array(n_sigma))
+    assert spectrum(spectrometer, layers).sum(axis=-1) + beyond + past == pytest.approx(1.0, abs=1e-12)
+    assert (beyond[1:] > 1e-5).all()
+
+
+@pytest.mark.parametrize("wander_eV", [0.0, 0.3, -2.0, 7.0])
+def test_a_zero_loss_that_wanders_takes_everything_along(spectrometer, wander_eV):
+    thickness = torch.tensor([[20.0, 5.0, 100.0, 50.0]], dtype=torch.float64)
+    moved = spectrometer.probabilities(thickness, torch.tensor([wander_eV], dtype=torch.float64))
+    there = Spectrometer(MATERIALS, COLUMN, zero_loss_eV=wander_eV).probabilities(thickness)
+    assert moved.numpy() == pytest.approx(there.numpy(), abs=1e-15)
+    axis, zero = spectrometer.axis_eV, moved[0].numpy() * (np.abs(spectrometer.axis_eV - wander_eV) < 3.5)
+    assert zero @ axis / zero.sum() == pytest.approx(wander_eV, abs=0.05)
+
+
+def test_each_row_has_a_zero_loss_of_its_own(spectrometer):
+    thickness = torch.tensor([10.0, 0.0, 100.0, 20.0], dtype=torch.float64).expand(3, 2, 4)
+    wander = torch.tensor([[0.0], [1.0], [-1.0]], dtype=torch.float64)
+    rows = spectrometer.probabilities(thickness, wander).numpy()
+    assert (rows[:, 0] == rows[:, 1]).all()
+    assert [spectrometer.axis_eV[row.argmax()] for row in rows[:, 0]] == [0.0, 1.0, -1.0]
+
+
+def test_valence_shows_in_the_edge():
+    fine = Column(energy_offset_eV=-20.0, energy_step_eV=0.5, energy_channels=1640, energy_fwhm_eV=1.0)
+    spectrometer = Spectrometer((MN2O3, MNO2), fine)
+    three, four = spectrum(spectrometer, np.array([[30.0, 0.0], [0.0, 30.0]]))
+    near = (fine.energy_axis_eV() > 630.0) & (fine.energy_axis_eV() < 650.0)
+    peaks = [fine.energy_axis_eV()[near][shares[near].argmax()] for shares in (three, four)]
+    assert peaks == [pytest.approx(641.8, abs=0.5), pytest.approx(643.1, abs=0.5)]

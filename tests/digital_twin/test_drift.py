@@ -112,3 +112,12 @@ def test_the_mains_shake_at_their_frequency():
     times = np.arange(200) / 1000.0
     spectrum = np.abs(np.fft.rfft(drift.specimen_nm(times) - drift.specimen_nm(times).mean(axis=0), axis=0)) ** 2
     assert np.argmax(spectrum.sum(axis=1)) == round(50.0 * 0.2)
+
+
+def test_the_zero_loss_wanders_from_zero_by_as_much_as_is_said():
+    conditions = Conditions(zero_loss_wander_eV=0.5, zero_loss_s=60.0)
+    moved = np.stack([Drift(seed, conditions).zero_loss_eV(np.array([0.0, 6.0, 6000.0])) for seed in range(400)])
+    assert (moved[:, 0] == 0).all()
+    # The difference of two values: after a tenth of the time constant, and after a hundred of them.
+    expected = 0.5 * np.sqrt(2 * (1 - np.exp([-0.1, -100.0])))
+    assert moved[:, 1:].std(axis=0) == pytest.approx(expected, rel=0.12)

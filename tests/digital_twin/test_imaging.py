@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from digital_twin.detectors import Column, Spectrometer, haadf_fraction
-from digital_twin.imaging import expected_haadf, expected_spectra, planes, widened
+from digital_twin.imaging import expected_haadf, expected_spectra, expected_xrays, planes, widened
 from digital_twin.liquid_cell import LiquidCell
 from digital_twin.optics import Aberrations, depth_of_focus_nm
 from digital_twin.specimen import Grid
+from digital_twin.xrays import XrayDetector, XraySpectrometer
 
 COLUMN = Column()
 
@@ -77,6 +78,28 @@ def test_spectra_hold_the_mean_copper_under_a_pixel(make_balls):
     expected = spectrometer.probabilities(torch.tensor([mean_nm, 100.0 - mean_nm], dtype=torch.float64)).numpy()
     for spectrum in shares.reshape(4, -1):
         assert spectrum == pytest.approx(expected, rel=0.01, abs=1e-9)
+
+
+def test_each_row_of_a_spectrum_image_has_its_own_zero_loss(square_grid, make_balls):
+    balls, grid = make_balls([(16.0, 16.0)], 8.0), square_grid(4, 8.0)
+    spectrometer = Spectrometer(balls.materials, COLUMN)
+    rows = torch.tensor([[0.0, 2.0, -3.0, 5.0]], dtype=torch.float64)
+    moved = expected_spectra(balls, [grid], spectrometer, rows)[0]
+    still = expected_spectra(balls, [grid], spectrometer)[0]
+    assert moved[0].numpy() == pytest.approx(still[0].numpy(), abs=1e-15)
+    for row, shift in enumerate((0, 2, -3, 5)):
+        assert (moved[row].argmax(-1) - still[row].argmax(-1) == shift).all()
+
+
+def test_x_rays_come_from_where_the_matter_is(square_grid, make_balls):
+    balls, grid = make_balls([(16.0, 16.0)], 8.0), square_grid(4, 8.0)
+    spectrometer = XraySpectrometer(XrayDetector(), balls.materials, 200.0)
+    counts = expected_xrays(balls, [grid], spectrometer)
+    copper = counts[..., 795:815].sum(-1)
+    assert counts.shape == (1, 4, 4, 2048)
+    inside = balls.project([grid])[0, 0]
+    above = copper[0] - copper[0].min()
+    assert (above / above.sum()).numpy() == pytest.approx((inside / inside.sum()).numpy(), abs=0.02)
 
 
 def test_a_flat_specimen_is_one_plane(square_grid, make_balls):

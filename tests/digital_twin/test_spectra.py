@@ -1,6 +1,7 @@
 """Spectra against exSpy (hydrogenic cross-sections, free paths, thickness) and closed forms."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,3 +117,46 @@ def test_many_spectra_at_once_are_the_spectra_one_by_one():
     batch = model.probabilities(thickness, np.zeros((1, 2, 1)))
     assert batch.shape == (1, 2, AXIS_eV.size)
     assert batch[0, 1] == pytest.approx(water(0.9), rel=1e-9, abs=1e-15)
+
+
+VALENCES = [spectra.MN2_L3, spectra.MN3_L3, spectra.MN4_L3, spectra.FE2_L3, spectra.FE3_L3]
+
+
+@pytest.mark.parametrize("edge", VALENCES, ids=lambda edge: edge.name)
+def test_white_lines_hold_their_strength_where_they_are(edge):
+    axis = spectra.energy_axis_eV(600.0, 0.1, 2000)
+    bare = spectra.edge_nm2_per_eV(replace(edge, lines=()), axis, 200.0, 20.0)
+    extra = spectra.edge_nm2_per_eV(edge, axis, 200.0, 20.0) - bare
+    per_eV = np.interp(edge.onset_eV + 50.0, axis, bare)
+    assert 0.1 * extra.sum() == pytest.approx(per_eV * sum(line.strength_eV for line in edge.lines), rel=1e-3)
+    mean = sum(line.strength_eV * line.position_eV for line in edge.lines) / sum(
+        line.strength_eV for line in edge.lines
+    )
+    assert (extra * axis).sum() / extra.sum() == pytest.approx(mean, abs=0.01)
+
+
+@pytest.mark.parametrize("edge", VALENCES, ids=lambda edge: edge.name)
+def test_white_lines_keep_their_area_on_coarse_channels(edge):
+    areas = []
+    for step in (0.1, 1.0):
+        axis = spectra.energy_axis_eV(500.3, step, round(400 / step))
+        bare = spectra.edge_nm2_per_eV(replace(edge, lines=()), axis, 200.0, 20.0)
+        areas.append(step * (spectra.edge_nm2_per_eV(edge, axis, 200.0, 20.0) - bare).sum())
+    assert areas[0] == pytest.approx(areas[1], rel=1e-3)
+
+
+def test_white_lines_grow_with_empty_3d_states_and_l3_over_l2_is_largest_for_d5():
+    empty = {"Mn2_L3": 5, "Mn3_L3": 6, "Mn4_L3": 7, "Fe2_L3": 4, "Fe3_L3": 5}
+    ratios = {}
+    for edge in VALENCES:
+        *l3, l2 = edge.lines
+        strength = sum(line.strength_eV for line in l3)
+        assert (strength + l2.strength_eV) / empty[edge.name] == pytest.approx(5.0, rel=0.01)
+        ratios[edge.name] = strength / l2.strength_eV
+    assert ratios["Mn2_L3"] > ratios["Mn3_L3"] > ratios["Mn4_L3"]
+    assert ratios["Fe3_L3"] > ratios["Fe2_L3"]
+
+
+def test_iron_moves_up_when_oxidised_as_measured():
+    # Van Aken et al. 1998: 707.8 eV to 709.5 eV.
+    assert spectra.FE3_L3.onset_eV - spectra.FE2_L3.onset_eV == pytest.approx(1.7)
