@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import torch
 from msgspec.structs import replace
 
 from digital_twin.column import capabilities
@@ -270,11 +271,12 @@ class Twin:
 
     def _frame(self, run: _Running, acquire: Acquire, frame: int) -> Iterator[Part]:
         row_s = acquire.pixels_x * acquire.dwell_s + self._capabilities.flyback_s
-        scan = self._scan(acquire, np.asarray(self._clock_s + row_s * np.arange(acquire.pixels_y)))
+        row_start_s = np.asarray(self._clock_s + row_s * np.arange(acquire.pixels_y))
+        scan = self._scan(acquire, row_start_s)
         current_pA = (
             0.0 if acquire.blanked else self._drift.current(self._clock_s) * (self._optics.beam_current_pA or 0.0)
         )
-        share = self._expected(acquire, scan)
+        share = self._expected(acquire, scan, row_start_s)
         incident = current_pA * acquire.dwell_s * ELECTRONS_PER_PA_S
         random = np.random.default_rng([self._seed, 5, self._acquisitions, frame])
         dtype: type[np.unsignedinteger] = np.uint16 if acquire.mode == "HAADF" else np.uint32
@@ -317,9 +319,11 @@ class Twin:
         wide = replace(acquire, fov_nm=self._hidden.pixel_size * acquire.fov_nm)
         return Scan.over(wide, centre, (self._go.scan_rotation_deg or 0.0) + self._hidden.scan_rotation_deg, moved)
 
-    def _expected(self, acquire: Acquire, scan: Scan) -> Array:
+    def _expected(self, acquire: Acquire, scan: Scan, row_start_s: Array) -> Array:
         if acquire.mode == "EELS":
-            return np.asarray(expected_spectra(self.specimen, [scan.grid], self._spectrometer)[0].cpu())
+            moved = self._drift.zero_loss_eV(row_start_s)
+            wander_eV = torch.from_numpy(moved[None]) if moved.any() else None
+            return np.asarray(expected_spectra(self.specimen, [scan.grid], self._spectrometer, wander_eV)[0].cpu())
         lens_nm = self._hidden.defocus_gain * (self._optics.C10_nm or 0.0)
         C10_nm = lens_nm + (self._go.stage_z_nm or 0.0) + self._drift.C10_nm(self._clock_s)
         drifted = self._drift.aberrations(aberrations_of(self._optics), self._clock_s)

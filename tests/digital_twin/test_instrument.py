@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from digital_twin.conditions import Conditions
 from digital_twin.detectors import haadf_fraction
-from digital_twin.instrument import Twin
+from digital_twin.instrument import Apparatus, Twin
 from digital_twin.liquid_cell import NITRIDE_NM, WATER_NM, LiquidCell
 from digital_twin.materials import NITRIDE, WATER
 from hardware_bridge.cost import ELECTRONS_PER_PA_S, predict
@@ -98,6 +99,18 @@ def test_a_spectrum_holds_the_electrons_that_passed(command):
 def sharpness(data: np.ndarray) -> float:
     rough = data.astype(float)
     return float(np.var(rough[:, 1:] - rough[:, :-1]) / rough.mean())
+
+
+def test_the_zero_loss_of_each_row_lies_where_it_has_wandered(command):
+    restless = twin(4, apparatus=Apparatus(conditions=Conditions(zero_loss_wander_eV=3.0, zero_loss_s=0.1)))
+    seen = run(restless, command(mode="EELS", pixels=6, fov_nm=12.0, dwell_s=5e-3))
+    assert seen.data is not None
+    axis = np.arange(1200) - 20.0
+    wander = restless._drift.zero_loss_eV(seen.row_start_s)
+    assert np.ptp(wander) > 1.0
+    for counts, at in zip(seen.data.sum(axis=1), wander, strict=True):
+        near = np.abs(axis - at) < 3.0
+        assert counts[near] @ axis[near] / counts[near].sum() == pytest.approx(at, abs=0.2)
 
 
 def test_focus_is_where_C10_makes_up_for_height_and_drift(command):
