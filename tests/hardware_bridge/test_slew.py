@@ -57,7 +57,7 @@ def test_what_changed_before_the_bridge_began_is_not_known() -> None:
     ledger = SlewLedger(SLEW)
     with pytest.raises(Rejected, match="slew"):
         ledger.check(heat(299.0), at(0.0))
-    with pytest.raises(Rejected, match="wait 0.05 s"):
+    with pytest.raises(Rejected, match=r"wait 0\.05 s"):
         ledger.check(heat(299.0), at(0.45))
     ledger.check(heat(299.0), at(0.5))  # and needs no other command before it
 
