@@ -16,21 +16,19 @@ from typing import Literal
 import numpy as np
 from msgspec.structs import replace
 
+from experiments import small_column
 from hardware_bridge.cost import ELECTRONS_PER_PA_S
 from hardware_bridge.errors import Rejected
 from hardware_bridge.geometry import merged
 from hardware_bridge.messages import (
     Acquire,
     Axis,
-    Box,
     Capabilities,
     ChunkHeader,
     Command,
     End,
-    Go,
     Holder,
     InstrumentState,
-    Interlocks,
     Limits,
     Optics,
     Range,
@@ -44,26 +42,14 @@ SPOT_COUNTS = 60
 POOL = 256
 SPOT_PX = 6
 
-CAPABILITIES = Capabilities(
+CAPABILITIES = replace(
+    small_column.CAPABILITIES,
     name="camera",
-    version="1",
-    time="real",
-    beam_energy_keV=200.0,
     convergence_semi_angle_mrad=1.0,
-    collection_semi_angle_mrad=20.0,
-    haadf_inner_mrad=60.0,
-    haadf_outer_mrad=200.0,
     modes=("HRTEM", "HAADF"),
     holder_channels=(),
     probe_diameter_nm=300.0,
-    energy_offset_eV=0.0,
-    energy_step_eV=1.0,
-    energy_channels=16,
     detector_fraction={"HRTEM": 1.0, "HAADF": 0.1},
-    stage_to_specimen=(1.0, 0.0, 0.0, 1.0),
-    beam_shift_to_specimen=(1.0, 0.0, 0.0, 1.0),
-    stage_speed_nm_per_s=1000.0,
-    decision_s=0.0,
     settle_s=0.0,
     flyback_s=0.0,
     frame_overhead_s=0.0,
@@ -78,27 +64,18 @@ LIMITS = Limits(
         "max_frames": Range(low=1.0, high=2.0**20),
     },
     max_step_nm=1500.0,
-    dose_map=Box(x=Range(low=-1600.0, high=1600.0), y=Range(low=-1600.0, high=1600.0)),
+    dose_map=small_column.LIMITS.dose_map,
     dose_cell_nm=100.0,
     max_electrons=1e15,
     max_fluence_e_per_A2=1e12,
     max_dose_rate_e_per_A2_s=1e12,
     max_detector_e_per_s={"HRTEM": 1e12, "HAADF": 1e12},
 )
-STATE = InstrumentState(
-    clock_s=0.0,
-    go=Go(stage_x_nm=0.0, stage_y_nm=0.0, stage_z_nm=0.0, tilt_alpha_deg=0.0, tilt_beta_deg=0.0),
+STATE = replace(
+    small_column.STATE,
     optics=Optics(beam_current_pA=50.0, C10_nm=0.0, C30_um=1200.0),
     holder=Holder(),
-    beam_blanked=True,
-    interlocks=Interlocks(
-        vacuum_ok=True,
-        valves_open=True,
-        high_tension_on=True,
-        screen_up=True,
-        aperture_inserted=True,
-        detectors_inserted=("HRTEM", "HAADF"),
-    ),
+    interlocks=replace(small_column.STATE.interlocks, detectors_inserted=("HRTEM", "HAADF")),
 )
 
 

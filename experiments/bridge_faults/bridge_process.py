@@ -20,7 +20,8 @@ from msgspec.structs import replace
 
 from experiments.bridge_faults import points
 from experiments.bridge_faults.agent_process import MOVE_S
-from experiments.bridge_faults.instrument import LIMITS, ROWS, Instrument
+from experiments.bridge_faults.instrument import ROWS, Instrument
+from experiments.small_column import LIMITS
 from hardware_bridge import server
 from hardware_bridge.cost import ELECTRONS_PER_PA_S, frame_s
 from hardware_bridge.dose import Charge

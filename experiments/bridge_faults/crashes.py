@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from experiments.bridge_faults.instrument import LIMITS
 from experiments.bridge_faults.stepped import Stepped
 from experiments.bridge_faults.tracing import FAILING, REFUSED, Crash, TracedInstrument, Tracer
+from experiments.small_column import LIMITS
 from hardware_bridge import wire
 from hardware_bridge.blanker import Blanker
 from hardware_bridge.frames import unpack

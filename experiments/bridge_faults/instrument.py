@@ -7,23 +7,17 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from msgspec.structs import replace
 
+from experiments.small_column import CAPABILITIES, STATE
 from hardware_bridge.cost import ELECTRONS_PER_PA_S, frame_s, move_s
 from hardware_bridge.errors import Rejected
 from hardware_bridge.geometry import merged
 from hardware_bridge.messages import (
     Axis,
-    Box,
     Capabilities,
     ChunkHeader,
     Command,
     End,
-    Go,
-    Holder,
     InstrumentState,
-    Interlocks,
-    Limits,
-    Optics,
-    Range,
     Start,
 )
 from hardware_bridge.microscope import gather_from_watch
@@ -31,48 +25,6 @@ from hardware_bridge.observation import Chunk, Observation, Part
 from hardware_bridge.words import WordT
 
 ROWS = 8
-CAPABILITIES = Capabilities(
-    name="recorder", version="1", time="real", beam_energy_keV=200.0, convergence_semi_angle_mrad=10.0,
-    collection_semi_angle_mrad=20.0, haadf_inner_mrad=60.0, haadf_outer_mrad=200.0, modes=("HAADF", "EELS"),
-    holder_channels=("temperature_K", "flow_nl_per_s"), probe_diameter_nm=0.2, energy_offset_eV=400.0,
-    energy_step_eV=1.0, energy_channels=16, detector_fraction={"HAADF": 0.1, "EELS": 0.01},
-    stage_to_specimen=(1.0, 0.0, 0.0, 1.0), beam_shift_to_specimen=(1.0, 0.0, 0.0, 1.0), stage_speed_nm_per_s=1000.0,
-    decision_s=0.0, settle_s=0.1, flyback_s=1e-4, frame_overhead_s=0.01, blank_latency_s=1e-4,
-)  # fmt: skip
-RANGES = {
-    "stage_x_nm": (-1000.0, 1000.0), "stage_y_nm": (-1000.0, 1000.0), "stage_z_nm": (-5000.0, 5000.0),
-    "tilt_alpha_deg": (-30.0, 30.0), "beam_shift_x_nm": (-200.0, 200.0), "beam_shift_y_nm": (-200.0, 200.0),
-    "C10_nm": (-2000.0, 2000.0), "beam_current_pA": (0.0, 200.0), "flow_nl_per_s": (0.0, 50.0),
-    "fov_nm": (10.0, 600.0), "pixels_x": (8.0, 512.0), "pixels_y": (8.0, 512.0), "dwell_s": (1e-7, 1e-3),
-    "max_frames": (1.0, 64.0),
-}  # fmt: skip
-LIMITS = Limits(
-    ranges={name: Range(low=low, high=high) for name, (low, high) in RANGES.items()},
-    z_loss_per_deg_nm=100.0,
-    keep_out=(Box(x=Range(low=300.0, high=400.0), y=Range(low=300.0, high=400.0)),),
-    max_step_nm=1500.0,
-    dose_map=Box(x=Range(low=-1600.0, high=1600.0), y=Range(low=-1600.0, high=1600.0)),
-    dose_cell_nm=64.0,
-    max_electrons=1e12,
-    max_fluence_e_per_A2=1e6,
-    max_dose_rate_e_per_A2_s=1e8,
-    max_detector_e_per_s={"HAADF": 1e9, "EELS": 1e9},
-    on_loss={"flow_nl_per_s": "off"},
-)
-STATE = InstrumentState(
-    clock_s=0.0,
-    go=Go(
-        stage_x_nm=0.0, stage_y_nm=0.0, stage_z_nm=0.0, tilt_alpha_deg=0.0, tilt_beta_deg=0.0, beam_shift_x_nm=0.0,
-        beam_shift_y_nm=0.0, image_shift_x_nm=0.0, image_shift_y_nm=0.0, scan_rotation_deg=0.0,
-    ),
-    optics=Optics(beam_current_pA=50.0, C10_nm=0.0),
-    holder=Holder(temperature_K=298.0, flow_nl_per_s=5.0),
-    beam_blanked=True,
-    interlocks=Interlocks(
-        vacuum_ok=True, valves_open=True, high_tension_on=True, screen_up=True, aperture_inserted=True,
-        detectors_inserted=("HAADF", "EELS"),
-    ),
-)  # fmt: skip
 
 
 class Instrument:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from experiments.bridge_faults.instrument import RANGES
+from experiments.small_column import RANGES
 
 Verdict = Literal["malformed", "stale", "unsafe", "harmless", "may act"]
 Plain = object
@@ -159,7 +159,7 @@ def _is_inside(command: dict[str, dict[str, Plain]]) -> bool:
         return False  # the fuzzed instrument takes no dark references
     asked |= acquire
     for name, value in asked.items():
-        low, high = RANGES.get(name, (math.inf, -math.inf))
-        if isinstance(value, int | float) and not low <= value <= high:
+        allowed = RANGES.get(name)
+        if isinstance(value, int | float) and (allowed is None or not allowed.low <= value <= allowed.high):
             return False
     return mode in ("HAADF", "EELS")

@@ -13,7 +13,7 @@ from typing import cast
 
 import zmq
 
-from experiments.bridge_faults.instrument import LIMITS
+from experiments.small_column import LIMITS
 from hardware_bridge.blanker import Blanker
 from hardware_bridge.dataport import DataPort
 from hardware_bridge.desk import Desk

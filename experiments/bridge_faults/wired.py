@@ -11,7 +11,8 @@ from pathlib import Path
 import zmq
 
 from experiments.bridge_faults.fuzz import STRANGER, bytes_mutated, field_mutated
-from experiments.bridge_faults.instrument import LIMITS, Instrument
+from experiments.bridge_faults.instrument import Instrument
+from experiments.small_column import LIMITS
 from hardware_bridge import wire
 from hardware_bridge.client import Client
 from hardware_bridge.endpoint import CHANNELS, parse

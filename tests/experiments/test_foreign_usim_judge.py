@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from bench import STATE
 
 from agent.assemble import CHOICES, card_of, perception
 from agent.config import ConfigErrors, load
@@ -14,6 +13,7 @@ from digital_twin.column import capabilities as capabilities_of
 from experiments.foreign import ROOT
 from experiments.foreign_usim.judge import Flake, judge
 from experiments.foreign_usim.page import page
+from experiments.small_column import STATE
 from hardware_bridge.messages import Acquire, Command, Mode
 from hardware_bridge.report import Estimate, Particle, Percept
 

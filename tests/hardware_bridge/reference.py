@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from msgspec.structs import replace
 
-from experiments.bridge_faults import instrument
-from experiments.bridge_faults.instrument import CAPABILITIES, RANGES
+from experiments import small_column
+from experiments.small_column import CAPABILITIES, RANGES
 from hardware_bridge.messages import Command, InstrumentState
 
 HEARTBEAT_S, LEASE_S, WAIT_S = 0.4, 10.0, 3600.0
 E_PER_PA_S = 1e-12 / 1.602176634e-19
 LIMITS = replace(
-    instrument.LIMITS,
+    small_column.LIMITS,
     max_electrons=1.2e7,
     max_fluence_e_per_A2=0.6,
     max_detector_e_per_s={"HAADF": 1e8, "EELS": 5e6},
@@ -83,8 +83,8 @@ def refusal(before: InstrumentState, command: Command) -> str | None:
         names = ("fov_nm", "pixels_x", "pixels_y", "dwell_s", "max_frames")
         asked |= {name: getattr(acquire, name) for name in names}
     for name, value in asked.items():
-        low, high = RANGES.get(name, (math.inf, -math.inf))
-        if not low <= value <= high:
+        allowed = RANGES.get(name)
+        if allowed is None or not allowed.low <= value <= allowed.high:
             return f"I1 {name}"
     then = {name: asked.get(name, getattr(before.go, name)) for name in before.go.__struct_fields__}
     steepest_deg = max(abs(then["tilt_alpha_deg"]), abs(before.go.tilt_alpha_deg))

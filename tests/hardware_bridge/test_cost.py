@@ -3,9 +3,10 @@
 import math
 
 import pytest
-from bench import CAPABILITIES, STATE, scan
+from bench import CAPABILITIES, scan
 from msgspec.structs import replace
 
+from experiments.small_column import STATE
 from hardware_bridge.cost import fluence_e_per_A2, frame_s, move_s, predict
 from hardware_bridge.messages import Acquire, Command, Go, Optics, Settings
 

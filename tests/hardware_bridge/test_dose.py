@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench import CAPABILITIES, LIMITS, ORIGIN, STATE, Bench, scan
+from bench import CAPABILITIES, LIMITS, Bench, scan
 from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from experiments.small_column import ORIGIN, STATE
 from hardware_bridge.dose import Charge, DoseLedger, predict_charge
 from hardware_bridge.errors import Rejected
 from hardware_bridge.geometry import pixel_to_specimen

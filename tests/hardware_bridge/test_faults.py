@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench import CAPABILITIES, LIMITS, STATE, scan
+from bench import CAPABILITIES, LIMITS, scan
 from processes import Served, running, served, signal_and_time, wait_line, wait_until
 
+from experiments.small_column import STATE
 from hardware_bridge.client import Client
 from hardware_bridge.dose import predict_charge
 from hardware_bridge.errors import NotHeld, Rejected, Unreachable

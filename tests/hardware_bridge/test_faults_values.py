@@ -7,10 +7,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from bench import LIMITS, RANGES, STATE, Bench, scan
+from bench import LIMITS, Bench, scan
 from msgspec.structs import replace
 from processes import wait_until
 
+from experiments.small_column import RANGES, STATE
 from hardware_bridge.client import Client
 from hardware_bridge.dose import DoseLedger, predict_charge
 from hardware_bridge.errors import Rejected

@@ -4,10 +4,11 @@ import threading
 
 import numpy as np
 import pytest
-from bench import CAPABILITIES, LIMITS, STATE
+from bench import CAPABILITIES, LIMITS
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from experiments.small_column import STATE
 from hardware_bridge.cost import ELECTRONS_PER_PA_S
 from hardware_bridge.errors import BridgeError, Rejected, Unreachable
 from hardware_bridge.frame_driver import FrameDriver

@@ -5,11 +5,11 @@ import zlib
 
 import numpy as np
 import pytest
-from bench import STATE
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from experiments.small_column import STATE
 from hardware_bridge.errors import BridgeError, Malformed
 from hardware_bridge.frames import Address, Failure, pack, unpack
 from hardware_bridge.messages import Axis, ChunkHeader, End, Start

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from bench import CAPABILITIES, ORIGIN, scan
+from bench import CAPABILITIES, scan
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from experiments.small_column import ORIGIN
 from hardware_bridge.geometry import (
     beam_shift_for,
     field_centre_nm,

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bench import LIMITS, STATE, Bench, scan
+from bench import LIMITS, Bench, scan
 from msgspec.structs import replace
 
+from experiments.small_column import STATE
 from hardware_bridge.dose import predict_charge
 from hardware_bridge.errors import Malformed, Rejected, Unreachable
 from hardware_bridge.guard import Guard

@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from bench import STATE, Bench, expected, scan
+from bench import Bench, expected, scan
 from msgspec.structs import replace
 
+from experiments.small_column import STATE
 from hardware_bridge.errors import BridgeError
 from hardware_bridge.messages import ChunkHeader, Command, End, Start
 from hardware_bridge.observation import Chunk, Part, collect

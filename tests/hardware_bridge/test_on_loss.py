@@ -3,9 +3,10 @@
 import itertools
 
 import pytest
-from bench import LIMITS, STATE
+from bench import LIMITS
 from msgspec.structs import replace
 
+from experiments.small_column import STATE
 from hardware_bridge.messages import Range, Slew
 from hardware_bridge.on_loss import commands_on_loss
 

@@ -3,11 +3,12 @@
 import math
 
 import pytest
-from bench import LIMITS, STATE, Bench, scan
+from bench import LIMITS, Bench, scan
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from experiments.small_column import STATE
 from hardware_bridge.guard import Guard
 from hardware_bridge.messages import Capabilities, Command, End, Go, Holder, InstrumentState, Optics, Settings
 from hardware_bridge.observation import Start

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from experiments.bridge_faults.instrument import LIMITS, Instrument
+from experiments.bridge_faults.instrument import Instrument
 from experiments.bridge_faults.stepped import Stepped
+from experiments.small_column import LIMITS
 from hardware_bridge import on_loss, wire
 from hardware_bridge.messages import Acquire, Command
 from hardware_bridge.words import encode

@@ -3,11 +3,12 @@
 import math
 
 import pytest
-from bench import CAPABILITIES, LIMITS, ORIGIN, RANGES, STATE, Bench, scan
+from bench import CAPABILITIES, LIMITS, Bench, scan
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from experiments.small_column import ORIGIN, RANGES, STATE
 from hardware_bridge import safety
 from hardware_bridge.cost import ELECTRONS_PER_PA_S
 from hardware_bridge.dose import DoseLedger

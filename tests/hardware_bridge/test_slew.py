@@ -1,11 +1,12 @@
 """No setting jumps, and none changes faster for long than the lab allows, on the instrument's clock."""
 
 import pytest
-from bench import LIMITS, STATE, Bench
+from bench import LIMITS, Bench
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from experiments.small_column import STATE
 from hardware_bridge.errors import Rejected
 from hardware_bridge.guard import Guard
 from hardware_bridge.messages import Command, Go, Holder, InstrumentState, Range, Settings, Slew

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from bench import STATE
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.small_column import STATE
 from hardware_bridge import subscriber
 from hardware_bridge.frames import Values, unpack
 from hardware_bridge.messages import ChunkHeader, End

@@ -4,10 +4,11 @@ import math
 
 import msgspec
 import pytest
-from bench import STATE, scan
+from bench import scan
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.small_column import STATE
 from hardware_bridge.errors import Malformed
 from hardware_bridge.messages import Acquire, Command, Go, Optics, Settings
 from hardware_bridge.words import decode, encode, validated
