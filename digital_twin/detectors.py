@@ -51,6 +51,20 @@ class Column:
     source_fwhm_nm: float = 0.2
     xrays: XrayDetector = field(default_factory=XrayDetector)
 
+    def __post_init__(self) -> None:
+        for name in ("beam_energy_keV", "convergence_mrad", "collection_mrad", "energy_step_eV", "energy_fwhm_eV"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} {getattr(self, name):g}: above 0 and finite")
+        if not 0 <= self.haadf_inner_mrad < self.haadf_outer_mrad <= WIDEST_mrad:
+            span = f"{self.haadf_inner_mrad:g} to {self.haadf_outer_mrad:g}"
+            raise ValueError(f"haadf_inner_mrad and haadf_outer_mrad {span}: rising, up to {WIDEST_mrad:g}")
+        if not self.collection_mrad < WIDEST_mrad:
+            raise ValueError(f"collection_mrad {self.collection_mrad:g}: below {WIDEST_mrad:g}")
+        origin = -self.energy_offset_eV / self.energy_step_eV
+        if not (abs(origin - round(origin)) < 1e-6 and 0 <= round(origin) < self.energy_channels - 1):
+            first = f"energy_offset_eV {self.energy_offset_eV:g}"
+            raise ValueError(f"{first}: a channel before the last of {self.energy_channels} must lie at zero loss")
+
     def probe(self) -> optics.Column:
         """What of the column shapes the probe."""
         return optics.Column(self.beam_energy_keV, self.convergence_mrad, self.source_fwhm_nm)

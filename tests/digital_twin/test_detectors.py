@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from digital_twin.detectors import Column, Spectrometer, elastic_per_nm, haadf_fraction
 from digital_twin.elastic import annular_nm2
@@ -69,9 +71,12 @@ def test_large_pixels_saturate_each_by_itself():
     assert not torch.allclose(mixed[1], plain[1])
 
 
+FOUR = Spectrometer(MATERIALS, COLUMN)
+
+
 @pytest.fixture(scope="module")
 def spectrometer():
-    return Spectrometer(MATERIALS, COLUMN)
+    return FOUR
 
 
 def spectrum(spectrometer: Spectrometer, thickness_nm: np.ndarray) -> np.ndarray:
@@ -165,3 +170,37 @@ def test_valence_shows_in_the_edge():
     near = (fine.energy_axis_eV() > 630.0) & (fine.energy_axis_eV() < 650.0)
     peaks = [fine.energy_axis_eV()[near][shares[near].argmax()] for shares in (three, four)]
     assert peaks == [pytest.approx(641.8, abs=0.5), pytest.approx(643.1, abs=0.5)]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("beam_energy_keV", 0.0),
+        ("convergence_mrad", -1.0),
+        ("collection_mrad", math.nan),
+        ("collection_mrad", 1500.0),
+        ("haadf_inner_mrad", 200.0),
+        ("haadf_outer_mrad", 2000.0),
+        ("energy_step_eV", 0.0),
+        ("energy_fwhm_eV", math.inf),
+        ("energy_offset_eV", 100.0),
+        ("energy_offset_eV", -20.5),
+        ("energy_channels", 10),
+    ],
+)
+def test_a_column_that_cannot_be_is_refused(field, value):
+    named = "energy_offset_eV" if field == "energy_channels" else field
+    with pytest.raises(ValueError, match=named):
+        Column(**{field: value})
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.floats(0.0, 1e6), min_size=4, max_size=4),
+    st.floats(-15.0, 15.0),
+)
+def test_spectra_are_finite_and_never_hold_more_than_came_in(thickness, wander_eV):
+    layers = torch.tensor([thickness], dtype=torch.float64)
+    shares = FOUR.probabilities(layers, torch.tensor([wander_eV], dtype=torch.float64))
+    assert torch.isfinite(shares).all()
+    assert 0.0 <= shares.sum() < 1.0 + 1e-9

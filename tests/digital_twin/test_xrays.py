@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from digital_twin.materials import COPPER, MNO2, NITRIDE, WATER, ZIRCONIA
+from digital_twin import materials
+from digital_twin.materials import COPPER, MNO2, NITRIDE, WATER, ZIRCONIA, Material
 from digital_twin.xray_lines import lines
 from digital_twin.xrays import XrayDetector, XraySpectrometer, k_factor
 
@@ -101,3 +102,14 @@ def test_a_detector_that_cannot_be_is_refused(field, value):
 def test_a_family_that_is_not_there_is_named():
     with pytest.raises(ValueError, match="family M: element 26"):
         k_factor((26, "M"), (26, "K"), 200.0, DETECTOR)
+
+
+@pytest.mark.parametrize(
+    "material", [m for m in vars(materials).values() if isinstance(m, Material)], ids=lambda m: m.name
+)
+def test_every_material_that_there_is_can_be_seen_and_stays_finite(material):
+    spectrometer = XraySpectrometer(DETECTOR, (material,), 200.0)
+    counts = spectrometer.expected(torch.tensor([[0.0], [1.0], [1e6]], dtype=torch.float64))
+    assert torch.isfinite(counts).all()
+    assert (counts >= 0).all()
+    assert counts[1].sum() > 0
