@@ -1,7 +1,8 @@
 """What specimens are made of: composition, density, plasmon and core edges of each material.
 
 Number densities follow from density and molar mass. Plasmons: R. F. Egerton, Electron Energy-Loss Spectroscopy in the
-Electron Microscope, 3rd edition, appendix C, broad for copper.
+Electron Microscope, 3rd edition, appendix C, broad for copper; that of platinum, far broader still, is an
+assumption.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from digital_twin.lobato import FACTORS
 from digital_twin.optics import ELEMENTARY_CHARGE_C, PLANCK_J_S, ELECTRON_MASS_kg
-from digital_twin.spectra import CU_L3, FE2_L3, FE3_L3, MN3_L3, MN4_L3, N_K, O_K, SI_L3, Edge
+from digital_twin.spectra import CU_L3, FE2_L3, FE3_L3, MN3_L3, MN4_L3, N_K, O_K, SI_L3, ZN_L3, Edge
 
 POTENTIAL_V_nm2 = 1e18 * PLANCK_J_S**2 / (2 * math.pi * ELECTRON_MASS_kg * ELEMENTARY_CHARGE_C)
 """h^2 / (2 pi m e): what turns a scattering factor in nm into the volume integral of a potential, V nm^3."""
@@ -48,6 +49,8 @@ class Material:
 
 
 COPPER = Material("copper", 84.9, 8.96, ((29, 1),), 19.0, 15.0, ((CU_L3, 1),))
+ZINC = Material("zinc", 65.8, 7.14, ((30, 1),), 17.2, 12.0, ((ZN_L3, 1),))
+PLATINUM = Material("platinum", 66.2, 21.45, ((78, 1),), 30.0, 25.0)
 ZIRCONIA = Material("zirconia", 27.8, 5.68, ((40, 1), (8, 2)), 25.0, 12.0, ((O_K, 2),))
 WATER = Material("water", 33.4, 1.00, ((8, 1), (1, 2)), 21.0, 12.0, ((O_K, 1),))
 NITRIDE = Material("silicon nitride", 13.6, 3.17, ((14, 3), (7, 4)), 23.0, 10.0, ((N_K, 4), (SI_L3, 3)))

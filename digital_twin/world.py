@@ -29,7 +29,8 @@ class Facts:
     ``extent_nm`` is the edge of the square specimen area, ``cells`` the number of grid cells along it. ``fields`` and
     ``globals`` map the targets to their units; fields are asked for at ``times_s`` on the specimen's clock. ``holder``
     holds the set points from the start, ``column`` the microscope and ``conditions`` how it drifts. ``sources`` say
-    where extents, time scales and budgets come from.
+    where extents, time scales and budgets come from. ``rows_alike`` is False where cells of different rows are not
+    alike before anything is seen.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Facts:
     holder: Holder
     sources: tuple[str, ...]
     conditions: Conditions = DEFAULT
+    rows_alike: bool = True
 
 
 class World(Specimen, Protocol):

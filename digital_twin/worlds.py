@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from digital_twin.interface import Interface
 from digital_twin.liquid_cell import LiquidCell
 from digital_twin.world import World
 
-WORLDS: Mapping[str, type[World]] = {"growth": LiquidCell}
+WORLDS: Mapping[str, type[World]] = {"growth": LiquidCell, "interface": Interface}
 
 
 def world_type(name: str) -> type[World]:

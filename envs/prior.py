@@ -52,11 +52,12 @@ def world_card(facts: Facts, values: Mapping[str, Array], others: Mapping[str, A
     targets, kernel = [], {}
     for name, unit in facts.fields.items():
         ensemble = values[name].reshape(len(values[name]), len(facts.times_s), -1)
-        # Cells are exchangeable before anything is seen: nothing in a world is drawn for a certain place.
-        mean = np.broadcast_to(ensemble.mean(axis=(0, 2))[:, None], ensemble.shape[1:]).ravel()
-        sd = np.broadcast_to(ensemble.std(axis=(0, 2))[:, None], ensemble.shape[1:]).ravel()
-        targets.append(_target(name, ("field", unit, 0.5 / len(facts.fields)), (mean, sd), others[name]))
-        kernel.update({f"{name}.{key}": number for key, number in _correlation(ensemble, facts).items()})
+        mean, sd = _moments(ensemble, facts)
+        targets.append(
+            _target(name, ("field", unit, 0.5 / len(facts.fields)), (mean.ravel(), sd.ravel()), others[name])
+        )
+        z = (ensemble - mean) / np.where(sd > 0, sd, 1.0)
+        kernel.update({f"{name}.{key}": number for key, number in _correlation(z, facts).items()})
     for name, unit in facts.globals.items():
         mean, sd = values[name].mean(axis=0), values[name].std(axis=0)
         targets.append(_target(name, ("global", unit, 0.5 / len(facts.globals)), (mean, sd), others[name]))
@@ -91,14 +92,22 @@ def _target(
     )
 
 
-def _correlation(ensemble: Array, facts: Facts) -> dict[str, float]:
-    """Shares and lengths of correlation of a field, from moments of an ensemble (seeds, times, cells).
+def _moments(ensemble: Array, facts: Facts) -> tuple[Array, Array]:
+    """Mean and sd of a field, (times, cells), over an ensemble (seeds, times, cells) and cells that are alike."""
+    rows = ensemble.reshape(*ensemble.shape[:2], facts.cells, facts.cells)
+    alike = (0, 2, 3) if facts.rows_alike else (0, 3)
+    mean, sd = (
+        np.broadcast_to(moment(axis=alike, keepdims=True), (1, *rows.shape[1:])) for moment in (rows.mean, rows.std)
+    )
+    return mean.reshape(ensemble.shape[1:]), sd.reshape(ensemble.shape[1:])
+
+
+def _correlation(z: Array, facts: Facts) -> dict[str, float]:
+    """Shares and lengths of correlation of a field, from standardised values of an ensemble (seeds, times, cells).
 
     ``shared_share`` is the part of the variance that all cells of a seed have in common. The rest is taken as
     exp(-|dt| / time_s - distance / length_nm); both are read off its mean correlation at the shortest lags.
     """
-    spread = ensemble.std(axis=(0, 2), keepdims=True)
-    z = (ensemble - ensemble.mean(axis=(0, 2), keepdims=True)) / np.where(spread > 0, spread, 1.0)
     common = z.mean(axis=2, keepdims=True)
     shared = float(np.clip(common.var(axis=0).mean(), 0.01, 0.99))
     own = z - common

@@ -1,0 +1,195 @@
+"""The interface world as a specimen: brass grows from an electrode into the liquid between two thin windows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from digital_twin.detectors import Column
+from digital_twin.front import (
+    COLUMN_NM,
+    ELECTRODE_NM,
+    EXCHANGE_A_PER_M2,
+    EXTENT_NM,
+    FARADAY_NM_PER_S,
+    MARGIN_NM,
+    MOST_V,
+    REFERENCE_V,
+    Front,
+    current_A_per_m2,
+)
+from digital_twin.materials import COPPER, NITRIDE, PLATINUM, WATER, ZINC, mean_potential_V_nm
+from digital_twin.optics import Array
+from digital_twin.specimen import Box, Grid, on_device
+from digital_twin.world import Facts
+from hardware_bridge.messages import Holder
+
+LIQUID_NM = 120.0
+DEPOSIT_NM = 70.0
+ELECTRODE_THICK_NM = 20.0
+NITRIDE_NM = 60.0
+"""Two silicon nitride windows of 30 nm."""
+
+BEVEL_NM = 24.0
+"""Over this width the thickness of the deposit falls to nothing, in the middle of which the front lies."""
+
+GRAIN_NM, GRAIN_SD = 45.0, 0.10
+"""Size of grains, and spread of their thickness."""
+
+TEXTURE_CELL_NM = 16.0
+MOST_SAMPLES = 4
+BULGE_NM = 900.0
+HALF_NM = EXTENT_NM / 2 + MARGIN_NM
+
+
+class Interface:
+    """Worlds of a growing electrode, seen by the beam: a batch, of one where one seed is given.
+
+    ``covered_fraction`` of a cell is the share of its area that the deposit covers, ``zinc_fraction`` the atomic
+    fraction of zinc in what is there, 0 where nothing is.
+    """
+
+    facts: ClassVar[Facts] = Facts(
+        name="interface",
+        extent_nm=EXTENT_NM,
+        cells=8,
+        times_s=(150.0, 300.0, 450.0, 600.0),
+        fields={"covered_fraction": "", "zinc_fraction": ""},
+        globals={
+            "front_velocity": "nm/s",
+            "spreading_speed": "nm/s",
+            "zinc_slope": "",
+            "beam_deposition": "nm/s",
+        },
+        budget_electrons=4e8,
+        max_fluence_e_per_A2=20.0,
+        column=Column(),
+        holder=Holder(temperature_K=298.0, bias_V=REFERENCE_V, flow_nl_per_s=5.0),
+        sources=(
+            "System, extent and kinetic roughening: Schneider et al., Nat. Commun. 8 (2017) 2174",
+            "Exchange current, transfer coefficient, molar volume, limiting current: NIST, extremefill2D",
+            "Zinc against current density: Yang, Kang and Lee, J. Korean Inst. Met., deposits of 0 to 30 % zinc",
+            "Radiolysis: Lee et al., Phys. Chem. Chem. Phys. 2021, 10.1039/d0cp06369j; budget as in the growth world",
+        ),
+        rows_alike=False,
+    )
+    extent_nm = EXTENT_NM
+    materials = (COPPER, ZINC, PLATINUM, WATER, NITRIDE)
+
+    def __init__(self, *seeds: int, device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.front = Front(seeds, self.device)
+        textures, windows = zip(*(_drawn(seed) for seed in seeds), strict=True)
+        self._texture = torch.from_numpy(np.stack(textures)).to(self.device)
+        self._window = torch.tensor(windows, dtype=torch.float64, device=self.device).T
+
+    def set_holder(self, holder: Holder) -> None:
+        """Take the set point of the bias: overpotential of the electrode, negative deposits, positive dissolves."""
+        self.front.set_point_V = min(max(holder.bias_V or 0.0, -MOST_V), MOST_V)
+
+    def advance_to(self, clock_s: float) -> None:
+        """Let the front move in whole ticks."""
+        self.front.advance_to(clock_s)
+
+    def expose(self, world: int, box_nm: Box, electrons: float) -> None:
+        """Take electrons spread evenly over a box of one world during the running tick."""
+        self.front.expose(world, box_nm, electrons)
+
+    def height_nm(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
+        """A window that bulges towards the gun as a paraboloid, on a slightly tilted chip."""
+        one_a_world = (-1, *(1 for _ in x_nm.shape[1:]))
+        middle_x, middle_y, bulge, tilt_x, tilt_y = (each.view(one_a_world) for each in self._window)
+        fall = ((x_nm - middle_x) ** 2 + (y_nm - middle_y) ** 2) / (EXTENT_NM / 2) ** 2
+        height: Tensor = bulge * (0.5 - fall) + tilt_x * x_nm + tilt_y * y_nm
+        return height
+
+    def project(self, grids: Sequence[Grid]) -> Tensor:
+        """Projected copper, zinc, platinum, water and nitride, (B, 5, H, W) nm; solids displace water."""
+        place_nm, pixel_nm = _positions(grids, self.device)
+        at = place_nm / HALF_NM
+        liquid = 1 - _below((ELECTRODE_NM - place_nm[..., 1]) / pixel_nm)
+        deposit = self._grown(place_nm, pixel_nm) * liquid * _sampled(self._texture, at)
+        # Atoms of zinc take more room than those of copper: shares of volume from shares of atoms.
+        zinc = _sampled(self.front.zinc, at)
+        zinc_nm = deposit * zinc / (zinc + (1 - zinc) * (ZINC.formula_per_nm3 / COPPER.formula_per_nm3))
+        platinum = (1 - liquid) * ELECTRODE_THICK_NM
+        water = (LIQUID_NM - deposit - platinum).clamp_(min=0.0)
+        nitride = torch.full((), NITRIDE_NM, dtype=torch.float64, device=self.device).expand_as(water)
+        return torch.stack([deposit - zinc_nm, zinc_nm, platinum, water, nitride], dim=1)
+
+    def potential_V_nm(self, grids: Sequence[Grid]) -> Tensor:
+        """Mean inner potentials times thickness, (B, H, W) V nm."""
+        return mean_potential_V_nm(self.project(grids), self.materials)
+
+    def _grown(self, place_nm: Tensor, pixel_nm: Tensor) -> Tensor:
+        """Mean thickness of the deposit over each pixel, (B, H, W) nm, of grains that are all alike.
+
+        The height of the front is linear between columns, and taken at some places across the pixel.
+        """
+        samples = min(MOST_SAMPLES, math.ceil(float(pixel_nm.max()) / COLUMN_NM))
+        width_nm = torch.hypot(pixel_nm, torch.tensor(BEVEL_NM, dtype=torch.float64))
+        total = torch.zeros_like(place_nm[..., 0])
+        for sample in range(samples):
+            aside = pixel_nm[..., None] * ((sample + 0.5) / samples - 0.5)
+            height = _sampled(self.front.height_nm[:, None], (place_nm + aside) / HALF_NM)
+            total += _below((height - place_nm[..., 1]) / width_nm)
+        return total * (DEPOSIT_NM / samples)
+
+    def fields(self) -> dict[str, Tensor]:
+        """Covered fraction and mean zinc fraction of each cell."""
+        cells, inside = self.facts.cells, slice(round(MARGIN_NM / COLUMN_NM), -round(MARGIN_NM / COLUMN_NM))
+        bottom = self.front.bottom_nm[inside, None]
+        above = (self.front.height_nm[:, None, inside] - bottom).clamp(0.0, COLUMN_NM) / COLUMN_NM
+        filled = torch.where(bottom < ELECTRODE_NM, 0.0, above)
+        maps = torch.stack([filled, filled * self.front.zinc[:, inside, inside]], dim=1)
+        by_cell = maps.unflatten(3, (cells, -1)).unflatten(2, (cells, -1)).mean(dim=(3, 5))
+        covered, of_zinc = by_cell.flatten(2).unbind(1)
+        return {"covered_fraction": covered, "zinc_fraction": of_zinc / covered.clamp(min=1e-12)}
+
+    def globals(self) -> dict[str, Tensor]:
+        """Velocity and spreading speed at the reference bias, change of zinc per e-fold of current, and kappa."""
+        draws = self.front.draws
+        exchange = torch.tensor([each.exchange_A_per_m2 for each in draws], dtype=torch.float64)
+        current = current_A_per_m2(exchange, torch.tensor(REFERENCE_V))
+        return {
+            "front_velocity": FARADAY_NM_PER_S * current,
+            "spreading_speed": torch.tensor([each.spreading_nm_per_s for each in draws], dtype=torch.float64),
+            "zinc_slope": torch.tensor([each.zinc_slope for each in draws], dtype=torch.float64),
+            "beam_deposition": torch.tensor([each.beam_coupling_nm_per_s for each in draws], dtype=torch.float64),
+        }
+
+
+def _positions(grids: Sequence[Grid], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Pixel centres of scans as x and y, (B, H, W, 2) nm, and their edges, (B, 1, 1) nm."""
+    origin = on_device([grid.origin_nm for grid in grids], device)[:, :, None]
+    across = on_device([grid.across_nm for grid in grids], device)[:, None, None]
+    column = torch.arange(grids[0].columns, dtype=torch.float64, device=device)[:, None]
+    pixel = torch.tensor([grid.pixel_nm for grid in grids], dtype=torch.float64, device=device)
+    return origin + column * across, pixel[:, None, None]
+
+
+def _sampled(maps: Tensor, at: Tensor) -> Tensor:
+    """Maps (B, h, w) at points (B, H, W, 2) that run from -1 to 1: linear between cells, even beyond the edge."""
+    return grid_sample(maps[:, None], at, padding_mode="border", align_corners=False)[:, 0]
+
+
+def _below(edges: Tensor) -> Tensor:
+    """How much of something lies below its edge, so many widths of the edge above; changes what it is given."""
+    return edges.add_(0.5).clamp_(0.0, 1.0)
+
+
+def _drawn(seed: int) -> tuple[Array, tuple[float, ...]]:
+    """Relative thickness of grains on a square map, and the window: middle (x, y) nm, bulge nm, tilt (x, y)."""
+    random = np.random.default_rng([seed, 33])
+    size = round((EXTENT_NM + 2 * MARGIN_NM) / TEXTURE_CELL_NM)
+    k = 2 * math.pi * np.hypot(np.fft.fftfreq(size, TEXTURE_CELL_NM)[:, None], np.fft.rfftfreq(size, TEXTURE_CELL_NM))
+    noise = np.fft.irfft2(np.fft.rfft2(random.standard_normal((size, size))) * np.exp(-((k * GRAIN_NM / 2) ** 2) / 2))
+    middle, tilt = random.uniform(-300.0, 300.0, 2), random.normal(0.0, 0.15, 2)
+    bulge = BULGE_NM * math.exp(0.3 * random.standard_normal())
+    return np.clip(1 + GRAIN_SD * noise / noise.std(), 0.5, 1.5), (*middle.tolist(), bulge, *tilt.tolist())
