@@ -2,12 +2,13 @@
 
 State of each column x of the front, in ticks of TICK_S on the specimen's clock:
   bias        eta lags the holder's set point by LAG_S
-  current     j = j_BV / (1 + j_BV / J_LIMIT), j_BV = j0 A(x) m(t) [exp(-ALPHA F eta/RT) - exp((2 - ALPHA) F eta/RT)]
+  current     j = j_BV / (1 + j_BV / j_L), j_BV = j0 A(x) m(t) [exp(-ALPHA F eta/RT) - exp((2 - ALPHA) F eta/RT)],
+              told as the growth that it gives, v = OMEGA j / 2F (Faraday)
   activity    da/dt = r a (1 - a) + D a_xx: growth starts at a few places of the electrode and spreads along it, at the
               Fisher-KPP speed c = 2 sqrt(D r), which is proportional to the current
-  height      dh/dt = v a + kappa R + nu h_xx + noise, v = OMEGA j / 2F (Faraday); the noise is that of grains of
-              GRAIN_NM2 that arrive at random: Edwards and Wilkinson's equation where all is active
-  zinc        Z0 + s ln(j / J_ZINC) of what the current deposits; what radicals deposit is copper. It stays as laid down.
+  height      dh/dt = v a + kappa R + nu h_xx + noise; the noise is that of grains of GRAIN_NM2 that arrive at random:
+              Edwards and Wilkinson's equation where all is active
+  zinc        Z0 + s ln(v / V_ZINC) of what the current deposits; what radicals deposit is copper; it stays as laid down
 A(x) varies along the electrode; m(t), by which the supply of the whole electrode varies, is a slow random process.
 All random numbers are keyed by seed, so that a world with the beam on and one with it off stay paired.
 
@@ -50,10 +51,11 @@ TICK_S = 1.0
 REFERENCE_V = -0.07
 F_PER_RT = 9.6485e4 / (8.314 * 298.0)
 ALPHA = 0.4
-EXCHANGE_A_PER_M2 = 40.0
-LIMIT_A_PER_M2 = 2.65e-10 * 1000.0 * 2 * 9.6485e4 / 150e-6
 FARADAY_NM_PER_S = 1e9 * 7.1e-6 / (2 * 9.6485e4)
-"""Growth in nm/s that 1 A/m^2 of copper gives."""
+"""Growth in nm/s that 1 A/m^2 gives: the molar volume of copper over two Faraday constants."""
+
+EXCHANGE_NM_PER_S = 40.0 * FARADAY_NM_PER_S
+LIMIT_NM_PER_S = 2.65e-10 * 1000.0 * 2 * 9.6485e4 / 150e-6 * FARADAY_NM_PER_S
 
 MOST_V = 1.0
 """Bias beyond which nothing changes: water is split."""
@@ -68,7 +70,7 @@ SMOOTHING_NM2_PER_S = 20.0
 GRAIN_NM2 = 64.0
 ACTIVITY_SD, ACTIVITY_LENGTH_NM = 0.25, 150.0
 SUPPLY_SD, SUPPLY_S = 0.25, 120.0
-ZINC_A_PER_M2 = 90.0
+ZINC_NM_PER_S = 3.3
 MOST_ZINC = 0.6
 BLOCK = 64
 
@@ -77,7 +79,7 @@ BLOCK = 64
 class Draw:
     """What differs from seed to seed; ``spreading_nm_per_s`` is c at REFERENCE_V, ``beam_coupling_nm_per_s`` kappa."""
 
-    exchange_A_per_m2: float
+    exchange_nm_per_s: float
     spreading_nm_per_s: float
     zinc: float
     zinc_slope: float
@@ -88,7 +90,7 @@ def draw(seed: int) -> Draw:
     """Draw the parameters of one seed."""
     z = np.random.default_rng([seed, 30]).standard_normal(5)
     return Draw(
-        exchange_A_per_m2=EXCHANGE_A_PER_M2 * math.exp(0.25 * z[0]),
+        exchange_nm_per_s=EXCHANGE_NM_PER_S * math.exp(0.25 * z[0]),
         spreading_nm_per_s=3.5 * math.exp(0.35 * z[1]),
         zinc=0.22 + 0.04 * float(z[2]),
         zinc_slope=0.10 * math.exp(0.35 * z[3]),
@@ -108,17 +110,17 @@ def places(seed: int) -> tuple[Array, Array]:
     return np.exp(ACTIVITY_SD * field - ACTIVITY_SD**2 / 2), active
 
 
-def current_A_per_m2(exchange_A_per_m2: Tensor, bias_V: Tensor) -> Tensor:
-    """Current density of deposition at an overpotential, negative where metal dissolves; shapes broadcast."""
+def velocity_nm_per_s(exchange_nm_per_s: Tensor, bias_V: Tensor) -> Tensor:
+    """Velocity of an active front at an overpotential, negative where metal dissolves; shapes broadcast."""
     drive = torch.exp(-ALPHA * F_PER_RT * bias_V) - torch.exp((2 - ALPHA) * F_PER_RT * bias_V)
-    kinetic = exchange_A_per_m2 * drive
-    return kinetic / (1 + kinetic.clamp(min=0.0) / LIMIT_A_PER_M2)
+    kinetic = exchange_nm_per_s * drive
+    return kinetic / (1 + kinetic.clamp(min=0.0) / LIMIT_NM_PER_S)
 
 
 class Front:
     """A batch of fronts on one clock: heights ``height_nm`` (B, N) as y in nm, ``activity`` (B, N) from 0 to 1.
 
-    ``zinc`` (B, N, N) is the atomic fraction in each cell of the deposit, row is y; rows begin at ``bottom_nm`` (N,) and
+    ``zinc`` (B, N, N) is the atomic fraction in each cell of the deposit, row is y; rows begin at ``bottom_nm`` (N,),
     columns lie around ``x_nm`` (N,). ``expose`` adds electrons to the tick that is running; ``advance_to`` runs whole
     ticks.
     """
@@ -129,7 +131,7 @@ class Front:
         self.clock_s, self._ticks = 0.0, 0
         places_, active = zip(*(places(seed) for seed in seeds), strict=True)
         self.activity = torch.from_numpy(np.stack(active)).to(self.device)
-        self._exchange = self._column("exchange_A_per_m2") * torch.from_numpy(np.stack(places_)).to(self.device)
+        self._exchange = self._column("exchange_nm_per_s") * torch.from_numpy(np.stack(places_)).to(self.device)
         self._spreading, self._zinc, self._slope, self._coupling = (
             self._column(name) for name in ("spreading_nm_per_s", "zinc", "zinc_slope", "beam_coupling_nm_per_s")
         )
@@ -140,7 +142,7 @@ class Front:
         self.bias_V, self.set_point_V = torch.zeros_like(self._zinc), 0.0
         self._supply = torch.zeros_like(self._zinc)
         self.radicals = Radicals(len(seeds), EXTENT_NM + 2 * MARGIN_NM, TICK_S, self.device)
-        self._reference = current_A_per_m2(torch.tensor(EXCHANGE_A_PER_M2), torch.tensor(REFERENCE_V)).item()
+        self._reference = float(velocity_nm_per_s(*torch.tensor([EXCHANGE_NM_PER_S, REFERENCE_V], dtype=torch.float64)))
 
     def _column(self, name: str) -> Tensor:
         values = [getattr(each, name) for each in self.draws]
@@ -155,18 +157,14 @@ class Front:
         """Spread electrons evenly over a box of one world during the running tick."""
         self.radicals.expose(world, box_nm, electrons)
 
-    def current(self) -> Tensor:
-        """Current density on what is active, (B, N) A/m^2."""
-        return current_A_per_m2(self._exchange * self._supply.exp(), self.bias_V)
-
     def _tick(self) -> None:
         noise = self._noise()
         self.bias_V += (self.set_point_V - self.bias_V) * -math.expm1(-TICK_S / LAG_S)
         keep = math.exp(-TICK_S / SUPPLY_S)
         self._supply = keep * self._supply + SUPPLY_SD * math.sqrt(1 - keep**2) * noise[:, :1]
-        current = self.current()
-        plated = FARADAY_NM_PER_S * current * self.activity * TICK_S
-        self._spread(current)
+        velocity = velocity_nm_per_s(self._exchange * self._supply.exp(), self.bias_V)
+        plated = velocity * self.activity * TICK_S
+        self._spread(velocity)
         self.radicals.tick()
         grown = self.height_nm + plated + SMOOTHING_NM2_PER_S * TICK_S * _curvature(self.height_nm)
         grown += (GRAIN_NM2 / COLUMN_NM * plated.abs()).sqrt() * noise[:, 1:]
@@ -176,22 +174,22 @@ class Front:
             grown += radiolytic
         # No more than a cell in a tick: the liquid has no more to give.
         rise = (grown.clamp(ELECTRODE_NM, HIGHEST_NM) - self.height_nm).clamp(max=COLUMN_NM)
-        self._lay_down(rise, current, plated, radiolytic)
+        self._lay_down(rise, velocity, plated, radiolytic)
         self.height_nm = self.height_nm + rise
         self._ticks += 1
         self.clock_s = self._ticks * TICK_S
 
-    def _spread(self, current: Tensor) -> None:
-        drive = current.mean(dim=1, keepdim=True).clamp(min=0.0) / self._reference
+    def _spread(self, velocity: Tensor) -> None:
+        drive = velocity.mean(dim=1, keepdim=True).clamp(min=0.0) / self._reference
         speed = (self._spreading * drive).clamp(max=FASTEST_SPREAD_NM_PER_S)
         grown = torch.exp(speed / (2 * SPREAD_NM) * TICK_S)
         active = self.activity * grown / (1 + self.activity * (grown - 1))
         self.activity = active + speed * SPREAD_NM / 2 * TICK_S * _curvature(active)
 
-    def _lay_down(self, rise: Tensor, current: Tensor, plated: Tensor, radiolytic: Tensor) -> None:
+    def _lay_down(self, rise: Tensor, velocity: Tensor, plated: Tensor, radiolytic: Tensor) -> None:
         """Note what the metal of this tick consists of, in the cell where the front was and in the one above."""
         share = plated.clamp(min=0.0) / (plated.clamp(min=0.0) + radiolytic).clamp(min=1e-300)
-        zinc = self._zinc + self._slope * (current.clamp(min=1e-3) / ZINC_A_PER_M2).log()
+        zinc = self._zinc + self._slope * (velocity.clamp(min=1e-3) / ZINC_NM_PER_S).log()
         zinc = zinc.clamp(0.0, MOST_ZINC) * share
         above = (self.height_nm - ORIGIN_NM) / COLUMN_NM
         row = above.long()

@@ -15,14 +15,12 @@ from digital_twin.detectors import Column
 from digital_twin.front import (
     COLUMN_NM,
     ELECTRODE_NM,
-    EXCHANGE_A_PER_M2,
     EXTENT_NM,
-    FARADAY_NM_PER_S,
     MARGIN_NM,
     MOST_V,
     REFERENCE_V,
     Front,
-    current_A_per_m2,
+    velocity_nm_per_s,
 )
 from digital_twin.materials import COPPER, NITRIDE, PLATINUM, WATER, ZINC, mean_potential_V_nm
 from digital_twin.optics import Array
@@ -148,20 +146,21 @@ class Interface:
         above = (self.front.height_nm[:, None, inside] - bottom).clamp(0.0, COLUMN_NM) / COLUMN_NM
         filled = torch.where(bottom < ELECTRODE_NM, 0.0, above)
         maps = torch.stack([filled, filled * self.front.zinc[:, inside, inside]], dim=1)
-        by_cell = maps.unflatten(3, (cells, -1)).unflatten(2, (cells, -1)).mean(dim=(3, 5))
+        size = filled.shape[-1] // cells
+        by_cell = maps.view(-1, 2, cells, size, cells, size).mean(dim=(3, 5))
         covered, of_zinc = by_cell.flatten(2).unbind(1)
         return {"covered_fraction": covered, "zinc_fraction": of_zinc / covered.clamp(min=1e-12)}
 
     def globals(self) -> dict[str, Tensor]:
         """Velocity and spreading speed at the reference bias, change of zinc per e-fold of current, and kappa."""
-        draws = self.front.draws
-        exchange = torch.tensor([each.exchange_A_per_m2 for each in draws], dtype=torch.float64)
-        current = current_A_per_m2(exchange, torch.tensor(REFERENCE_V))
+        names = ("exchange_nm_per_s", "spreading_nm_per_s", "zinc_slope", "beam_coupling_nm_per_s")
+        drawn = [[getattr(each, name) for name in names] for each in self.front.draws]
+        exchange, spreading, slope, coupling = torch.tensor(drawn, dtype=torch.float64).T
         return {
-            "front_velocity": FARADAY_NM_PER_S * current,
-            "spreading_speed": torch.tensor([each.spreading_nm_per_s for each in draws], dtype=torch.float64),
-            "zinc_slope": torch.tensor([each.zinc_slope for each in draws], dtype=torch.float64),
-            "beam_deposition": torch.tensor([each.beam_coupling_nm_per_s for each in draws], dtype=torch.float64),
+            "front_velocity": velocity_nm_per_s(exchange, torch.full_like(exchange, REFERENCE_V)),
+            "spreading_speed": spreading,
+            "zinc_slope": slope,
+            "beam_deposition": coupling,
         }
 
 
