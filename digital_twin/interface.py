@@ -111,12 +111,11 @@ class Interface:
         """Projected copper, zinc, platinum, water and nitride, (B, 5, H, W) nm; solids displace water."""
         place_nm, pixel_nm = _positions(grids, self.device)
         at = place_nm / HALF_NM
-        liquid = 1 - _below((ELECTRODE_NM - place_nm[..., 1]) / pixel_nm)
-        deposit = self._grown(place_nm, pixel_nm) * liquid * _sampled(self._texture, at)
+        deposit = self._grown(place_nm, pixel_nm) * _sampled(self._texture, at)
         # Atoms of zinc take more room than those of copper: shares of volume from shares of atoms.
         zinc = _sampled(self.front.zinc, at)
         zinc_nm = deposit * zinc / (zinc + (1 - zinc) * (ZINC.formula_per_nm3 / COPPER.formula_per_nm3))
-        platinum = (1 - liquid) * ELECTRODE_THICK_NM
+        platinum = _below((ELECTRODE_NM - place_nm[..., 1]) / pixel_nm) * ELECTRODE_THICK_NM
         water = (LIQUID_NM - deposit - platinum).clamp_(min=0.0)
         nitride = torch.full((), NITRIDE_NM, dtype=torch.float64, device=self.device).expand_as(water)
         return torch.stack([deposit - zinc_nm, zinc_nm, platinum, water, nitride], dim=1)
@@ -132,7 +131,7 @@ class Interface:
         """
         samples = min(MOST_SAMPLES, math.ceil(float(pixel_nm.max()) / COLUMN_NM))
         width_nm = torch.hypot(pixel_nm, torch.tensor(BEVEL_NM, dtype=torch.float64))
-        total = torch.zeros_like(place_nm[..., 0])
+        total = -samples * _below((ELECTRODE_NM - place_nm[..., 1]) / width_nm)
         for sample in range(samples):
             aside = pixel_nm[..., None] * ((sample + 0.5) / samples - 0.5)
             height = _sampled(self.front.height_nm[:, None], (place_nm + aside) / HALF_NM)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from experiments.validation import optics, spectra, xrays
+from experiments.validation import interface, optics, spectra, xrays
 from experiments.validation.check import Check
 
 AREAS: dict[str, tuple[Check, ...]] = {
     "optics": optics.CHECKS,
     "spectra": spectra.CHECKS,
     "xrays": xrays.CHECKS,
+    "interface": interface.CHECKS,
 }
