@@ -1,0 +1,109 @@
+"""What was found: every parameter of a twin with its error, or the reason why these data do not tell it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from hardware_bridge.words import Name, NotNegative, Number, Text, Word
+
+
+class Parameter(Word, frozen=True, kw_only=True):
+    """One parameter of a twin: a value with its standard deviation, or None with the reason.
+
+    ``ln_sd`` is the standard deviation of the logarithm where the error is a factor (times that are fitted, say); then
+    ``value`` is the middle (median) and ``sd`` is value x ln_sd. ``note`` says what the number rests on, or why there
+    is none.
+    """
+
+    name: Name
+    unit: Text
+    value: Number | None = None
+    sd: NotNegative | None = None
+    ln_sd: NotNegative | None = None
+    note: Text = ""
+
+    @property
+    def is_identifiable(self) -> bool:
+        """Whether these data tell it."""
+        return self.value is not None
+
+    def z(self, truth: float) -> float:
+        """By how many standard deviations the estimate is off; nan where there is none."""
+        if self.value is None or not self.sd:
+            return math.nan
+        if self.ln_sd is not None:
+            return math.log(self.value / truth) / self.ln_sd
+        return (self.value - truth) / self.sd
+
+
+class Found(Word, frozen=True, kw_only=True):
+    """All parameters, in the order of the table."""
+
+    source: Text
+    parameters: tuple[Parameter, ...]
+
+    def __getitem__(self, name: str) -> Parameter:
+        """The parameter of a name; KeyError where there is none."""
+        for each in self.parameters:
+            if each.name == name:
+                return each
+        raise KeyError(name)
+
+
+def known(name: str, unit: str, value: float, sd: float, note: str = "") -> Parameter:
+    """A parameter with an error of its own unit."""
+    return Parameter(name=name, unit=unit, value=float(value), sd=float(sd), note=note)
+
+
+def factor(name: str, unit: str, mean_ln: float, ln_sd: float, note: str = "") -> Parameter:
+    """A parameter above zero whose error is a factor."""
+    value = math.exp(mean_ln)
+    return Parameter(name=name, unit=unit, value=value, sd=value * float(ln_sd), ln_sd=float(ln_sd), note=note)
+
+
+def unknown(name: str, unit: str, why: str) -> Parameter:
+    """A parameter that these data do not tell."""
+    return Parameter(name=name, unit=unit, note=why)
+
+
+def table(found: Found) -> str:
+    """All parameters as text, one a line; those that the data do not tell after the others, with the reason."""
+    rows = [("parameter", "value", "unit", "rests on")]
+    rows += [(each.name, spoken(each), each.unit, each.note) for each in found.parameters if each.is_identifiable]
+    wide = [max(len(row[k]) for row in rows) for k in range(3)]
+    lines = ["  ".join([*(c.ljust(w) for c, w in zip(row, wide, strict=False)), row[3]]).rstrip() for row in rows]
+    lines.insert(1, "-" * len(lines[0]))
+    missing = [f"not told by these data: {each.name}: {each.note}" for each in found.parameters if each.value is None]
+    return "\n".join(lines + missing)
+
+
+def spoken(parameter: Parameter) -> str:
+    """A value to the second digit of its error."""
+    value, sd, ln_sd = parameter.value, parameter.sd, parameter.ln_sd
+    if value is None or sd is None:
+        return "-"
+    digits = max(1 - math.floor(math.log10(sd)), 0) if sd > 0 else 6
+    if ln_sd is not None and ln_sd > 0.1:
+        return f"{value:.{digits}f} times or over {math.exp(ln_sd):.2f}"
+    return f"{value:.{digits}f} +- {sd:.{digits}f}"
+
+
+def toml(found: Found, keys: Iterable[tuple[str, tuple[str, ...]]]) -> str:
+    """The part of a configuration that makes such a twin; ``keys`` are its tables with the keys each of them has.
+
+    What the data do not tell is left out, as a comment with the reason: the twin then keeps its default.
+    """
+    lines = [f"# A twin of the instrument that recorded {found.source}.", "# Put these tables into a configuration."]
+    for name, fields in keys:
+        lines += ["", f"[{name}]"]
+        for field in fields:
+            try:
+                each = found[field]
+            except KeyError:
+                continue
+            if each.value is None:
+                lines.append(f"# {field}: not told by these data: {each.note}")
+            else:
+                lines.append(f"{field} = {float(f'{each.value:.6g}')!r}  # {spoken(each)} {each.unit}".rstrip())
+    return "\n".join(lines) + "\n"
