@@ -26,6 +26,7 @@ from agent.pretrigger import Span
 from agent.record import Record
 from agent.spool import Spool
 from agent.watching import Watching
+from digital_twin.image_files import read_stack
 from digital_twin.measured import measured_card
 from digital_twin.standard import standard_card
 from digital_twin.world import truths
@@ -60,6 +61,7 @@ ANALYSTS: Mapping[str, tuple[type[Word], Callable[[Capabilities, Any], Callable[
 DEFAULT_CONFIG = Path(__file__).with_name("growth.toml")
 
 map_jobs = each
+read_images = read_stack
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The command line: `adaptem run | serve | calibrate | keys | replay | report | evaluate | doctor`.
+"""The command line: `adaptem run | serve | calibrate | twin | keys | replay | report | evaluate | doctor`.
 
 Exit status: 0 done, 1 a check failed, 2 bad input (nothing was started), 3 the instrument was lost, 4 stopped by a
 person.
@@ -31,6 +31,11 @@ EXAMPLES = {
   adaptem calibrate instrument {CALIBRATE} --grating-nm 463 --out calibration.json
   adaptem calibrate instrument {CALIBRATE} --endpoint tcp://127.0.0.1:5570 --fov-nm 200 --out calibration.json
   adaptem serve twin {CALIBRATE} --calibration calibration.json
+""",
+    "twin": """\
+  adaptem twin calibrate runs/first --out twin.toml
+  adaptem twin calibrate repeats.tif --dark dark.tif --pixel-nm 0.5 --dwell-s 5e-6 --every-s 0.8 --out twin.toml
+  adaptem twin calibrate image.npz
 """,
     "keys": """\
   adaptem keys make agent --role operator --folder keys
@@ -98,6 +103,32 @@ def _calibrate_arguments(calibrate: argparse.ArgumentParser) -> None:
     _config_arguments(calibrate)
 
 
+def _twin_arguments(twin: argparse.ArgumentParser) -> None:
+    actions = twin.add_subparsers(dest="action", required=True, metavar="calibrate")
+    calibrate = actions.add_parser(
+        "calibrate",
+        help="fit a twin to recorded data, or say what they do not tell",
+        description="Fit gain, offset, noise, source, current, drift and its focus to a recorded run, or to images.",
+        epilog=f"examples:\n{EXAMPLES['twin']}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    calibrate.add_argument(
+        "data", type=Path, nargs="+", help="the folder of one run, or files (npy, npz, TIFF, HDF5), each one place"
+    )
+    calibrate.add_argument(
+        "--dark", type=Path, action="append", default=[], help="file of dark references (repeatable)"
+    )
+    calibrate.add_argument("--pixel-nm", type=float, metavar="NM", help="edge of a pixel, where files do not say it")
+    calibrate.add_argument("--dwell-s", type=float, metavar="S", help="dwell at a pixel")
+    calibrate.add_argument("--every-s", type=float, metavar="S", help="time from the start of one image to the next")
+    calibrate.add_argument(
+        "--share", type=float, metavar="X", help="part of the incident electrons that the images count (1: bare beam)"
+    )
+    calibrate.add_argument(
+        "--out", type=Path, metavar="TOML", help="where to write the tables of a twin, JSON beside it"
+    )
+
+
 def _keys_arguments(keys: argparse.ArgumentParser) -> None:
     actions = keys.add_subparsers(dest="action", required=True, metavar="make|list")
     make = actions.add_parser("make", help="make a client's keys, authorise them, print their file")
@@ -138,6 +169,7 @@ COMMANDS = {
         "measure what an instrument's stage, beam, scan, lens and spectrometer really do",
         _calibrate_arguments,
     ),
+    "twin": ("calibrate a twin by recorded data", _twin_arguments),
     "keys": ("make and list the keys of a bridge and its clients", _keys_arguments),
     "replay": ("go through a recorded run again and check it", _replay_arguments),
     "report": ("write the HTML report of a run again", _report_arguments),

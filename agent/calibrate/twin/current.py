@@ -62,7 +62,9 @@ def _fall(stay: Sequence[Frame], level: float) -> Parameter:
     slope, sd = _line(hours, ln)
     if slope + 2.0 * sd >= 0.0:
         most = max(-slope, 0.0) + 2.0 * sd
-        return unknown(name, unit, f"no fall stands out in {hours[-1] - hours[0]:.2g} h: it is below {most:.2g} an hour")
+        return unknown(
+            name, unit, f"no fall stands out in {hours[-1] - hours[0]:.2g} h: it is below {most:.2g} an hour"
+        )
     return known(name, unit, -slope, sd, f"brightness of {len(near)} images of one place")
 
 

@@ -73,7 +73,9 @@ def parameters(dark: Dark | None, whole: bool) -> list[Parameter]:
         return [
             known("offset_counts", "counts", dark.level, 0.0, exact),
             known("read_noise_counts", "counts", 0.0, 0.0, exact),
-            unknown("dark_counts_per_s", "counts/s", "none is seen; less than a count in the dwell time rounds to zero"),
+            unknown(
+                "dark_counts_per_s", "counts/s", "none is seen; less than a count in the dwell time rounds to zero"
+            ),
         ]
     if dark.clipped:
         why = "dark references are cut off at 0: raise the detector's offset (brightness) and record them again"
@@ -82,7 +84,9 @@ def parameters(dark: Dark | None, whole: bool) -> list[Parameter]:
     noise = math.sqrt(max(var, 1e-12))
     # With little noise the mean of rounded numbers is that of no number in particular.
     blunt = math.sqrt(ROUNDING) if whole and dark.var <= LEAST_SPREAD else 0.0
-    per_s = unknown("dark_counts_per_s", "counts/s", "dark references of one dwell time only: its part is in the offset")
+    per_s = unknown(
+        "dark_counts_per_s", "counts/s", "dark references of one dwell time only: its part is in the offset"
+    )
     if dark.per_s is not None:
         per_s = known("dark_counts_per_s", "counts/s", *dark.per_s, "dark levels against dwell time")
         if dark.per_s[0] <= 2.0 * dark.per_s[1]:

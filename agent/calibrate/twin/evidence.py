@@ -1,4 +1,4 @@
-"""What was recorded, in the words of the fits: images with the numbers that the detector gave, and what is known of each.
+"""What was recorded, in the words of the fits: images as the detector gave them, and what is known of each.
 
 From a run of `adaptem run` everything is known. Files hold images; what they do not say is given beside them.
 """
@@ -22,6 +22,7 @@ from hardware_bridge.messages import Capabilities, Optics
 from hardware_bridge.observation import Observation
 
 LEAST_EDGE = 32
+UNKNOWN = Optics()
 FACTS = ("pixel_nm", "dwell_s", "every_s")
 
 
@@ -43,7 +44,7 @@ class Frame:
     start_s: float | None = None
     end_s: float | None = None
     current_pA: float | None = None
-    optics: Optics = Optics()
+    optics: Optics = UNKNOWN
     nominal_nm: Point = (0.0, 0.0)
     rotation_deg: float = 0.0
     place: tuple[float, ...] = ()

@@ -1,4 +1,4 @@
-"""How focus drifts: the C10 that is sharp, from every pair of images with different C10, and the process fitted to it."""
+"""How focus drifts: the C10 that is sharp, from every pair of images that differ in C10, and the process behind it."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 
 from hardware_bridge.words import Name, NotNegative, Number, Text, Word
 
@@ -65,45 +64,3 @@ def factor(name: str, unit: str, mean_ln: float, ln_sd: float, note: str = "") -
 def unknown(name: str, unit: str, why: str) -> Parameter:
     """A parameter that these data do not tell."""
     return Parameter(name=name, unit=unit, note=why)
-
-
-def table(found: Found) -> str:
-    """All parameters as text, one a line; those that the data do not tell after the others, with the reason."""
-    rows = [("parameter", "value", "unit", "rests on")]
-    rows += [(each.name, spoken(each), each.unit, each.note) for each in found.parameters if each.is_identifiable]
-    wide = [max(len(row[k]) for row in rows) for k in range(3)]
-    lines = ["  ".join([*(c.ljust(w) for c, w in zip(row, wide, strict=False)), row[3]]).rstrip() for row in rows]
-    lines.insert(1, "-" * len(lines[0]))
-    missing = [f"not told by these data: {each.name}: {each.note}" for each in found.parameters if each.value is None]
-    return "\n".join(lines + missing)
-
-
-def spoken(parameter: Parameter) -> str:
-    """A value to the second digit of its error."""
-    value, sd, ln_sd = parameter.value, parameter.sd, parameter.ln_sd
-    if value is None or sd is None:
-        return "-"
-    digits = max(1 - math.floor(math.log10(sd)), 0) if sd > 0 else 6
-    if ln_sd is not None and ln_sd > 0.1:
-        return f"{value:.{digits}f} times or over {math.exp(ln_sd):.2f}"
-    return f"{value:.{digits}f} +- {sd:.{digits}f}"
-
-
-def toml(found: Found, keys: Iterable[tuple[str, tuple[str, ...]]]) -> str:
-    """The part of a configuration that makes such a twin; ``keys`` are its tables with the keys each of them has.
-
-    What the data do not tell is left out, as a comment with the reason: the twin then keeps its default.
-    """
-    lines = [f"# A twin of the instrument that recorded {found.source}.", "# Put these tables into a configuration."]
-    for name, fields in keys:
-        lines += ["", f"[{name}]"]
-        for field in fields:
-            try:
-                each = found[field]
-            except KeyError:
-                continue
-            if each.value is None:
-                lines.append(f"# {field}: not told by these data: {each.note}")
-            else:
-                lines.append(f"{field} = {float(f'{each.value:.6g}')!r}  # {spoken(each)} {each.unit}".rstrip())
-    return "\n".join(lines) + "\n"

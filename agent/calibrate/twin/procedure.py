@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent.calibrate.twin import current, darks, focusing, source, track, transfer
+from agent.calibrate.twin import current, darks, focusing, track, transfer
 from agent.calibrate.twin.evidence import Evidence
 from agent.calibrate.twin.found import Found
 from agent.perception.focus import Lens
-
-TABLES = (
-    ("instrument.readout", ("gain_counts_per_electron", "offset_counts", "dark_counts_per_s", "read_noise_counts")),
-    (
-        "instrument.conditions",
-        ("decay_nm", "decay_s", "wander_nm", "wander_s", "C10_wander_nm", "focus_s", "current_decay_per_h"),
-    ),
-)
-"""The tables of a configuration that a calibration writes, and their keys."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +50,5 @@ def calibrate(
     if column is not None and stay:
         lens = Lens(column.convergence_semi_angle_mrad, stay[0].optics.C30_um or 0.0)
     focus = focusing.follow(scans, lens)
-    say("source")
-    parameters += [source.parameter(evidence, gain_counts, dark), *track.parameters(drift), *focusing.parameters(focus)]
+    parameters += [*track.parameters(drift), *focusing.parameters(focus)]
     return Fitted(Found(source=source_name, parameters=tuple(parameters)), drift, focus)

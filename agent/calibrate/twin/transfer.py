@@ -1,4 +1,4 @@
-"""Photon transfer: the variance of an image's noise against its mean; the slope is the gain (Janesick, Photon Transfer).
+"""Photon transfer: the variance of an image's noise against its mean, whose slope is the gain (Janesick, SPIE 2007).
 
     variance = gain x (mean - offset) + read noise^2
 
@@ -89,8 +89,8 @@ def parameters(found: Transfer | str, dark: Dark | None) -> list[Parameter]:
     rests = f"photon transfer of {found.pairs} pairs" if found.pairs else "photon transfer of one oversampled image"
     line = [known(name, unit, found.gain, found.gain_sd, rests)]
     if dark is None:
-        at_zero = "the noise at a mean of 0: offset and read noise do not separate without a dark reference"
-        line.append(known("read_noise^2 - gain x offset", "counts^2", found.at_zero, found.at_zero_sd, at_zero))
+        at_zero = "read noise^2 - gain x offset, which do not separate without a dark reference"
+        line.append(known("noise_at_zero_counts2", "counts^2", found.at_zero, found.at_zero_sd, at_zero))
     return line
 
 
@@ -124,11 +124,15 @@ def _laid(frames: Sequence[Frame], level: float) -> list[Array] | None:
     """Images laid over the third of them, less the margin that shifts leave; None where they do not fit."""
     images = [frame.counts - level for frame in frames]
     laid, reach = [], float(MARGIN)
+    if images[2].mean() <= 0.0:
+        return None
+    # In units in which the noise is that of counts, as registration reckons, whatever the gain.
+    unit = max(float((convolve(images[2], SECOND) ** 2).mean() / images[2].mean()), 1e-9)
     for image in images:
         if image is images[2]:
             laid.append(image)
             continue
-        shift = shift_between(images[2], image)
+        shift = shift_between(images[2] / unit, image / unit)
         if shift is None or max(abs(shift.rows), abs(shift.columns)) > min(image.shape) / 4:
             return None
         reach = max(reach, MARGIN + abs(shift.rows), MARGIN + abs(shift.columns))
@@ -140,7 +144,7 @@ def _laid(frames: Sequence[Frame], level: float) -> list[Array] | None:
 
 
 def shifted(image: Array, rows: float, columns: float) -> Array:
-    """An image whose content is moved on by a fraction of pixels; white noise keeps its variance (all frequencies pass).
+    """An image whose content is moved on by a fraction of pixels; white noise keeps its variance: all frequencies pass.
 
     The mean is taken off first, so that what wraps around at the edges is small; they belong to nobody.
     """
@@ -152,7 +156,7 @@ def shifted(image: Array, rows: float, columns: float) -> Array:
 
 
 def _fit(parts: Sequence[_Part], var_at_zero: float | None) -> Transfer:
-    """Instrumental-variable fit, weighted by the fitted variance; with a dark reference the intercept is its variance."""
+    """Instrumental-variable fit, weighted by the fitted variance; a dark reference's variance fixes the intercept."""
     first = 0 if var_at_zero is None else 1
     fixed = 0.0 if var_at_zero is None else var_at_zero
     k, mean = parts[0].regressors.shape[1], max(float(np.mean([p.noise.mean() for p in parts])), 1e-9)

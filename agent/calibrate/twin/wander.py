@@ -76,14 +76,14 @@ def fit(track: Track, decays: bool) -> Wander | None:
     step = np.array([[each[1] - each[0] if each.size > 1 else 1.0] for each in axes])
     spread = 0.5 * (points[RATE] + points[TIME])
     spread_mean = float(spread @ share)
-    A = amplitude @ share
+    middle = amplitude @ share
     without = _likelihood(track, np.exp(points), False)[0] if decays else ln
     return Wander(
         mean_ln=mean,
         sd_ln=sd,
         ln_spread=(spread_mean, math.sqrt(float((spread - spread_mean) ** 2 @ share))),
-        amplitude=A,
-        amplitude_sd=np.sqrt((var + (amplitude - A[:, None]) ** 2) @ share),
+        amplitude=middle,
+        amplitude_sd=np.sqrt((var + (amplitude - middle[:, None]) ** 2) @ share),
         at_edge=((np.abs(points[:, None, :] - bounds[:, :, None]) < 0.6 * step[:, :, None]).any(axis=1)) @ share,
         evidence=float(np.logaddexp.reduce(ln) - np.logaddexp.reduce(without)),
     )
@@ -106,7 +106,7 @@ def _bounds(track: Track, decays: bool) -> Array:
 
 
 def _likelihood(track: Track, at: Array, decays: bool) -> tuple[Array, Array, Array]:
-    """ln likelihood (g,) at points (4, g), and mean and variance (axes, g) of the decaying part's amplitude."""
+    """Likelihood (ln, (g,)) at points (4, g), and mean and variance (axes, g) of the decaying part's amplitude."""
     rate, time_s, scatter, decay_s = at
     sd = np.sqrt(rate * time_s)
     n, axes = track.value.shape

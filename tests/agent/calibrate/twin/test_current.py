@@ -1,0 +1,43 @@
+"""The beam current: from a known share, and its fall from the brightness of repeats."""
+
+import numpy as np
+import pytest
+
+from agent.calibrate.twin.current import parameters
+from agent.calibrate.twin.evidence import of_files
+from hardware_bridge.cost import ELECTRONS_PER_PA_S
+
+
+def images(make_file, current_pA, per_h=0.0, n=40, gain=4.0, dwell_s=1e-5, every_s=60.0):
+    random = np.random.default_rng(5)
+    left = (1.0 - per_h) ** (every_s * np.arange(n) / 3600.0)
+    electrons = 0.5 * current_pA * dwell_s * ELECTRONS_PER_PA_S * left
+    counts = gain * random.poisson(electrons[:, None, None], (n, 64, 64)) + 100.0
+    facts = {"dwell_s": dwell_s, "every_s": every_s}
+    return of_files([make_file(counts, 1.0, facts)], [], {}).images
+
+
+def test_a_current_comes_back_by_its_share(make_file):
+    frames = images(make_file, 60.0)
+    strength, fall = parameters(frames, frames, (4.0, 0.01), 100.0, 0.5)
+    assert abs(strength.z(60.0)) < 3.0
+    assert strength.sd < 0.3
+    assert "no fall stands out" in fall.note
+
+
+def test_a_fall_comes_back(make_file):
+    z = []
+    for per_h in (0.05, 0.2):
+        frames = images(make_file, 60.0, per_h)
+        told = parameters(frames, frames, None, 100.0, None)[1]
+        z.append(told.z(-np.log1p(-per_h)))
+    assert np.abs(z).max() < 3.0
+
+
+def test_what_is_missing_is_told(make_file):
+    frames = images(make_file, 60.0, n=3)
+    strength, fall = parameters(frames, frames, None, 100.0, 0.5)
+    assert "needs the gain" in strength.note
+    assert "3 images of one place and focus, at least 8" in fall.note
+    assert "--share" in parameters(frames, frames, None, 100.0, None)[0].note
+    assert parameters(frames, frames, (4.0, 0.1), 100.0, 0.5)[0].value == pytest.approx(60.0, rel=0.02)
