@@ -116,10 +116,9 @@ def _turns(header: Header, time_s: float) -> int:
 
 def _turn_bytes(acquire: Acquire, capabilities: Capabilities, watched: bool) -> float:
     """The newest frame as it is kept, and a line of the table for each frame where streams are watched."""
-    values = acquire.pixels_y * acquire.pixels_x
-    each = 2
-    if acquire.mode in SPECTRA:
-        values, each = values * capabilities.energy_channels, 4
+    spectrum = acquire.mode in SPECTRA
+    at_each = capabilities.values_per_pixel.get(acquire.mode, capabilities.energy_channels if spectrum else 1)
+    values, each = acquire.pixels_y * acquire.pixels_x * at_each, 4 if spectrum else 2
     rows = acquire.pixels_y * (8 + 1)  # when each row was begun, and whether it came
     return values * each + rows + SIDE_BYTES + (acquire.max_frames * ROW.itemsize if watched else 0)
 

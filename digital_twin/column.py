@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 from digital_twin.detectors import Column
-from hardware_bridge.messages import Capabilities
+from hardware_bridge.messages import Capabilities, Mode
+
+PROBE_DIAMETER_NM = 0.2
+"""Less than any probe of the twin: what dose is charged by where pixels are smaller."""
 
 DECISION_S = 2.0
 """Time that passes on the instrument's clock while the agent thinks, in stepped time."""
@@ -20,13 +25,20 @@ def capabilities(column: Column, time: str = "stepped") -> Capabilities:
         collection_semi_angle_mrad=column.collection_mrad,
         haadf_inner_mrad=column.haadf_inner_mrad,
         haadf_outer_mrad=column.haadf_outer_mrad,
-        modes=("HAADF", "EELS"),
+        modes=("HAADF", "ABF", "BF", "HRTEM", "EELS", "EDS", "CBED", "4DSTEM"),
         holder_channels=("flow_nl_per_s", "temperature_K"),
-        probe_diameter_nm=0.2,
+        probe_diameter_nm=PROBE_DIAMETER_NM,
+        lit_diameter_nm=column.lit_diameter_nm,
         energy_offset_eV=column.energy_offset_eV,
         energy_step_eV=column.energy_step_eV,
         energy_channels=column.energy_channels,
-        detector_fraction={"HAADF": 0.5, "EELS": 0.6},
+        detector_fraction=_fractions(column),
+        values_per_pixel={
+            "EELS": column.energy_channels,
+            "EDS": column.xrays.energy_channels,
+            "CBED": column.pattern_pixels["CBED"] ** 2,
+            "4DSTEM": column.pattern_pixels["4DSTEM"] ** 2,
+        },
         stage_to_specimen=(1.0, 0.0, 0.0, 1.0),
         beam_shift_to_specimen=(1.0, 0.0, 0.0, 1.0),
         stage_speed_nm_per_s=1000.0,
@@ -37,3 +49,20 @@ def capabilities(column: Column, time: str = "stepped") -> Capabilities:
         dark_references=True,
         blank_latency_s=0.02,
     )
+
+
+def _fractions(column: Column) -> dict[Mode, float]:
+    """The most that one detector element can get of the beam: a bound, from the sharpest peaks there can be."""
+    discs = {
+        mode: math.pi * (column.convergence_mrad / column.pattern_mrad * pixels / 2) ** 2
+        for mode, pixels in column.pattern_pixels.items()
+    }
+    return {
+        "HAADF": 0.5,
+        "ABF": 1.0,
+        "BF": 1.0,
+        "HRTEM": 1e-3,
+        "EELS": min(1.0, 0.9 * column.energy_step_eV / column.energy_fwhm_eV),
+        "EDS": 1e-3,
+        **{mode: min(1.0, 4.0 / pixels) for mode, pixels in discs.items()},
+    }

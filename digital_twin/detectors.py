@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +22,9 @@ from digital_twin.spectra import (
     energy_axis_eV,
     inelastic_mean_free_path_nm,
 )
+from digital_twin.waves import Lens, Probe
 from digital_twin.xrays import XrayDetector
+from hardware_bridge.messages import Mode
 
 WIDEST_mrad = 1000.0
 """Beyond this angle next to nothing is scattered."""
@@ -33,10 +35,12 @@ SATURATION_NM = 0.3
 
 @dataclass(frozen=True)
 class Column:
-    """The fixed part of the column: beam energy, angles, the spectrometer's axis and the X-ray detector.
+    """The fixed part of the column: beam energy, angles, the spectrometer's axis, the X-ray detector and the cameras.
 
     One energy axis that begins below the zero loss and reaches beyond the core edges holds what dual EELS takes in two
-    exposures, all in one dose.
+    exposures, all in one dose. A broad beam lights a disc of ``lit_diameter_nm`` and is seen through an objective
+    aperture of ``objective_mrad``; ``source_angle_mrad`` is the 1/e half-angle of its illumination. A camera of
+    ``pattern_pixels`` a side, by mode, sees diffraction up to ``pattern_mrad`` in either direction.
     """
 
     beam_energy_keV: float = 200.0
@@ -50,6 +54,29 @@ class Column:
     energy_fwhm_eV: float = 1.5
     source_fwhm_nm: float = 0.2
     xrays: XrayDetector = field(default_factory=XrayDetector)
+    chromatic_mm: float = 1.2
+    source_angle_mrad: float = 0.1
+    objective_mrad: float = 20.0
+    lit_diameter_nm: float = 1000.0
+    pattern_mrad: float = 30.0
+    pattern_pixels: Mapping[Mode, int] = field(default_factory=lambda: {"CBED": 128, "4DSTEM": 64})
+
+    @property
+    def energy_spread_eV(self) -> float:
+        """The 1/e half-width of the energies in the beam, of which ``energy_fwhm_eV`` is the full width at half."""
+        return self.energy_fwhm_eV / (2 * math.sqrt(math.log(2)))
+
+    def lens(self, objective_mrad: float | None) -> Lens:
+        """The column as a broad beam sees it, through an aperture if one is given."""
+        return Lens(
+            self.beam_energy_keV, objective_mrad, self.chromatic_mm, self.energy_spread_eV, self.source_angle_mrad
+        )
+
+    def coherent_probe(self) -> Probe:
+        """The probe with all that makes it partly coherent."""
+        return Probe(
+            self.beam_energy_keV, self.convergence_mrad, self.source_fwhm_nm, self.chromatic_mm, self.energy_spread_eV
+        )
 
     def __post_init__(self) -> None:
         for name in ("beam_energy_keV", "convergence_mrad", "collection_mrad", "energy_step_eV", "energy_fwhm_eV"):

@@ -45,6 +45,12 @@ class Scan:
         x, y = corners[:, 0], corners[:, 1]
         return float(x.min() - half), float(x.max() + half), float(y.min() - half), float(y.max() + half)
 
+    def disc_nm(self, diameter_nm: float) -> Box:
+        """The square about the middle of the field that has the area of a disc of this diameter."""
+        x, y = self.grid.corners().mean(axis=0).tolist()
+        half = math.sqrt(math.pi) / 4 * diameter_nm
+        return x - half, x + half, y - half, y + half
+
 
 class DoseMap:
     """Electrons that fell on each cell of the specimen frame, (G, G), row is y; what falls outside is summed apart."""

@@ -5,7 +5,8 @@ A batch holds one scan of each world, all of as many pixels; where and how large
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -83,14 +84,29 @@ def _levels(low: float, high: float, apart: float) -> Array:
     return np.sort(found)
 
 
+Share = Callable[[Tensor, Sequence[float]], Tensor]
+"""From thicknesses (B, M, H, W) and the pixels of the scans in nm to shares of the electrons, (B, H, W)."""
+
+
 def expected_haadf(
     specimen: Specimen, grids: Sequence[Grid], column: Column, aberrations: Sequence[Aberrations]
 ) -> Tensor:
-    """Share of the incident electrons that the HAADF detector counts at each pixel of each scan, (B, H, W).
+    """Share of the incident electrons that the HAADF detector counts at each pixel of each scan, (B, H, W)."""
 
-    What is projected is convolved with the probe's intensity at its height (incoherent imaging); ``aberrations``, one
-    a scan, hold the C10 of the column, to which the specimen adds its height. A scan in a batch equals the scan alone
-    but for rounding: the margin and the transform are as wide as the most blurred scan of the batch needs.
+    def share(matter: Tensor, pixels_nm: Sequence[float]) -> Tensor:
+        return haadf_fraction(matter, specimen.materials, column, pixels_nm)
+
+    return incoherent(specimen, grids, column, aberrations, share)
+
+
+def incoherent(
+    specimen: Specimen, grids: Sequence[Grid], column: Column, aberrations: Sequence[Aberrations], share_of: Share
+) -> Tensor:
+    """Share of the incident electrons that comes from each pixel of each scan, (B, H, W), seen incoherently.
+
+    What is projected is convolved with the probe's intensity at its height; ``aberrations``, one a scan, hold the C10
+    of the column, to which the specimen adds its height. A scan in a batch equals the scan alone but for rounding: the
+    margin and the transform are as wide as the most blurred scan of the batch needs.
     """
     cut = planes(specimen, grids, column, [float(each.C10_nm) for each in aberrations])
     probes = [
@@ -99,7 +115,7 @@ def expected_haadf(
     ]
     margin = max(kernel.shape[-1] for kernel in probes) // 2
     matter = specimen.project([widened(grid, margin) for grid in grids])
-    share = haadf_fraction(matter, specimen.materials, column, [grid.pixel_nm for grid in grids])
+    share = share_of(matter, [grid.pixel_nm for grid in grids])
     images = [_blurred(*each, margin) for each in zip(share, cut.place, probes, strict=True)]
     return torch.stack(images).clamp_(0.0, 1.0)
 
@@ -123,6 +139,15 @@ def _blurred(share: Tensor, place: Tensor, kernels: Tensor, margin: int) -> Tens
     first = margin + kernels.shape[-1] // 2
     image: Tensor = torch.fft.irfft2(spectrum, s=size)
     return image[first : first + height, first : first + width]
+
+
+def smeared(image: Tensor, moved_px: Array) -> Tensor:
+    """An image (H, W) of what moved while it was exposed: the mean of it moved by each of (T, 2) x, y in pixels."""
+    ky, kx = (torch.fft.fftfreq(n, dtype=torch.float64, device=image.device) for n in image.shape)
+    x, y = torch.from_numpy(moved_px).to(image.device).T[:, :, None, None]
+    turned = torch.exp(-2j * math.pi * (kx[: image.shape[1] // 2 + 1].abs() * x + ky[:, None] * y)).mean(dim=0)
+    result: Tensor = torch.fft.irfft2(torch.fft.rfft2(image) * turned, s=image.shape).clamp(min=0.0)
+    return result
 
 
 def expected_spectra(

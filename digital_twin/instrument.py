@@ -15,22 +15,24 @@ import numpy as np
 import torch
 from msgspec.structs import replace
 
+from digital_twin.acquisition import Plan, axes_of, check_able, dtype_of, kind_of
 from digital_twin.column import capabilities
 from digital_twin.conditions import Conditions
-from digital_twin.detectors import Column, Spectrometer
+from digital_twin.detectors import Column
 from digital_twin.drift import DEFAULT, Drift, Stage
 from digital_twin.exposure import DoseMap, Scan
-from digital_twin.imaging import expected_haadf, expected_spectra
+from digital_twin.imaging import smeared
 from digital_twin.misalignment import Misalignment
 from digital_twin.optics import Array, aberrations_of
 from digital_twin.readout import IDEAL, Readout
+from digital_twin.signals import Look, Signals
 from digital_twin.specimen import Specimen
 from hardware_bridge.cost import ELECTRONS_PER_PA_S, move_s
 from hardware_bridge.errors import Rejected
 from hardware_bridge.geometry import field_centre_nm, merged
 from hardware_bridge.messages import (
+    SCANNED_MODES,
     Acquire,
-    Axis,
     Capabilities,
     ChunkHeader,
     Command,
@@ -46,9 +48,8 @@ from hardware_bridge.microscope import gather_from_watch
 from hardware_bridge.observation import Chunk, Observation, Part
 from hardware_bridge.words import WordT
 
-CHUNK_ROWS = 32
-CHUNK_S = 0.1
-"""Longest time that a chunk of more than one row takes: blanking waits for its end."""
+EXPOSURE_PARTS = 8
+"""Moments of an exposure at which it is asked where the specimen is."""
 
 POSITION_SD_NM = 10.0
 MOST_DEFOCUS_NM = 5000.0
@@ -132,7 +133,7 @@ class Twin:
         self._seed = seed
         self._speed = speed
         self._on_beam = on_beam or (lambda on: None)
-        self._spectrometer = Spectrometer(specimen.materials, self.column, specimen.device, hidden.zero_loss_eV)
+        self._signals = Signals(specimen, self.column, hidden.zero_loss_eV)
         self._capabilities = capabilities(self.column, "stepped" if speed is None else "real")
         self._hidden = hidden
         self._readout = apparatus.readout
@@ -270,29 +271,29 @@ class Twin:
                 return
 
     def _frame(self, run: _Running, acquire: Acquire, frame: int) -> Iterator[Part]:
-        row_s = acquire.pixels_x * acquire.dwell_s + self._capabilities.flyback_s
-        row_start_s = np.asarray(self._clock_s + row_s * np.arange(acquire.pixels_y))
+        plan = Plan.of(acquire, self.column, self._capabilities.flyback_s)
+        row_start_s = np.asarray(self._clock_s + plan.row_s * np.arange(acquire.pixels_y))
+        if not plan.scanned:
+            row_start_s += acquire.dwell_s / 2
         scan = self._scan(acquire, row_start_s)
         current_pA = (
             0.0 if acquire.blanked else self._drift.current(self._clock_s) * (self._optics.beam_current_pA or 0.0)
         )
         share = self._expected(acquire, scan, row_start_s)
-        incident = current_pA * acquire.dwell_s * ELECTRONS_PER_PA_S
+        incident = current_pA * acquire.dwell_s * ELECTRONS_PER_PA_S * plan.pixel_share
         random = np.random.default_rng([self._seed, 5, self._acquisitions, frame])
-        dtype: type[np.unsignedinteger] = np.uint16 if acquire.mode == "HAADF" else np.uint32
-        chunk_rows = min(CHUNK_ROWS, max(1, int(CHUNK_S / row_s)))
-        for top in range(0, acquire.pixels_y, chunk_rows):
+        dtype = np.uint32 if dtype_of(acquire.mode) == "uint32" else np.uint16
+        for top, rows, beam_s in plan.chunks():
             if self._abort.is_set():
                 run.reason = "blanked"
                 return
-            rows = min(chunk_rows, acquire.pixels_y - top)
             begun = self._clock_s
             self._beam(not acquire.blanked)
-            electrons = current_pA * rows * row_s * ELECTRONS_PER_PA_S
-            box = scan.box_nm(top, rows)
+            electrons = current_pA * beam_s * ELECTRONS_PER_PA_S
+            box = scan.box_nm(top, rows) if plan.scanned else scan.disc_nm(self.column.lit_diameter_nm)
             self.dose.add(box, electrons)
             self.specimen.expose(0, box, electrons)
-            self._pass(rows * row_s)
+            self._pass(beam_s)
             detected = random.poisson(incident * share[top : top + rows])
             self._beam(False)
             run.rows_done += rows
@@ -320,40 +321,31 @@ class Twin:
         return Scan.over(wide, centre, (self._go.scan_rotation_deg or 0.0) + self._hidden.scan_rotation_deg, moved)
 
     def _expected(self, acquire: Acquire, scan: Scan, row_start_s: Array) -> Array:
-        if acquire.mode == "EELS":
-            moved = self._drift.zero_loss_eV(row_start_s)
-            wander_eV = torch.from_numpy(moved[None]) if moved.any() else None
-            return np.asarray(expected_spectra(self.specimen, [scan.grid], self._spectrometer, wander_eV)[0].cpu())
         lens_nm = self._hidden.defocus_gain * (self._optics.C10_nm or 0.0)
         C10_nm = lens_nm + (self._go.stage_z_nm or 0.0) + self._drift.C10_nm(self._clock_s)
         drifted = self._drift.aberrations(aberrations_of(self._optics), self._clock_s)
-        aberrations = dataclasses.replace(drifted, C10_nm=C10_nm)
-        return np.asarray(expected_haadf(self.specimen, [scan.grid], self.column, [aberrations])[0].cpu())
+        moved_eV = self._drift.zero_loss_eV(row_start_s)
+        look = Look(
+            grids=[scan.grid],
+            aberrations=[dataclasses.replace(drifted, C10_nm=C10_nm)],
+            zero_loss_eV=torch.from_numpy(moved_eV[None]) if moved_eV.any() else None,
+        )
+        expected = self._signals.expected(acquire.mode, look)[0]
+        if acquire.mode not in SCANNED_MODES:
+            times_s = row_start_s[0] + acquire.dwell_s * ((np.arange(EXPOSURE_PARTS) + 0.5) / EXPOSURE_PARTS - 0.5)
+            seen = self._drift.specimen_nm(times_s)
+            axes = np.stack([scan.grid.across_nm, scan.grid.down_nm], axis=-1) / scan.grid.pixel_nm**2
+            expected = smeared(expected, (seen - seen.mean(axis=0)) @ axes)
+        return np.asarray(expected.cpu())
 
     def _start(self, command: Command, acquire: Acquire) -> Start:
-        pixel = acquire.fov_nm / acquire.pixels_x
-        axes = [
-            Axis(name="y", size=acquire.pixels_y, offset=0.0, scale=pixel, unit="nm"),
-            Axis(name="x", size=acquire.pixels_x, offset=0.0, scale=pixel, unit="nm"),
-        ]
-        if acquire.mode == "EELS":
-            column = self.column
-            axes.append(
-                Axis(
-                    name="energy_loss",
-                    size=column.energy_channels,
-                    offset=column.energy_offset_eV,
-                    scale=column.energy_step_eV,
-                    unit="eV",
-                )
-            )
         return Start(
             command_id=command.id,
             epoch=self._acquisitions,
-            kind="spectrum" if acquire.mode == "EELS" else "frame",
+            kind=kind_of(acquire.mode),
             mode=acquire.mode,
-            axes=tuple(axes),
-            dtype="uint32" if acquire.mode == "EELS" else "uint16",
+            axes=axes_of(acquire, self.column),
+            dtype=dtype_of(acquire.mode),
             frames=acquire.max_frames,
             start_s=self._clock_s,
         )
@@ -375,9 +367,9 @@ class Twin:
 
 
 def _check_able(command: Command, capabilities: Capabilities) -> None:
-    """Refuse modes that are not there, and defocus beyond what the lenses reach."""
-    if command.acquire is not None and command.acquire.mode not in capabilities.modes:
-        raise Rejected("mode", "acquire.mode", command.acquire.mode, f"one of {', '.join(capabilities.modes)}")
+    """Refuse what the instrument has no room for, and defocus beyond what the lenses reach."""
+    if command.acquire is not None:
+        check_able(command.acquire, capabilities)
     for path, value in (("set.optics.C10_nm", command.set.optics.C10_nm), ("go.stage_z_nm", command.go.stage_z_nm)):
         if value is not None and abs(value) > MOST_DEFOCUS_NM:
             raise Rejected("range", path, f"{value:g}", f"{-MOST_DEFOCUS_NM:g}..{MOST_DEFOCUS_NM:g}")

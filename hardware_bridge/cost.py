@@ -63,6 +63,13 @@ def beam_current_pA(command: Command, state: InstrumentState) -> float:
     return asked if asked is not None else (state.optics.beam_current_pA or 0.0)
 
 
+def disc_nm(acquire: Acquire, capabilities: Capabilities) -> float:
+    """Diameter in nm of what the beam lights at once: the probe, or the broad beam of the modes that do not scan."""
+    if acquire.mode in SCANNED_MODES or not capabilities.lit_diameter_nm:
+        return capabilities.probe_diameter_nm
+    return capabilities.lit_diameter_nm
+
+
 def fluence_e_per_A2(command: Command, state: InstrumentState, capabilities: Capabilities) -> float:
     """Fluence of a whole acquisition in e/A^2, averaged over the larger of pixel and probe disc (I6 of the bridge).
 
@@ -71,7 +78,7 @@ def fluence_e_per_A2(command: Command, state: InstrumentState, capabilities: Cap
     acquire = command.acquire
     if acquire is None:
         return 0.0
-    probe_area_A2 = math.pi * (5.0 * capabilities.probe_diameter_nm) ** 2
+    probe_area_A2 = math.pi * (5.0 * disc_nm(acquire, capabilities)) ** 2
     pixel_area_A2 = (10.0 * pixel_nm(acquire)) ** 2
     if acquire.mode in SCANNED_MODES:
         flyback_share = 1.0 + capabilities.flyback_s / (acquire.pixels_x * acquire.dwell_s)

@@ -9,10 +9,10 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from hardware_bridge.cost import beam_current_pA, fluence_e_per_A2, frame_s, predict
+from hardware_bridge.cost import beam_current_pA, disc_nm, fluence_e_per_A2, frame_s, predict
 from hardware_bridge.errors import Rejected
 from hardware_bridge.geometry import field_centre_nm, merged, pixel_to_specimen
-from hardware_bridge.messages import Capabilities, Command, End, InstrumentState, Limits
+from hardware_bridge.messages import SCANNED_MODES, Capabilities, Command, End, InstrumentState, Limits
 from hardware_bridge.words import NotNegative, Number, Word
 
 POSITION_SIGMAS = 3.0
@@ -50,7 +50,8 @@ def worst_charge(command: Command, limits: Limits, state: InstrumentState, capab
 def predict_charge(command: Command, limits: Limits, state: InstrumentState, capabilities: Capabilities) -> Charge:
     """Predict the upper bound that a command will be charged; zero without an acquisition.
 
-    The field's bounding box is widened by three standard deviations of the position and by the probe's radius.
+    The field's bounding box is widened by three standard deviations of the position and by the probe's radius. A broad
+    beam whose size is known lights a disc about the middle of the field, however much of it the camera sees.
     """
     acquire = command.acquire
     if acquire is None:
@@ -62,7 +63,9 @@ def predict_charge(command: Command, limits: Limits, state: InstrumentState, cap
         for row in (-0.5, acquire.pixels_y - 0.5)
         for column in (-0.5, acquire.pixels_x - 0.5)
     ]
-    margin_nm = POSITION_SIGMAS * state.position_sd_nm + capabilities.probe_diameter_nm / 2
+    if acquire.mode not in SCANNED_MODES and capabilities.lit_diameter_nm:
+        corners = [centre]
+    margin_nm = POSITION_SIGMAS * state.position_sd_nm + disc_nm(acquire, capabilities) / 2
     fluence = limits.current_bound * fluence_e_per_A2(command, state, capabilities)
     on_s = acquire.max_frames * frame_s(acquire, capabilities)
     return Charge(

@@ -127,7 +127,9 @@ class Capabilities(Word, frozen=True, kw_only=True):
     axis moves by matrix @ (dx, dy). ``detector_fraction`` is, per mode, the largest share of the incident electrons
     that one detector element can receive. ``decision_s`` is what the instrument lets pass before it begins a command,
     for the decision (stepped time; 0 in real time, where decisions take what they take). ``probe_diameter_nm`` is a
-    lower bound on the illuminated disc. ``energy_*`` describe the spectrum axis. Where ``backlash_nm`` is above zero,
+    lower bound on the illuminated disc; outside scanned modes it is ``lit_diameter_nm``, where that is above zero.
+    ``energy_*`` describe the spectrum axis. ``values_per_pixel`` says how many values a mode delivers at each pixel;
+    without an entry ``energy_channels`` of spectra and one of images. Where ``backlash_nm`` is above zero,
     moves are to be approached from the negative side, which takes the stage up to ``overshoot_nm`` beyond each
     coordinate that is asked for. ``unresponsive`` names, per mode, the settings that change nothing in its data, though
     they can be set; a mode without an entry answers to all.
@@ -146,10 +148,12 @@ class Capabilities(Word, frozen=True, kw_only=True):
     modes: tuple[Mode, ...]
     holder_channels: tuple[Name, ...]
     probe_diameter_nm: Positive
+    lit_diameter_nm: NotNegative = 0.0
     energy_offset_eV: Number
     energy_step_eV: Positive
     energy_channels: Size
     detector_fraction: dict[Mode, Fraction]
+    values_per_pixel: dict[Mode, Size] = {}
     stage_to_specimen: Matrix
     beam_shift_to_specimen: Matrix
     backlash_nm: NotNegative = 0.0

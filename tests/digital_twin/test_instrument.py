@@ -210,7 +210,8 @@ def test_one_command_at_a_time(command):
 def test_what_it_cannot_do_is_refused_and_nothing_moves(command):
     instrument = twin()
     for wrong, path in (
-        (command(mode="EDS", go=Go(stage_x_nm=50.0)), "acquire.mode = EDS"),
+        (command(mode="HRTEM", fov_nm=800.0, go=Go(stage_x_nm=50.0)), "acquire.fov_nm = 1131.* the lit disc, 1000"),
+        (command(mode="EDS", pixels=512, go=Go(stage_x_nm=50.0)), "acquire.pixels_x = 536870912 .*134217728"),
         (command(optics=Optics(C10_nm=2e4), go=Go(stage_x_nm=50.0)), r"C10_nm = 20000 .*-5000\.\.5000"),
         (command(go=Go(stage_z_nm=-1e6, stage_x_nm=50.0)), "stage_z_nm = -1e"),
     ):

@@ -43,6 +43,13 @@ def test_a_broad_beam_exposes_all_at_once_over_the_lit_disc(disc_nm: float) -> N
     assert fluence == pytest.approx(electrons / (math.pi * (5.0 * disc_nm) ** 2))
 
 
+def test_a_column_that_can_do_both_lights_a_disc_only_where_it_does_not_scan() -> None:
+    both = replace(CAPABILITIES, lit_diameter_nm=400.0)
+    broad = Command(id="a", acquire=Acquire(mode="HRTEM", fov_nm=100.0, pixels_x=64, pixels_y=64, dwell_s=0.5))
+    assert fluence_e_per_A2(broad, STATE, both) == pytest.approx(25.0 * E_PER_PA_S / (math.pi * 2000.0**2))
+    assert fluence_e_per_A2(scan("a"), STATE, both) == fluence_e_per_A2(scan("a"), STATE, CAPABILITIES)
+
+
 def test_a_move_alone_costs_no_electrons() -> None:
     cost = predict(Command(id="a", go=Go(stage_x_nm=100.0)), STATE, CAPABILITIES)
     assert (cost.electrons, cost.beam_on_s) == (0.0, 0.0)

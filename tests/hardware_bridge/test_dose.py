@@ -17,7 +17,7 @@ from hardware_bridge.errors import Rejected
 from hardware_bridge.geometry import pixel_to_specimen
 from hardware_bridge.guard import Guard
 from hardware_bridge.journal import FileJournal
-from hardware_bridge.messages import Command, End, Go, Optics, Range, Settings
+from hardware_bridge.messages import Acquire, Command, End, Go, Optics, Range, Settings
 from hardware_bridge.microscope import execute
 from hardware_bridge.observation import Part
 
@@ -33,6 +33,15 @@ def test_a_scan_is_charged_current_times_time_over_area() -> None:
     # The same electrons, spread evenly over the field of 2560 A x 2560 A.
     assert charge.fluence_e_per_A2 == pytest.approx(electrons / 2560.0**2)
     assert charge.dose_rate_e_per_A2_s == pytest.approx(electrons / 2560.0**2 / on_s)
+
+
+def test_a_broad_beam_is_charged_on_all_of_its_disc() -> None:
+    command = Command(id="a", acquire=Acquire(mode="HRTEM", fov_nm=50.0, pixels_x=64, pixels_y=64, dwell_s=0.5))
+    charge = predict_charge(command, LIMITS, STATE, replace(CAPABILITIES, lit_diameter_nm=400.0))
+    margin = 3 * STATE.position_sd_nm + 200.0
+    assert charge.x_high_nm - charge.x_low_nm == pytest.approx(2 * margin)
+    assert charge.y_high_nm - charge.y_low_nm == pytest.approx(2 * margin)
+    assert charge.fluence_e_per_A2 == pytest.approx(1.05 * 25.0 * E_PER_PA_S / (math.pi * 2000.0**2))
 
 
 def test_a_probe_parked_in_a_pixel_smaller_than_itself_is_charged_over_its_own_area() -> None:

@@ -1,0 +1,203 @@
+"""All that a microscope can see of a specimen, by mode: what an incident electron is expected to leave at each pixel.
+
+One specimen state gives all signals, for one scan of each world of a batch: images (HAADF, ABF, BF, HRTEM) have one
+value a pixel, (B, H, W), spectra (EELS, EDS) E channels, and patterns (CBED, 4D-STEM) (K, K).
+
+Electrons go to one place each: HAADF takes those that are scattered into its annulus, BF and ABF share what stays in
+the cone of the beam, and the rest is lost between and beyond them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.fft
+import torch
+from torch import Tensor
+
+from digital_twin.detectors import Column, Spectrometer, WIDEST_mrad, elastic_per_nm, haadf_fraction
+from digital_twin.imaging import expected_spectra, expected_xrays, incoherent, widened
+from digital_twin.optics import Aberrations, blur_extent_nm, wavelength_nm
+from digital_twin.phase_contrast import Detector, margin_pixels, phase_contrast
+from digital_twin.specimen import Grid, Specimen
+from digital_twin.waves import cbed, hrtem, largest_mrad, transmission
+from digital_twin.xrays import XraySpectrometer
+from hardware_bridge.messages import Mode
+
+BF_SHARE = 0.5
+"""The bright-field detector sees the inner part of the cone, up to this share of its semi-angle; ABF sees the rest."""
+
+MARGIN_SHARE = 0.125
+"""Of a broad-beam field, on either side of it: what lies there blurs into it."""
+
+STRIP_PIXELS = 2048
+"""Longest strip of the specimen, in pixels of its potential, that neighbouring probes share."""
+
+LARGEST_PATCH = 8
+"""A probe out of focus is followed over a patch of at most this many times what the camera's pixels ask for."""
+
+SHARP_PATCH = 2
+"""On larger patches than this, the camera's pixels blur the pattern more than the foci and the source do."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One scan of each world: where its pixels are, and the column's aberrations, to which the specimen adds height.
+
+    ``zero_loss_eV`` (B, H) is how far the zero loss has wandered in each row; None is nowhere.
+    """
+
+    grids: Sequence[Grid]
+    aberrations: Sequence[Aberrations]
+    zero_loss_eV: Tensor | None = None
+
+
+class Signals:
+    """What specimens of some materials show in a column; tables are computed once."""
+
+    def __init__(self, specimen: Specimen, column: Column, zero_loss_eV: float = 0.0) -> None:
+        self.specimen, self.column = specimen, column
+        self._losses = Spectrometer(specimen.materials, column, specimen.device, zero_loss_eV)
+        self._xrays = XraySpectrometer(column.xrays, specimen.materials, column.beam_energy_keV, specimen.device)
+
+    def expected(self, mode: Mode, look: Look) -> Tensor:
+        """Shares of the incident electrons, (B, H, W, ...), that each detector element counts at each pixel.
+
+        Of EDS it is X-rays an electron; they take none away. Of HRTEM it is relative to what falls on a pixel's area.
+        """
+        if mode == "HAADF":
+            return incoherent(self.specimen, look.grids, self.column, look.aberrations, self._annular)
+        if mode == "EELS":
+            return expected_spectra(self.specimen, look.grids, self._losses, look.zero_loss_eV)
+        if mode == "EDS":
+            return expected_xrays(self.specimen, look.grids, self._xrays)
+        if mode == "HRTEM":
+            return self._broad(look)
+        if mode in ("CBED", "4DSTEM"):
+            return self._patterns(look, self.column.pattern_pixels[mode])
+        middle = BF_SHARE * self.column.convergence_mrad
+        return self._bright(look, (0.0, middle) if mode == "BF" else (middle, self.column.convergence_mrad))
+
+    def _annular(self, matter: Tensor, pixels_nm: Sequence[float]) -> Tensor:
+        return haadf_fraction(matter, self.specimen.materials, self.column, pixels_nm)
+
+    def _kept(self, matter: Tensor, within_mrad: float) -> Tensor:
+        """Share of the electrons that no atom scatters farther than an angle, of (B, M, H, W) thicknesses."""
+        rates = elastic_per_nm(self.specimen.materials, self.column, within_mrad, WIDEST_mrad)
+        return torch.exp(-torch.einsum("bmhw,m->bhw", matter, torch.from_numpy(rates).to(matter)))
+
+    def _bright(self, look: Look, detector: Detector) -> Tensor:
+        """BF or ABF: what stays in the cone, redistributed in it by the phase of the specimen.
+
+        The phase is imaged at the mean height of the field.
+        """
+
+        def stays(matter: Tensor, pixels_nm: Sequence[float]) -> Tensor:
+            return self._kept(matter, self.column.convergence_mrad)
+
+        kept = incoherent(self.specimen, look.grids, self.column, look.aberrations, stays)
+        probe = self.column.coherent_probe()
+        at_height = self._at_height(look)
+        margin = max(
+            margin_pixels(grid.pixel_nm, each, probe) for grid, each in zip(look.grids, at_height, strict=True)
+        )
+        potential = self.specimen.potential_V_nm([widened(grid, margin) for grid in look.grids])
+        images = []
+        for grid, each, volts in zip(look.grids, at_height, potential, strict=True):
+            spare = margin - margin_pixels(grid.pixel_nm, each, probe)
+            inner = volts[spare : volts.shape[0] - spare, spare : volts.shape[1] - spare]
+            images.append(phase_contrast(inner, grid.pixel_nm, each, probe, detector))
+        return kept * torch.stack(images)
+
+    def _broad(self, look: Look) -> Tensor:
+        """HRTEM with an objective aperture: nothing that is scattered farther reaches the camera.
+
+        Single atoms scatter beyond it as tables say; of structure that pixels resolve the aperture cuts the wave.
+        """
+        rows, columns = len(look.grids[0].origin_nm), look.grids[0].columns
+        margin = (scipy.fft.next_fast_len(math.ceil((1 + 2 * MARGIN_SHARE) * max(rows, columns))) - rows) // 2
+        wide = [widened(grid, margin) for grid in look.grids]
+        potential, matter = self.specimen.potential_V_nm(wide), self.specimen.project(wide)
+        energy, stop = self.column.beam_energy_keV, self.column.objective_mrad
+        images = []
+        for grid, each, volts, layers in zip(look.grids, self._at_height(look), potential, matter, strict=True):
+            sampled = largest_mrad(grid.pixel_nm, energy)
+            missed = 1 - self._kept(layers[None], stop)[0]
+            lens = self.column.lens(stop if stop <= sampled else None)
+            image = hrtem(transmission(volts, energy, missed)[None], [grid.pixel_nm], [each], lens)[0]
+            images.append(image[margin : margin + rows, margin : margin + columns])
+        return torch.stack(images)
+
+    def _patterns(self, look: Look, size: int) -> Tensor:
+        """A pattern at every pixel, (B, H, W, size, size): of the probe through the potential, and what it loses.
+
+        The potential is drawn in strips along each row of the scan, as fine as the camera's angles ask for.
+        """
+        pixel_nm = 1e3 * wavelength_nm(self.column.beam_energy_keV) / (2 * self.column.pattern_mrad)
+        rows, columns = len(look.grids[0].origin_nm), look.grids[0].columns
+        patterns = torch.empty(len(look.grids), rows, columns, size, size, device=self.specimen.device)
+        apart = max(grid.pixel_nm for grid in look.grids) / pixel_nm
+        together = max(1, min(columns, int((STRIP_PIXELS - size) // apart)))
+        at_height = self._at_height(look)
+        blurs_px = [blur_extent_nm(each, self.column.probe()) / pixel_nm for each in at_height]
+        wide = [size * min(LARGEST_PATCH, 2 ** max(0, math.ceil(math.log2(blur / size)))) for blur in blurs_px]
+        for row in range(rows):
+            for first in range(0, columns, together):
+                probes = range(first, min(first + together, columns))
+                patterns[:, row, first : probes.stop] = self._strip(
+                    look, (row, probes), (pixel_nm, wide, size), at_height
+                )
+        return patterns
+
+    def _strip(
+        self, look: Look, where: tuple[int, range], patch: tuple[float, list[int], int], at_height: list[Aberrations]
+    ) -> Tensor:
+        """Patterns (B, P, size, size) of neighbouring probes of one row, each on a patch as wide as its world's probe.
+
+        Strips of all worlds are as high as the widest patch asks for.
+        """
+        (row, probes), (pixel_nm, wides, size) = where, patch
+        grids, places, wide = [], [], max(wides)
+        length = wide + 2 + math.ceil(max(grid.pixel_nm for grid in look.grids) / pixel_nm * (len(probes) - 1))
+        for grid in look.grids:
+            across, down = (pixel_nm / grid.pixel_nm * step for step in (grid.across_nm, grid.down_nm))
+            start = grid.origin_nm[row] + probes.start * grid.across_nm - (wide // 2) * (across + down)
+            origin = start + np.arange(wide)[:, None] * down
+            grids.append(Grid(origin, across, down, length))
+            steps = np.arange(len(probes)) * grid.pixel_nm / pixel_nm + wide // 2
+            places.append(np.column_stack([np.full(len(probes), wide // 2), steps]))
+        potential, matter = self.specimen.potential_V_nm(grids), self.specimen.project(grids)
+        missed = 1 - self._kept(matter, self.column.pattern_mrad)
+        waves = transmission(potential, self.column.beam_energy_keV, missed)
+        patterns = []
+        for wave, place, own, each in zip(waves, places, wides, at_height, strict=True):
+            probe, cut = self.column.coherent_probe(), (wide - own) // 2
+            if own > SHARP_PATCH * size:
+                probe = replace(probe, source_fwhm_nm=0.0, chromatic_mm=0.0)
+            inner = wave[cut : cut + own, cut : wave.shape[1] - cut]
+            at = torch.from_numpy(place - cut).to(wave.device)
+            patterns.append(_binned(cbed(inner[None], pixel_nm, at[None], own, [each], probe)[0], size))
+        return torch.stack(patterns)
+
+    def _at_height(self, look: Look) -> list[Aberrations]:
+        """The aberrations with the height of the middle of each field added to C10."""
+        middles = np.stack([grid.corners().mean(axis=0) for grid in look.grids])[:, :, None]
+        at = torch.from_numpy(middles).to(self.specimen.device)
+        heights = self.specimen.height_nm(at[:, 0], at[:, 1])[:, 0].tolist()
+        return [
+            replace(each, C10_nm=float(each.C10_nm) + height)
+            for each, height in zip(look.aberrations, heights, strict=True)
+        ]
+
+
+def _binned(patterns: Tensor, size: int) -> Tensor:
+    """Patterns (..., K, K) on a camera of fewer, larger pixels (..., size, size), their sums kept."""
+    times = patterns.shape[-1] // size
+    if times == 1:
+        return patterns
+    # Pixels lie about their angles: the one of angle 0 is the middle one of those that are summed.
+    rolled = torch.roll(patterns, (times // 2, times // 2), dims=(-2, -1))
+    return rolled.reshape(*patterns.shape[:-2], size, times, size, times).sum(dim=(-3, -1))
