@@ -2,6 +2,8 @@
 
 python -m experiments.calibrate_instrument              30 hidden twins, some minutes on one core
 python -m experiments.calibrate_instrument --seeds 3    a quick look, nothing is written
+python -m experiments.calibrate_instrument foreign      usim and de-twin (`make foreign`), two minutes; FOREIGN.md
+                                                        and its part of RESULT.md
 """
 
 from __future__ import annotations
@@ -11,11 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.calibrate_instrument import foreign
 from experiments.calibrate_instrument.picture import draw
 from experiments.calibrate_instrument.study import DISTANCES_NM, Errors, Outcome, configured, measure
 
 MANY, PICTURED = 30, 18
 HERE = Path(__file__).parent
+FOREIGN, RESULT = HERE / "FOREIGN.md", HERE / "RESULT.md"
 HEAD = """# Is a hidden instrument found?
 
 `adaptem calibrate instrument` on {n} twins (seeds {first}-{last}) with the standard specimen in them. Hidden, and drawn
@@ -47,8 +51,15 @@ def main() -> None:
     """Measure, print the tables, and write them for the full number of instruments."""
     parser = argparse.ArgumentParser(prog="python -m experiments.calibrate_instrument", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("what", nargs="?", choices=("twins", "foreign"), default="twins")
     parser.add_argument("--seeds", type=int, default=MANY, metavar="N", help=f"how many (default {MANY})")
     given = parser.parse_args()
+    if given.what == "foreign":
+        abroad = foreign.page(foreign.usim(), foreign.detwin())
+        print(abroad)
+        FOREIGN.write_text(abroad, encoding="utf-8")
+        RESULT.write_text(at_home(RESULT.read_text(encoding="utf-8")) + abroad, encoding="utf-8")
+        return
     config = configured()
     outcomes = []
     for seed in range(1, 1 + given.seeds):
@@ -58,9 +69,12 @@ def main() -> None:
     print(text)
     if given.seeds >= MANY:
         draw(outcomes[PICTURED - 1].evidence, HERE / "calibration.png")
-        foreign = HERE / "FOREIGN.md"
-        more = foreign.read_text(encoding="utf-8") if foreign.exists() else ""
-        (HERE / "RESULT.md").write_text(text + more, encoding="utf-8")
+        RESULT.write_text(text + FOREIGN.read_text(encoding="utf-8"), encoding="utf-8")
+
+
+def at_home(result: str) -> str:
+    """The part of the page that is about twins."""
+    return result.partition(foreign.HEAD.splitlines()[1])[0].rstrip("\n") + "\n"
 
 
 def report(outcomes: list[Outcome]) -> str:

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from digital_twin.misalignment import Misalignment
+from experiments.calibrate_instrument import foreign
+from experiments.calibrate_instrument.__main__ import at_home
 from experiments.calibrate_instrument.hidden import errors, truth
 from experiments.calibrate_instrument.pointing import misses_nm
 from experiments.calibrate_instrument.study import configured
@@ -43,3 +46,27 @@ def test_errors_are_measured_less_true() -> None:
     # On the scale of the stage's encoder, unit moves span one nm^2.
     a, b, c, d = truth(hidden, "stage")["stage_to_specimen"]
     assert a * d - b * c == pytest.approx(1.0)
+
+
+def test_a_foreign_instrument_stands_beside_its_truth() -> None:
+    found = replace(known(Misalignment()), not_measured={"defocus_gain": "its images do not answer to it"})
+    told = foreign.table(found, {"stage_to_specimen": (1.0, 0.0, 0.0, 1.0), "pixel_size": (0.75,)})
+    assert "| stage to specimen xx | +1.00 ± 0.10 | +1.00 | +0.0 |" in told
+    assert "| pixel size over stated | +1.00 ± 0.10 | +0.75 | +2.5 |" in told
+    assert "| backlash x, nm | +12.00 ± 0.10 | not known | |" in told
+    assert "- not measured: defocus_gain: its images do not answer to it" in told
+
+
+def test_angles_are_apart_by_the_smaller_way_round() -> None:
+    turned = replace(
+        known(Misalignment()), stage_to_specimen=MatrixEstimate(value=(-1.0, 0.0, -1e-9, -1.0), sd=(0.1,) * 4)
+    )
+    assert "| stage against image, deg | -180.0 ± 4.1 | +180.0 | +0.0 |" in foreign.table(
+        turned, {"stage_to_specimen": (-1.0, 0.0, 0.0, -1.0)}
+    )
+
+
+def test_the_foreign_part_of_the_page_replaces_the_one_before() -> None:
+    page = foreign.HEAD + "old\n"
+    assert at_home("twins\n" + page) + foreign.HEAD == "twins\n" + foreign.HEAD
+    assert at_home("twins\n") == "twins\n"
