@@ -63,30 +63,60 @@ CU_L3 = Edge("Cu_L3", 29, "L", 931.0, upper_eV=1096.0, exponent=0.14)
 ZN_L3 = Edge("Zn_L3", 30, "L", 1020.0, upper_eV=1194.0, exponent=0.11)
 
 
-def _valence(name: str, atomic_number: int, split_eV: float, ratio: float, l3: tuple[WhiteLine, ...]) -> Edge:
-    """A 3d metal's L edge: the lines of L3 as given, L2 as one line ``split_eV`` above their centroid."""
-    whole = sum(line.strength_eV for line in l3)
-    centroid = sum(line.strength_eV * line.position_eV for line in l3) / whole
-    upper_eV, exponent = {25: (769.0, 0.16), 26: (846.0, 0.18)}[atomic_number]
-    strongest = max(l3, key=lambda line: line.strength_eV)
-    l2 = WhiteLine(centroid + split_eV, 2.2, whole / ratio)
-    return Edge(name, atomic_number, "L", strongest.position_eV, upper_eV, exponent, (*l3, l2))
+Shape = tuple[tuple[float, float, float], ...]
+"""Lines of one group: distance from the strongest line of L3 and full width in eV, share of the group."""
+
+
+def _valence(name: str, at_eV: float, strengths_eV: tuple[float, float], l3: Shape, l2: Shape) -> Edge:
+    """A 3d metal's L edge whose L3 is strongest at ``at_eV``, with the strengths of its L3 and L2."""
+    atomic_number, upper_eV, exponent = {"Mn": (25, 769.0, 0.16), "Fe": (26, 846.0, 0.18)}[name[:2]]
+    lines = tuple(
+        WhiteLine(at_eV + apart, fwhm, share * strength)
+        for strength, group in zip(strengths_eV, (l3, l2), strict=True)
+        for apart, fwhm, share in group
+    )
+    return Edge(name, atomic_number, "L", at_eV, upper_eV, exponent, lines)
 
 
 # White lines of manganese and iron by valence.
 # - Strength: 5 eV for each empty 3d state, all lines together. That they grow linearly with the empty states stands in
-#   J. Graetz et al., Phys. Rev. B 69 (2004) 235103 (abstract); 5 eV, the 10.5 eV between L3 and L2 of manganese and
-#   L3/L2 = 2.7 are what a measured spectrum of a manganese oxide gives, of 300 keV, which comes with eXSpy.
+#   J. Graetz et al., Phys. Rev. B 69 (2004) 235103 (abstract), and multiplet theory says so; 5 eV is what a measured
+#   spectrum of a manganese oxide gives, which comes with eXSpy.
+# - Shapes, and how far L2 is from L3: multiplets of edrixs, of ions in an octahedral field, as three and two Gaussians.
+#   L3 of iron as measured: 707.8 eV and, broader and weaker, 710.5 eV for Fe2+; 709.5 eV after a weaker 708.0 eV for
+#   Fe3+: P. A. van Aken et al., Phys. Chem. Minerals 25 (1998) 323 (abstract).
 # - L3/L2 is largest for d5 and falls to both sides: T. G. Sparrow et al., Chem. Phys. Lett. 108 (1984) 547 (abstract).
-# - Iron: 707.8 eV and, broader and weaker, 710.5 eV for Fe2+; 709.5 eV after a weaker 708.0 eV for Fe3+: P. A. van
-#   Aken et al., Phys. Chem. Minerals 25 (1998) 323 (abstract). 13.1 eV to L2: binding energies, Elam et al. (2002).
-# - Assumptions of this world, made within what such papers show as figures: the other ratios, the widths, how a line of
-#   two is shared, and where L3 of manganese lies. It moves up with valence: S. Zhang et al., Am. Min. 95 (2010) 1741.
-MN2_L3 = _valence("Mn2_L3", 25, 10.5, 3.8, (WhiteLine(640.0, 2.0, 19.8),))
-MN3_L3 = _valence("Mn3_L3", 25, 10.5, 2.7, (WhiteLine(641.8, 2.6, 21.9),))
-MN4_L3 = _valence("Mn4_L3", 25, 10.5, 2.1, (WhiteLine(643.1, 2.6, 23.7),))
-FE2_L3 = _valence("Fe2_L3", 26, 13.1, 3.8, (WhiteLine(707.8, 1.4, 11.0), WhiteLine(710.5, 2.8, 4.8)))
-FE3_L3 = _valence("Fe3_L3", 26, 13.1, 4.7, (WhiteLine(709.5, 1.8, 14.4), WhiteLine(708.0, 1.4, 6.2)))
+#   The measured spectrum has 2.7. Theory gives 3.1, 1.8, 1.4 for manganese and 3.2, 3.1 for iron.
+# - Assumptions of this world, made within what such papers show as figures: L3/L2 = 3.8, 2.7, 2.1 and 3.8, 4.7, how the
+#   lines of iron's L3 share it, and where L3 of manganese lies. It moves up with valence: S. Zhang et al., Am. Min. 95
+#   (2010) 1741.
+MN2_L3 = _valence(
+    "Mn2_L3",
+    640.0,
+    (19.8, 5.2),
+    ((0.04, 0.60, 0.165), (0.15, 2.85, 0.725), (3.93, 2.62, 0.110)),
+    ((11.01, 3.29, 0.860), (12.02, 0.67, 0.140)),
+)
+MN3_L3 = _valence(
+    "Mn3_L3",
+    641.8,
+    (21.9, 8.1),
+    ((-2.03, 2.01, 0.216), (0.02, 1.71, 0.284), (1.28, 3.88, 0.500)),
+    ((7.93, 3.58, 0.544), (11.40, 2.65, 0.456)),
+)
+MN4_L3 = _valence(
+    "Mn4_L3",
+    643.1,
+    (23.7, 11.3),
+    ((-2.25, 1.85, 0.151), (0.17, 2.65, 0.687), (3.60, 3.88, 0.162)),
+    ((8.71, 2.12, 0.595), (11.36, 1.93, 0.405)),
+)
+FE2_L3 = _valence(
+    "Fe2_L3", 707.8, (15.8, 4.2), ((0.0, 1.4, 0.7), (2.7, 2.8, 0.3)), ((12.74, 2.38, 0.841), (15.65, 1.74, 0.159))
+)
+FE3_L3 = _valence(
+    "Fe3_L3", 709.5, (20.6, 4.4), ((-1.5, 1.4, 0.3), (0.0, 1.8, 0.7)), ((11.34, 1.33, 0.225), (13.83, 2.58, 0.775))
+)
 
 
 def energy_axis_eV(offset_eV: float, step_eV: float, channels: int) -> Array:

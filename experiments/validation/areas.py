@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from experiments.validation import interface, optics, spectra, xrays
+from experiments.validation import interface, optics, spectra, white_lines, xrays
 from experiments.validation.check import Check
 
 AREAS: dict[str, tuple[Check, ...]] = {
     "optics": optics.CHECKS,
     "spectra": spectra.CHECKS,
+    "white lines": white_lines.CHECKS,
     "xrays": xrays.CHECKS,
     "interface": interface.CHECKS,
 }

@@ -1,25 +1,19 @@
-"""Energy-loss spectra beside eXSpy, a measured spectrum and closed forms: edges, thickness, tails, valence."""
+"""Energy-loss spectra beside eXSpy and closed forms: edges, free paths, thickness, tails, and all electrons."""
 
 from __future__ import annotations
 
-import importlib.util
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import least_squares, nnls
 
 from digital_twin import detectors, spectra
 from digital_twin.detectors import Column, Spectrometer
 from digital_twin.elastic import annular_nm2
-from digital_twin.materials import MN2O3, MNO2, WATER, Material
+from digital_twin.materials import MN2O3, WATER, Material
 from digital_twin.optics import Array
-from digital_twin.spectra import Edge
 from experiments.validation.check import Check, Mutation
 from experiments.validation.stored import golden, made_by
 
@@ -36,9 +30,6 @@ EDGES = {
 }
 THICKNESSES = (0.1, 0.5, 1.0, 1.5)
 """In mean free paths."""
-
-FINE = Column(energy_offset_eV=-20.0, energy_step_eV=0.5, energy_channels=1640, energy_fwhm_eV=1.0)
-SHARE_OF_MN4, WANDER_eV = 0.3, 0.4
 
 
 def onsets() -> float:
@@ -125,153 +116,9 @@ def accounts() -> float:
     return float(np.abs(collected + beyond + past - 1).max())
 
 
-@cache
-def measured() -> tuple[Array, Array, Array]:
-    """A manganese oxide at 300 keV, from eXSpy's tests: energies and counts, and counts of the low loss."""
-    found = importlib.util.find_spec("exspy")
-    assert found is not None
-    assert found.submodule_search_locations
-    parts: list[Array] = []
-    for name in ("coreloss", "lowloss"):
-        path = Path(found.submodule_search_locations[0]) / "tests" / "components" / f"{name}_spectrum.msa"
-        text = path.read_text(encoding="utf-8").splitlines()
-        head = {name[1:].strip(): value for name, _, value in (t.partition(":") for t in text if t.startswith("#"))}
-        counts = np.array([float(line) for line in text if line and not line.startswith("#")])
-        parts += [spectra.energy_axis_eV(float(head["OFFSET"]), float(head["XPERCHAN"]), counts.size), counts]
-    return parts[0], parts[1], parts[3]
-
-
-def fitted_lines(energy: Array, counts: Array, kernel: Array, edge: Edge, column: Column) -> tuple[float, ...]:
-    """L3 position, strength of L3 and of L2, and their distance, by a fit from 40 eV below L3 to 90 eV above.
-
-    Power law, hydrogenic edge and a Gaussian for each line, broadened by the low loss (``kernel``, from its channel of
-    zero loss on).
-    """
-    near = (energy > edge.onset_eV - 160.0) & (energy < edge.onset_eV + 130.0)
-    axis, seen = energy[near], counts[near]
-    bare = replace(edge, lines=())
-    smooth = spectra.edge_nm2_per_eV(bare, axis, column.beam_energy_keV, column.collection_mrad)
-    smooth = smooth / np.interp(edge.onset_eV + spectra.STRENGTH_AT_eV, axis, smooth)
-    used = (axis > edge.onset_eV - 40.0) & (axis < edge.onset_eV + 90.0)
-    origin = int(kernel.argmax())
-
-    def model(values: Array) -> Array:
-        scale, exponent, height, position, area3, width3, area2, apart, width2 = values
-        core = np.interp(axis - (position - edge.onset_eV), axis, smooth)
-        for area, at, width in ((area3, position, width3), (area2, position + apart, width2)):
-            core = core + area * np.exp(-0.5 * ((axis - at) / width) ** 2) / (abs(width) * math.sqrt(2 * math.pi))
-        broadened = np.convolve(core, kernel)[origin : origin + axis.size]
-        return np.asarray(scale * (axis / edge.onset_eV) ** -exponent + height * broadened)
-
-    level = float(np.interp(edge.onset_eV - 20.0, axis, seen))
-    start = np.array([level, 3.0, 0.2 * level, edge.onset_eV, 20.0, 1.2, 8.0, 10.5, 1.2])
-    weight = 1 / np.sqrt(np.maximum(seen[used], 1e-12))
-
-    def residual(values: Array) -> Array:
-        return np.asarray((model(values) - seen)[used] * weight)
-
-    found = least_squares(residual, start, x_scale=np.abs(start)).x
-    return float(found[3]), float(found[4]), float(found[6]), float(found[7])
-
-
-def white_lines() -> float:
-    """Mn3+ beside a measured manganese oxide: largest relative deviation of both strengths and of the distance.
-
-    The measured axis is not calibrated: its L3 is put where the twin has it.
-    """
-    energy, counts, low = measured()
-    top = int(low.argmax())
-    kernel = low[top - 40 : top + 700] / low[top - 40 : top + 700].sum()
-    edge, at = spectra.MN3_L3, float(energy[counts[energy > 640.0].argmax() + np.flatnonzero(energy > 640.0)[0]])
-    column = Column(beam_energy_keV=300.0)
-    found = fitted_lines(energy - at + edge.onset_eV, counts, kernel, edge, column)
-    l3, l2 = edge.lines
-    ours = np.array([l3.strength_eV, l2.strength_eV, l2.position_eV - l3.position_eV])
-    return float(np.abs(ours / np.array(found[1:]) - 1).max())
-
-
-def manganese() -> dict[str, tuple[float, ...]]:
-    """What a fit of noiseless spectra says of Mn3+ and Mn4+."""
-    told = {}
-    for material in (MN2O3, MNO2):
-        counts = shares(np.array([40.0]), (material,), FINE)
-        axis = FINE.energy_axis_eV()
-        low = counts[axis < 150.0]
-        edge = material.edges[0][0]
-        told[edge.name] = fitted_lines(axis, counts, low / low.sum(), edge, FINE)
-    return told
-
-
-def line_position() -> float:
-    """How far the fitted position of L3 is off, at most, and the shift from Mn3+ to Mn4+."""
-    told = manganese()
-    off = [told[edge.name][0] - edge.lines[0].position_eV for edge in (spectra.MN3_L3, spectra.MN4_L3)]
-    return max(abs(off[0]), abs(off[1]), abs(off[1] - off[0]))
-
-
-def line_ratio() -> float:
-    """Largest relative deviation of the fitted L3/L2 from 2.7 (Mn3+) and 2.1 (Mn4+)."""
-    told = manganese()
-    return max(abs(told[name][1] / told[name][2] / ratio - 1) for name, ratio in (("Mn3_L3", 2.7), ("Mn4_L3", 2.1)))
-
-
-def valence() -> float:
-    """How far the share of Mn4+ is off that a linear combination of references finds; the zero loss has wandered."""
-    axis = FINE.energy_axis_eV()
-    atoms = np.array([2 * MN2O3.formula_per_nm3, MNO2.formula_per_nm3])
-    # Manganese atoms per area: 7 Mn3+ to 3 Mn4+, in a film of some 25 nm.
-    layers = 700.0 * np.array([1 - SHARE_OF_MN4, SHARE_OF_MN4]) / atoms
-    mixed = shares(layers, (MN2O3, MNO2), FINE, WANDER_eV)
-    zero = np.abs(axis) < 3.0
-    at = float(mixed[zero] @ axis[zero] / mixed[zero].sum())
-    mixed = np.interp(axis + at, axis, mixed)
-    pure = [shares(700.0 * row / atoms, (MN2O3, MNO2), FINE) for row in np.eye(2)]
-    columns = [core_only(axis, each) for each in pure]
-    weights, _ = nnls(np.stack(columns, axis=-1), core_only(axis, mixed))
-    return float(abs(weights[1] / weights.sum() - SHARE_OF_MN4))
-
-
-def core_only(axis: Array, counts: Array) -> Array:
-    """Manganese L alone: less a power law fitted ahead of it, by its share of the zero loss, 630 to 680 eV."""
-    ahead, window = (axis > 600.0) & (axis < 632.0), (axis > 630.0) & (axis < 680.0)
-    law = np.polyfit(np.log(axis[ahead]), np.log(counts[ahead]), 1)
-    core = counts[window] - np.exp(np.polyval(law, np.log(axis[window])))
-    return np.asarray(core / counts[np.abs(axis) < 5.0].sum())
-
-
-def of_edge(change: Callable[[Edge], Edge]) -> Callable[[Any], Any]:
-    """A mistake in every edge that the spectrometer takes."""
-    return lambda it: lambda edge, *given: it(change(edge), *given)
-
-
-def swapped(edge: Edge) -> Edge:
-    """An edge whose L3 and L2 have each other's strength."""
-    if not edge.lines:
-        return edge
-    first, *between, last = edge.lines
-    return replace(
-        edge,
-        lines=(
-            replace(first, strength_eV=last.strength_eV),
-            *between,
-            replace(last, strength_eV=first.strength_eV),
-        ),
-    )
-
-
-def moved(edge: Edge) -> Edge:
-    """An edge whose white lines lie 1 eV too high."""
-    return replace(edge, lines=tuple(replace(line, position_eV=line.position_eV + 1.0) for line in edge.lines))
-
-
 def late(it: Any) -> Any:
     """Every continuum half an eV too high."""
     return lambda edge, axis, *given: it(edge, axis - 0.5, *given)
-
-
-def stronger(edge: Edge) -> Edge:
-    """An edge whose white lines are twice as strong."""
-    return replace(edge, lines=tuple(replace(line, strength_eV=2 * line.strength_eV) for line in edge.lines))
 
 
 CHECKS = (
@@ -339,41 +186,6 @@ CHECKS = (
         tolerance=1e-12,
         mutation=Mutation(
             "elastic scattering counted twice", detectors, "elastic_per_nm", lambda it: lambda *given: 2 * it(*given)
-        ),
-    ),
-    Check(
-        name="white lines of Mn3+: strengths over the continuum and distance, relative",
-        reference=f"measured manganese oxide, 300 keV, in the tests of {EXSPY}, fitted",
-        achieved=white_lines,
-        tolerance=0.1,
-        slow=True,
-        mutation=Mutation("lines twice as strong", spectra, "MN3_L3", stronger),
-    ),
-    Check(
-        name="L3 of Mn3+ and Mn4+ and the shift between them, fitted",
-        reference="the positions that materials state",
-        achieved=line_position,
-        tolerance=0.1,
-        unit="eV",
-        mutation=Mutation("lines 1 eV too high", detectors, "edge_nm2_per_eV", of_edge(moved)),
-    ),
-    Check(
-        name="L3/L2 of Mn3+ and Mn4+, fitted, relative",
-        reference="2.7 and 2.1",
-        achieved=line_ratio,
-        tolerance=0.05,
-        mutation=Mutation("L3 and L2 swapped", detectors, "edge_nm2_per_eV", of_edge(swapped)),
-    ),
-    Check(
-        name="share of Mn4+ by linear combination, zero loss 0.4 eV off",
-        reference="the share that went in, 0.3",
-        achieved=valence,
-        tolerance=0.005,
-        mutation=Mutation(
-            "half of the electrons wander three times as far",
-            Spectrometer,
-            "_moved",
-            lambda it: lambda self, wander_eV: 0.5 * (it(self, wander_eV) + it(self, 3 * wander_eV)),
         ),
     ),
 )

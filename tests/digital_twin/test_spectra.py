@@ -145,16 +145,25 @@ def test_white_lines_keep_their_area_on_coarse_channels(edge):
     assert areas[0] == pytest.approx(areas[1], rel=1e-3)
 
 
+def groups_eV(edge: spectra.Edge) -> tuple[float, float]:
+    """Strengths of L3 and of L2."""
+    l3 = [line.strength_eV for line in edge.lines if line.position_eV < edge.onset_eV + 7.0]
+    return sum(l3), sum(line.strength_eV for line in edge.lines) - sum(l3)
+
+
 def test_white_lines_grow_with_empty_3d_states_and_l3_over_l2_is_largest_for_d5():
     empty = {"Mn2_L3": 5, "Mn3_L3": 6, "Mn4_L3": 7, "Fe2_L3": 4, "Fe3_L3": 5}
-    ratios = {}
-    for edge in VALENCES:
-        *l3, l2 = edge.lines
-        strength = sum(line.strength_eV for line in l3)
-        assert (strength + l2.strength_eV) / empty[edge.name] == pytest.approx(5.0, rel=0.01)
-        ratios[edge.name] = strength / l2.strength_eV
+    l3, l2 = ({edge.name: groups_eV(edge)[n] for edge in VALENCES} for n in (0, 1))
+    assert {name: l3[name] + l2[name] for name in l3} == pytest.approx({n: 5.0 * e for n, e in empty.items()}, rel=0.01)
+    ratios = {name: l3[name] / l2[name] for name in l3}
     assert ratios["Mn2_L3"] > ratios["Mn3_L3"] > ratios["Mn4_L3"]
     assert ratios["Fe3_L3"] > ratios["Fe2_L3"]
+
+
+@pytest.mark.parametrize("edge", VALENCES, ids=lambda edge: edge.name)
+def test_an_edge_is_highest_at_its_onset(edge):
+    axis = spectra.energy_axis_eV(edge.onset_eV - 20.0, 0.05, 1000)
+    assert axis[spectra.edge_nm2_per_eV(edge, axis, 200.0, 20.0).argmax()] == pytest.approx(edge.onset_eV, abs=0.25)
 
 
 def test_iron_moves_up_when_oxidised_as_measured():
