@@ -28,8 +28,10 @@ from digital_twin.specimen import Grid, on_device
 SHOULDER = 0.75
 """From this share of the finest frequency on, atoms fade, so that what a pixel cannot resolve does not ring about."""
 
-REACH_nm, REACH_PIXELS = 0.35, 8.0
-TABLE = 8192
+REACH_nm, REACH_PIXELS = 0.42, 10.0
+ENTRIES = 8192
+"""Fewest entries of an atom's table, which is even in the square of the distance."""
+
 ATOMS_AT_ONCE = 2048
 
 
@@ -90,7 +92,8 @@ def _draw(drawn: Tensor, grid: Grid, places_nm: Tensor, profile: tuple[float, Te
     middle = foot[:, half].round().long()
     column = middle[:, None] + span
     away = (span + middle[:, None, None] - foot[:, :, None]).square_().add_(beside[:, :, None])
-    away.mul_(TABLE * grid.pixel_nm**2 / reach_nm**2).clamp_(max=TABLE - 1e-3)
+    last = len(table) - 1
+    away.mul_(last * grid.pixel_nm**2 / reach_nm**2).clamp_(max=last - 1e-3)
     low = away.long()
     values = torch.lerp(table[low], table[low + 1], away.sub_(low))
     row = torch.where((row >= 0) & (row < height), row, height)
@@ -101,16 +104,22 @@ def _draw(drawn: Tensor, grid: Grid, places_nm: Tensor, profile: tuple[float, Te
 
 @lru_cache(maxsize=64)
 def _profile(z: int, pixel_nm: float, thermal_nm: float, device: torch.device) -> tuple[float, Tensor]:
-    """How far an atom reaches and its potential, (TABLE + 1,) V nm at evenly spaced squares of the distance."""
+    """How far an atom reaches and its potential, (T + 1,) V nm at evenly spaced squares of the distance."""
     finest = 0.5 / pixel_nm
-    nodes, weights = np.polynomial.legendre.leggauss(256)
+    reach = max(REACH_nm, REACH_PIXELS * pixel_nm)
+    nodes, weights = np.polynomial.legendre.leggauss(max(256, math.ceil(4 * finest * reach)))
     g, weight = finest / 2 * (nodes + 1), finest / 2 * weights
     fade = np.cos(np.pi / 2 * np.clip((g / finest - SHOULDER) / (1 - SHOULDER), 0, 1)) ** 2
     spectrum = POTENTIAL_V_nm2 * factor_nm(z, g) * fade * np.exp(-2 * (np.pi * thermal_nm * g) ** 2)
-    reach = max(REACH_nm, REACH_PIXELS * pixel_nm)
     radius = np.linspace(0.0, reach, 1 + 16 * math.ceil(reach / pixel_nm))
     values = j0(2 * np.pi * radius[:, None] * g) @ (2 * np.pi * g * weight * spectrum)
-    table = CubicSpline(radius, values)(reach * np.sqrt(np.arange(TABLE + 1) / TABLE))
+    # The tail beyond the reach, a few percent of the whole, is laid smoothly within it.
+    held = float(np.trapezoid(2 * np.pi * radius * values, radius))
+    missing = POTENTIAL_V_nm2 * float(factor_nm(z, np.zeros(()))) - held
+    values += 3 * missing / (np.pi * reach**2) * (1 - (radius / reach) ** 2) ** 2
+    # Near the atom an entry must be less than half a pixel.
+    entries = max(ENTRIES, math.ceil((4 * reach / pixel_nm) ** 2))
+    table = CubicSpline(radius, values)(reach * np.sqrt(np.arange(entries + 1) / entries))
     # An atom ends where its table does.
     table[-2:] = 0.0
     return reach, torch.from_numpy(table).to(device)

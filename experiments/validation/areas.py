@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from experiments.validation import interface, optics, spectra, white_lines, xrays
+from experiments.validation import (
+    diffraction,
+    interface,
+    optics,
+    spectra,
+    waves,
+    white_lines,
+    xrays,
+)
 from experiments.validation.check import Check
 
 AREAS: dict[str, tuple[Check, ...]] = {
     "optics": optics.CHECKS,
+    "waves": waves.CHECKS,
+    "diffraction": diffraction.CHECKS,
     "spectra": spectra.CHECKS,
     "white lines": white_lines.CHECKS,
     "xrays": xrays.CHECKS,

@@ -21,7 +21,6 @@ def test_check_holds_and_catches_its_mutation(check: Check) -> None:
     achieved = check.achieved()
     assert check.holds(achieved) != bool(check.unmet), f"{achieved:g} beside {check.tolerance:g}"
     assert not check.holds(check.mutated())
-    assert check.achieved() == achieved
 
 
 def test_names_are_distinct() -> None:

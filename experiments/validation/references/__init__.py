@@ -13,7 +13,14 @@ import numpy as np
 
 from experiments.validation.stored import GOLDEN, MADE_BY, Arrays, golden
 
-CODES = {"optics": "abTEM", "haadf": "abTEM", "spectra": "eXSpy", "multiplets": "edrixs"}
+CODES = {
+    "optics": "abTEM",
+    "haadf": "abTEM",
+    "waves": "abTEM",
+    "frozen": "abTEM",
+    "spectra": "eXSpy",
+    "multiplets": "edrixs",
+}
 """The code that each golden file needs."""
 
 RELATIVE = 1e-4
