@@ -164,7 +164,7 @@ def blur_extent_nm(aberrations: Aberrations, column: Column) -> float:
     angle = 1e-3 * column.semi_angle_mrad
 
     def largest(size: Scalars) -> float:
-        return float(np.max(np.abs(size)))
+        return float(np.max(np.abs(size))) if isinstance(size, np.ndarray) else abs(size)
 
     slope = (
         (largest(aberrations.C10_nm) + largest(aberrations.C12_nm)) * angle

@@ -22,25 +22,42 @@ from digital_twin.optics import (
 )
 
 
-def probe_kernels(pixel_nm: float, aberrations: Aberrations, column: Column, device: torch.device) -> Tensor:
-    """Probes on an image's pixels, (B, K, K) float64, K odd, centred, sum 1, as ``optics.probe_kernel`` gives them.
+def probe_kernels(
+    pixel_nm: float,
+    aberrations: Aberrations,
+    column: Column,
+    device: torch.device,
+    dtype: torch.dtype = torch.float64,
+) -> Tensor:
+    """Probes on an image's pixels, (B, K, K), K odd, centred, sum 1, as ``optics.probe_kernel`` gives them.
 
-    ``aberrations`` holds one coefficient at least per probe, (B,). The grid is only as fine as it must be for nothing
-    of the intensity's spectrum, which is twice as wide as the aperture, to fold into the band of the image.
+    ``aberrations`` holds one coefficient at least per probe, (B,).
     """
     pixels, _ = kernel_pixels(pixel_nm, aberrations, column)
-    size, inside, polynomials, damping = _grid(pixels, pixel_nm, column, device)
-    half = pixels // 2
     weights = torch.from_numpy(np.atleast_2d(chi_coefficients_nm(aberrations))).to(device)
-    phase = weights @ polynomials
-    pupil = torch.zeros(len(weights), size * size, dtype=torch.complex128, device=device)
+    return formed_kernels(pixels, pixel_nm, weights, column, dtype)
+
+
+def formed_kernels(pixels: int, pixel_nm: float, weights_nm: Tensor, column: Column, dtype: torch.dtype) -> Tensor:
+    """Probes on so many pixels, (B, K, K), of coefficients of chi (B, 8); in float32 right to 1e-5 of their maximum.
+
+    The grid is only as fine as it must be for nothing of the intensity's spectrum, which is twice as wide as the
+    aperture, to fold into the band of the image.
+    """
+    size, inside, polynomials, damping = _grid(pixels, pixel_nm, column, weights_nm.device)
+    half = pixels // 2
+    phase = weights_nm @ polynomials
+    if dtype != phase.dtype:
+        # Many turns are too much for the digits of a float32.
+        phase = phase.div_(2 * math.pi).frac_().to(dtype).mul_(2 * math.pi)
+    pupil = torch.zeros(len(weights_nm), size * size, dtype=dtype.to_complex(), device=phase.device)
     # Sine and cosine apart: torch.polar computes them one number at a time.
-    pupil[:, inside] = torch.complex(phase.cos(), phase.sin().neg_())
-    wave = torch.fft.ifft2(pupil.view(-1, size, size))
-    spectrum = torch.fft.rfft2(wave.real**2 + wave.imag**2)
+    pupil.index_copy_(1, inside, torch.complex(phase.cos(), phase.sin().neg_()))
+    squares = torch.view_as_real(torch.fft.ifft2(pupil.view(-1, size, size))).square_()
+    spectrum = torch.fft.rfft2(squares[..., 0] + squares[..., 1])
     band = torch.cat([spectrum[:, : half + 1, : half + 1], spectrum[:, size - half :, : half + 1]], dim=1)
     current = band[:, :1, :1].real
-    kernel = torch.fft.irfft2(band * damping / current, s=(pixels, pixels))
+    kernel = torch.fft.irfft2(band * damping.to(dtype) / current, s=(pixels, pixels))
     centred: Tensor = torch.fft.fftshift(kernel, dim=(-2, -1))
     return centred
 

@@ -1,5 +1,7 @@
 """Images and spectrum images of a specimen that is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -190,3 +192,15 @@ def test_a_gpu_shows_what_the_processor_shows(square_grid):
         spectra.append(expected_spectra(cells, small, Spectrometer(cells.materials, COLUMN, device)).cpu())
     assert torch.allclose(*images, rtol=0.0, atol=1e-9)
     assert torch.allclose(*spectra, rtol=0.0, atol=1e-9)
+
+
+@pytest.mark.parametrize(("pixels", "C10_nm"), [(48, -300.0), (96, 900.0)])
+def test_float32_is_right_to_a_hundred_thousandth(square_grid, pixels, C10_nm):
+    grids, aberrations = scans(square_grid, pixels)
+    cells = LiquidCell(*range(16))
+    cells.advance_to(300.0)
+    aberrations = [replace(each, C10_nm=each.C10_nm + C10_nm) for each in aberrations]
+    fine = expected_haadf(cells, grids, COLUMN, aberrations)
+    coarse = expected_haadf(cells, grids, COLUMN, aberrations, torch.float32)
+    assert coarse.dtype == torch.float32
+    assert (fine - coarse).abs().max() < 1e-5 * fine.max()
