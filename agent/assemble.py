@@ -31,10 +31,11 @@ from digital_twin.measured import measured_card
 from digital_twin.standard import standard_card
 from digital_twin.world import truths
 from digital_twin.worlds import WORLDS, world_type
-from envs.growth import Eyes, GrowthEnv
+from envs.limits import world_limits
 from envs.prior import load_card
 from envs.score import Truth, score
 from envs.workers import each
+from envs.world import Eyes, WorldEnv
 from hardware_bridge.client import Client
 from hardware_bridge.guard import Guard
 from hardware_bridge.keys import read_client
@@ -304,20 +305,21 @@ def _again(microscope: Microscope, done: Sequence[Record]) -> None:
             microscope.gather(10.0)
 
 
-def make_env(config: Path | None = None) -> GrowthEnv:
-    """Build `adaptem/Growth-v0` over an in-process twin, with the limits of a config (default: the shipped one)."""
-    chosen = load(config if config is not None else DEFAULT_CONFIG, more=CHOICES)
+def make_env(world: str = "growth") -> WorldEnv:
+    """Build the environment of a world over an in-process twin, within the walls of its card.
+
+    Raises:
+        ConfigErrors: there is no such world.
+    """
+    chosen = load(DEFAULT_CONFIG, (f"goal.world={world}", f"instrument.world={world}"), CHOICES)
     card = card_of(chosen)
-    # What an episode may spend is a wall like the others: a last command cannot pass it.
-    limits = msgspec.structs.replace(chosen.limits, max_electrons=card.budget_electrons)
 
     def eyes(microscope: Microscope) -> Eyes:
         made = perception(microscope.describe(), card, chosen)
         return Eyes(perceive=made.perceive, report=made.report)
 
-    return GrowthEnv(
-        make_microscope=lambda seed: Guard(twins.driver(chosen, seed), limits),
-        make_eyes=eyes,
-        truth_of=lambda seed: truth_of(card, seed),
-        card=card,
-    )
+    def guarded(seed: int) -> Guard:
+        microscope = twins.driver(chosen, seed)
+        return Guard(microscope, world_limits(card, microscope.describe()))
+
+    return WorldEnv(make_microscope=guarded, make_eyes=eyes, truth_of=lambda seed: truth_of(card, seed), card=card)

@@ -2,7 +2,7 @@
 
 Here live the environments over any microscope, the score against the hidden truth, the prior and the dose-efficiency
 curve. The truth stays in this room's scores. Policies are not imported here, and perception is handed in as a callable,
-so that no policy can grade its own work. Importing this room registers `adaptem/Growth-v0`.
+so that no policy can grade its own work. Importing this room registers the environments of all worlds.
 """
 
 from envs.registration import register

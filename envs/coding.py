@@ -3,39 +3,66 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from digital_twin.optics import depth_of_focus_nm
 from hardware_bridge.cost import ELECTRONS_PER_PA_S
 from hardware_bridge.messages import Acquire, Capabilities, Command, Go, Mode, Optics, Settings
 from hardware_bridge.observation import Observation
+from hardware_bridge.report import Card
 
 Array = NDArray[np.float32]
 
 PIXELS = 64
 SPECTRUM = 128
-MODES: tuple[Mode, ...] = ("HAADF", "EELS")
-VIEWS: dict[Mode, tuple[float, int, float]] = {"HAADF": (256.0, PIXELS, 5e-6), "EELS": (64.0, 4, 2e-3)}
-"""Width of the field in nm, pixels along it, and dwell in s."""
+MODES: tuple[Mode, ...] = ("HAADF", "EELS", "CBED")
+"""Image, spectrum, diffraction."""
 
-C10_SPAN_NM = 2000.0
-"""Reaches focus on 98 of 100 places of a window that bulges by 0.9 micrometres."""
+VIEWS: tuple[tuple[float, int, float], ...] = ((8.0, PIXELS, 5e-6), (32.0, 4, 2e-3), (64.0, 1, 2e-2))
+"""For each mode: how often its field fits into the extent, pixels along it, and dwell in s."""
 
-MIDDLE_PA = 10.0
+LOOKS = 313.0
+"""Images at the middle current that would spend the budget."""
+
+FOCUS_DEPTHS, MOST_C10_NM = 45.0, 2000.0
+"""C10 spans so many depths of focus, but no more than a bulging window asks for (2000 nm: 98 of 100 places of one)."""
+
 MOST_COUNTS = 1e9
 
 
-def command_of(name: str, move: NDArray[np.floating], mode: int, half_nm: float) -> Command:
-    """The command of an action: ``move`` (4,) in -1..1 is x and y over ``half_nm``, C10, and decades of the current."""
-    x, y, focus, spend = (float(value) for value in move)
-    fov_nm, pixels, dwell_s = VIEWS[MODES[mode]]
-    return Command(
-        id=name,
-        go=Go(stage_x_nm=x * half_nm, stage_y_nm=y * half_nm, beam_shift_x_nm=0.0, beam_shift_y_nm=0.0),
-        set=Settings(optics=Optics(C10_nm=focus * C10_SPAN_NM, beam_current_pA=MIDDLE_PA * 10.0**spend)),
-        acquire=Acquire(mode=MODES[mode], fov_nm=fov_nm, pixels_x=pixels, pixels_y=pixels, dwell_s=dwell_s),
-    )
+@dataclass(frozen=True)
+class Coding:
+    """What numbers in -1..1 stand for at one instrument and world."""
+
+    half_nm: float
+    C10_span_nm: float
+    middle_pA: float
+
+    @classmethod
+    def of(cls, card: Card, capabilities: Capabilities) -> Coding:
+        """Spans that follow from a card and an instrument."""
+        depth_nm = depth_of_focus_nm(capabilities.beam_energy_keV, capabilities.convergence_semi_angle_mrad)
+        _, pixels, dwell_s = VIEWS[0]
+        return cls(
+            half_nm=card.extent_nm / 2,
+            C10_span_nm=min(MOST_C10_NM, FOCUS_DEPTHS * depth_nm),
+            middle_pA=card.budget_electrons / LOOKS / (pixels**2 * dwell_s * ELECTRONS_PER_PA_S),
+        )
+
+    def command(self, name: str, move: NDArray[np.floating], mode: int) -> Command:
+        """The command of an action: ``move`` (4,) in -1..1 is x and y, C10, and decades of the current."""
+        x, y, focus, spend = (float(value) for value in move)
+        times, pixels, dwell_s = VIEWS[mode]
+        fov_nm = 2 * self.half_nm / times
+        return Command(
+            id=name,
+            go=Go(stage_x_nm=x * self.half_nm, stage_y_nm=y * self.half_nm, beam_shift_x_nm=0.0, beam_shift_y_nm=0.0),
+            set=Settings(optics=Optics(C10_nm=focus * self.C10_span_nm, beam_current_pA=self.middle_pA * 10.0**spend)),
+            acquire=Acquire(mode=MODES[mode], fov_nm=fov_nm, pixels_x=pixels, pixels_y=pixels, dwell_s=dwell_s),
+        )
 
 
 def image_of(observation: Observation, capabilities: Capabilities) -> Array:
@@ -43,13 +70,24 @@ def image_of(observation: Observation, capabilities: Capabilities) -> Array:
 
     The root makes the noise of counting even; the scale follows the dose, so brightness tells matter and not current.
     """
+    assert observation.data is not None  # the caller has seen that a frame came
+    return _root(observation.data.astype(np.float64), observation, capabilities)
+
+
+def pattern_of(observation: Observation, capabilities: Capabilities) -> Array:
+    """A pattern, the mean over its field, as (64, 64, 1) in 0..1, scaled as images are."""
+    assert observation.data is not None  # the caller has seen that a pattern came
+    mean = observation.data.astype(np.float64).mean(axis=(0, 1))
+    times = mean.shape[0] // PIXELS
+    return _root(mean.reshape(PIXELS, times, PIXELS, times).mean(axis=(1, 3)), observation, capabilities)
+
+
+def _root(counts: NDArray[np.float64], observation: Observation, capabilities: Capabilities) -> Array:
     acquire = observation.command.acquire
-    assert acquire is not None  # the caller has seen that a frame came
-    assert observation.data is not None
+    assert acquire is not None  # data came
     current_pA = observation.state.optics.beam_current_pA or 0.0
     most = current_pA * acquire.dwell_s * ELECTRONS_PER_PA_S * capabilities.detector_fraction[acquire.mode]
-    share = observation.data.astype(np.float64) / max(most, 1.0)
-    return np.sqrt(np.clip(share, 0.0, 1.0)).astype(np.float32)[..., None]
+    return np.sqrt(np.clip(counts / max(most, 1.0), 0.0, 1.0)).astype(np.float32)[..., None]
 
 
 def spectrum_of(observation: Observation) -> Array:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import gymnasium
 
 ENTRY_POINT = "agent.assemble:make_env"
+IDS = {
+    "adaptem/Growth-v0": "growth",
+}
 
 
 def register() -> None:
-    """Make `adaptem/Growth-v0` known; a second call changes nothing."""
-    if "adaptem/Growth-v0" not in gymnasium.registry:
-        gymnasium.register(id="adaptem/Growth-v0", entry_point=ENTRY_POINT)
+    """Make the ids of all worlds known; a second call changes nothing."""
+    for name, world in IDS.items():
+        if name not in gymnasium.registry:
+            gymnasium.register(id=name, entry_point=ENTRY_POINT, kwargs={"world": world})

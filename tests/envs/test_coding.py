@@ -10,10 +10,13 @@ from digital_twin.column import capabilities
 from digital_twin.detectors import Column
 from digital_twin.instrument import Twin
 from digital_twin.liquid_cell import LiquidCell
-from envs.coding import PIXELS, SPECTRUM, centred, command_of, image_of, spectrum_of
+from envs.coding import PIXELS, SPECTRUM, Coding, centred, image_of, pattern_of, spectrum_of
+from envs.prior import load_card
 from hardware_bridge.cost import predict
 from hardware_bridge.messages import Optics
 from hardware_bridge.observation import Observation
+
+CODING = Coding.of(load_card("growth"), capabilities(Column()))
 
 
 @pytest.fixture(scope="module")
@@ -22,23 +25,23 @@ def twin() -> Twin:
 
 
 def observed(twin: Twin, data: np.ndarray, mode: int = 0, current_pA: float = 10.0) -> Observation:
-    command = command_of("c", np.zeros(4), mode, 1000.0)
+    command = CODING.command("c", np.zeros(4), mode)
     state = replace(twin.state(), optics=Optics(beam_current_pA=current_pA))
     return Observation(command=command, start_s=0.0, end_s=1.0, state=state, kind="frame", data=data)
 
 
 def test_a_command_goes_where_the_numbers_say() -> None:
-    command = command_of("c", np.array([0.5, -1.0, 0.25, 1.0]), 0, 1000.0)
-    assert (command.go.stage_x_nm, command.go.stage_y_nm) == (500.0, -1000.0)
-    assert command.set.optics.C10_nm == 500.0
-    assert command.set.optics.beam_current_pA == pytest.approx(100.0)
+    command = CODING.command("c", np.array([0.5, -1.0, 0.25, 1.0]), 0)
+    assert (command.go.stage_x_nm, command.go.stage_y_nm) == (512.0, -1024.0)
+    assert command.set.optics.C10_nm == pytest.approx(0.25 * CODING.C10_span_nm)
+    assert command.set.optics.beam_current_pA == pytest.approx(100.0, rel=0.01)
     assert command.acquire is not None
     assert command.acquire.mode == "HAADF"
     assert command.acquire.pixels_x == PIXELS
 
 
 def test_looks_at_the_middle_current_spend_a_budget_of_4e8_in_about_its_time(twin: Twin) -> None:
-    cost = predict(command_of("c", np.zeros(4), 0, 1000.0), twin.state(), twin.describe())
+    cost = predict(CODING.command("c", np.zeros(4), 0), twin.state(), twin.describe())
     assert 100 < 4e8 / cost.electrons < 400
 
 
@@ -49,6 +52,17 @@ def test_the_brightest_image_is_one_and_the_scale_is_a_square_root(twin: Twin) -
     image = image_of(observed(twin, data), capabilities(Column()))
     assert (image.shape, image.dtype) == ((PIXELS, PIXELS, 1), np.float32)
     assert image.mean() == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_pattern_is_the_mean_over_its_field_on_the_scale_of_images(twin: Twin) -> None:
+    able = capabilities(Column())
+    most = able.detector_fraction["CBED"] * 10e-12 * 2e-2 / 1.602176634e-19
+    data = np.full((2, 2, 128, 128), round(most / 4), dtype=np.uint16)
+    data[:, :, :2, :2] = 0
+    pattern = pattern_of(observed(twin, data, mode=2), able)
+    assert (pattern.shape, pattern.dtype) == ((64, 64, 1), np.float32)
+    assert pattern[0, 0, 0] == 0.0
+    assert pattern[1, 1, 0] == pytest.approx(0.5, abs=0.01)
 
 
 def test_a_spectrum_keeps_its_counts_and_their_order(twin: Twin) -> None:

@@ -1,4 +1,4 @@
-"""`adaptem/Growth-v0`: the growth world as a Gymnasium environment over any Microscope, safety inside."""
+"""A world as a Gymnasium environment over any Microscope, safety inside."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from envs.coding import C10_SPAN_NM, MODES, PIXELS, SPECTRUM, centred, command_of, image_of, spectrum_of
+from envs.coding import MODES, PIXELS, SPECTRUM, Coding, centred, image_of, pattern_of, spectrum_of
 from envs.score import Truth, score
 from hardware_bridge.errors import Malformed, Rejected
 from hardware_bridge.messages import InstrumentState
@@ -18,7 +18,7 @@ from hardware_bridge.microscope import Microscope, execute
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Percept, Report
 
-STATE = 9
+STATE = 10
 MANY_PARTICLES = 100.0
 SPENT_SHARE = 1e-3
 """Share of the electron budget that buys nothing more: less than the faintest look."""
@@ -39,15 +39,16 @@ class Eyes:
     report: Callable[[], Report]
 
 
-class GrowthEnv(gymnasium.Env[Dictionary, Dictionary]):
-    """Watch particles grow and be rewarded for how much better the report gets.
+class WorldEnv(gymnasium.Env[Dictionary, Dictionary]):
+    """Watch a world change and be rewarded for how much better the report gets.
 
     Observation, all in 0..1: ``image`` (64, 64, 1) float32, square root of the counts of the last image; ``spectrum``
-    (128,) float32, log of the counts of the last spectrum; ``state`` (9,) float32: stage x and y, C10, time left,
-    electrons left, focus estimate, particles found, whether the image is new, whether the spectrum is. Action:
+    (128,) float32, log of the counts of the last spectrum; ``pattern`` (64, 64, 1) float32, square root of the counts
+    of the last diffraction pattern; ``state`` (10,) float32: stage x and y, C10, time left, electrons left, focus
+    estimate, particles found, whether the image is new, whether the spectrum is, whether the pattern is. Action:
     ``move`` (4,) float32 in -1..1, the field's place x and y over the extent, C10 over its span, and the logarithm of
-    the beam current; ``mode`` 0 image, 1 spectrum. (A Dict of Box and Discrete, which Gymnasium's flattening and RLlib
-    both take.)
+    the beam current; ``mode`` 0 image, 1 spectrum, 2 pattern. (A Dict of Box and Discrete, which Gymnasium's flattening
+    and RLlib both take.)
 
     The reward is the change of the score S of the running report; its truth is known here alone and in no observation.
     A command that safety refuses moves nothing, earns nothing, costs a second of the episode, and is told in
@@ -70,6 +71,7 @@ class GrowthEnv(gymnasium.Env[Dictionary, Dictionary]):
             {
                 "image": spaces.Box(0.0, 1.0, (PIXELS, PIXELS, 1), np.float32),
                 "spectrum": spaces.Box(0.0, 1.0, (SPECTRUM,), np.float32),
+                "pattern": spaces.Box(0.0, 1.0, (PIXELS, PIXELS, 1), np.float32),
                 "state": spaces.Box(0.0, 1.0, (STATE,), np.float32),
             }
         )
@@ -83,11 +85,13 @@ class GrowthEnv(gymnasium.Env[Dictionary, Dictionary]):
         world = int(self.np_random.integers(*TRAINING_WORLDS)) if seed is None else seed
         self._microscope = self._make_microscope(world)
         self._capabilities = self._microscope.describe()
+        self._coding = Coding.of(self._card, self._capabilities)
         self._eyes = self._make_eyes(self._microscope)
         self._truth = self._truth_of(world)
         self._turn, self._refused_s = 0, 0.0
         self._image = np.zeros((PIXELS, PIXELS, 1), np.float32)
         self._spectrum = np.zeros(SPECTRUM, np.float32)
+        self._pattern = np.zeros((PIXELS, PIXELS, 1), np.float32)
         self._fresh = ""
         self._focus_nm, self._particles = 0.0, 0
         state = self._microscope.state()
@@ -100,7 +104,7 @@ class GrowthEnv(gymnasium.Env[Dictionary, Dictionary]):
         info: Dictionary = {}
         gained = 0.0
         self._fresh = ""
-        command = command_of(f"step-{self._turn}", action["move"], int(action["mode"]), self._card.extent_nm / 2)
+        command = self._coding.command(f"step-{self._turn}", action["move"], int(action["mode"]))
         try:
             observation = execute(self._microscope, command, SILENCE_S)
         except (Malformed, Rejected) as refusal:
@@ -122,6 +126,8 @@ class GrowthEnv(gymnasium.Env[Dictionary, Dictionary]):
         if observation.kind == "frame":
             self._image = image_of(observation, self._capabilities)
             self._particles = len(percept.particles)
+        elif observation.kind == "pattern":
+            self._pattern = pattern_of(observation, self._capabilities)
         else:
             self._spectrum = spectrum_of(observation)
         self._fresh = observation.kind or ""
@@ -135,17 +141,23 @@ class GrowthEnv(gymnasium.Env[Dictionary, Dictionary]):
 
     def _observe(self, state: InstrumentState) -> Dictionary:
         left_s, left_electrons = self._left(state)
-        half_nm = self._card.extent_nm / 2
+        half_nm, C10_span_nm = self._coding.half_nm, self._coding.C10_span_nm
         numbers = (
             centred(state.go.stage_x_nm or 0.0, half_nm),
             centred(state.go.stage_y_nm or 0.0, half_nm),
-            centred(state.optics.C10_nm or 0.0, C10_SPAN_NM),
+            centred(state.optics.C10_nm or 0.0, C10_span_nm),
             left_s / self._card.duration_s,
             left_electrons / self._card.budget_electrons,
-            centred(self._focus_nm, C10_SPAN_NM),
+            centred(self._focus_nm, C10_span_nm),
             self._particles / MANY_PARTICLES,
             self._fresh == "frame",
             self._fresh == "spectrum",
+            self._fresh == "pattern",
         )
         vector = np.clip(np.array(numbers, dtype=np.float32), 0.0, 1.0)
-        return {"image": self._image.copy(), "spectrum": self._spectrum.copy(), "state": vector}
+        return {
+            "image": self._image.copy(),
+            "spectrum": self._spectrum.copy(),
+            "pattern": self._pattern.copy(),
+            "state": vector,
+        }
