@@ -10,6 +10,7 @@ from torch import Tensor
 
 from digital_twin.detectors import Column, Spectrometer
 from digital_twin.materials import COPPER, NITRIDE, WATER, ZIRCONIA
+from digital_twin.noise import poisson
 from digital_twin.xrays import XrayDetector, XraySpectrometer
 from experiments.benchmarks.lines import Line
 
@@ -30,21 +31,21 @@ def layers(device: str) -> Tensor:
 def eels(device: str) -> Callable[[], Tensor]:
     """Expected from the thicknesses, and counted."""
     spectrometer, thickness_nm = Spectrometer(MATERIALS, Column(energy_channels=CHANNELS), device), layers(device)
-    return lambda: torch.poisson(ELECTRONS * spectrometer.probabilities(thickness_nm))
+    return lambda: poisson(ELECTRONS * spectrometer.probabilities(thickness_nm)[None], [0])
 
 
 def wandering(device: str) -> Callable[[], Tensor]:
     """The same, the zero loss of each row of eight somewhere else."""
     spectrometer, thickness_nm = Spectrometer(MATERIALS, Column(energy_channels=CHANNELS), device), layers(device)
     rows, wander_eV = thickness_nm.view(8, 8, -1), torch.linspace(-1, 1, 8, dtype=torch.float64, device=device)[:, None]
-    return lambda: torch.poisson(ELECTRONS * spectrometer.probabilities(rows, wander_eV))
+    return lambda: poisson(ELECTRONS * spectrometer.probabilities(rows, wander_eV)[None], [0])
 
 
 def eds(device: str) -> Callable[[], Tensor]:
     """X-rays, expected and counted."""
     detector = XrayDetector(energy_step_eV=20.0, energy_channels=CHANNELS)
     spectrometer, thickness_nm = XraySpectrometer(detector, MATERIALS, 200.0, device), layers(device)
-    return lambda: torch.poisson(ELECTRONS * spectrometer.expected(thickness_nm))
+    return lambda: poisson(ELECTRONS * spectrometer.expected(thickness_nm)[None], [0])
 
 
 def counted(device: str) -> Callable[[], Tensor]:
