@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 from digital_twin.blur import blur_of, blurred, kernels_of
 from digital_twin.detectors import Column, Spectrometer, haadf_fraction
 from digital_twin.optics import Aberrations, Array, depth_of_focus_nm
-from digital_twin.specimen import Grid, Specimen, on_device
+from digital_twin.specimen import Grid, Specimen, on_device, worlds_of
 from digital_twin.xrays import XraySpectrometer
 
 SUBPIXELS = 8
@@ -34,7 +34,7 @@ def widened(grid: Grid, margin: int) -> Grid:
     above = grid.origin_nm[0] + np.arange(-margin, 0)[:, None] * grid.down_nm
     below = grid.origin_nm[-1] + np.arange(1, margin + 1)[:, None] * grid.down_nm
     origin = np.concatenate([above, grid.origin_nm, below]) - margin * grid.across_nm
-    return Grid(origin_nm=origin, across_nm=grid.across_nm, down_nm=grid.down_nm, columns=grid.columns + 2 * margin)
+    return replace(grid, origin_nm=origin, columns=grid.columns + 2 * margin)
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def planes(specimen: Specimen, grids: Sequence[Grid], column: Column, C10_nm: Se
     rows = np.linspace(0, len(grids[0].origin_nm) - 1, LATTICE).round().astype(int)
     columns = np.linspace(0, grids[0].columns - 1, LATTICE)[:, None]
     points = on_device([g.origin_nm[rows][:, None] + columns * g.across_nm for g in grids], specimen.device)
-    heights = np.asarray(specimen.height_nm(points[..., 0], points[..., 1]).cpu())
+    heights = np.asarray(specimen.height_nm(points[..., 0], points[..., 1], worlds_of(grids)).cpu())
     depth_nm = depth_of_focus_nm(column.beam_energy_keV, column.convergence_mrad)
     levels, places = [], []
     for grid, total in zip(grids, heights + np.reshape(C10_nm, (-1, 1, 1)), strict=True):
@@ -171,4 +171,4 @@ def _refined(grid: Grid) -> Grid:
     across, down = grid.across_nm / SUBPIXELS, grid.down_nm / SUBPIXELS
     steps = np.arange(SUBPIXELS)[None, :, None] - (SUBPIXELS - 1) / 2
     origin = (grid.origin_nm[:, None, :] + steps * down).reshape(-1, 2) - (SUBPIXELS - 1) / 2 * across
-    return Grid(origin_nm=origin, across_nm=across, down_nm=down, columns=grid.columns * SUBPIXELS)
+    return replace(grid, origin_nm=origin, across_nm=across, down_nm=down, columns=grid.columns * SUBPIXELS)

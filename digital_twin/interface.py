@@ -24,7 +24,7 @@ from digital_twin.front import (
 )
 from digital_twin.materials import COPPER, NITRIDE, PLATINUM, WATER, ZINC, mean_potential_V_nm
 from digital_twin.optics import Array
-from digital_twin.specimen import Box, Grid, on_device
+from digital_twin.specimen import Box, Grid, on_device, worlds_of
 from digital_twin.world import Facts
 from hardware_bridge.messages import Holder
 
@@ -99,10 +99,12 @@ class Interface:
         """Take electrons spread evenly over a box of one world during the running tick."""
         self.front.expose(world, box_nm, electrons)
 
-    def height_nm(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
+    def height_nm(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None = None) -> Tensor:
         """A window that bulges towards the gun as a paraboloid, on a slightly tilted chip."""
         one_a_world = (-1, *(1 for _ in x_nm.shape[1:]))
-        middle_x, middle_y, bulge, tilt_x, tilt_y = (each.view(one_a_world) for each in self._window)
+        middle_x, middle_y, bulge, tilt_x, tilt_y = (
+            each.view(one_a_world) for each in self._window[:, worlds or slice(None)]
+        )
         fall = ((x_nm - middle_x) ** 2 + (y_nm - middle_y) ** 2) / (EXTENT_NM / 2) ** 2
         height: Tensor = bulge * (0.5 - fall) + tilt_x * x_nm + tilt_y * y_nm
         return height
@@ -110,10 +112,10 @@ class Interface:
     def project(self, grids: Sequence[Grid]) -> Tensor:
         """Projected copper, zinc, platinum, water and nitride, (B, 5, H, W) nm; solids displace water."""
         place_nm, pixel_nm = _positions(grids, self.device)
-        at = place_nm / HALF_NM
-        deposit = self._grown(place_nm, pixel_nm) * _sampled(self._texture, at)
+        at, seen = place_nm / HALF_NM, worlds_of(grids)
+        deposit = self._grown(place_nm, pixel_nm, seen) * _sampled(self._texture[seen], at)
         # Atoms of zinc take more room than those of copper: shares of volume from shares of atoms.
-        zinc = _sampled(self.front.zinc, at)
+        zinc = _sampled(self.front.zinc[seen], at)
         zinc_nm = deposit * zinc / (zinc + (1 - zinc) * (ZINC.formula_per_nm3 / COPPER.formula_per_nm3))
         platinum = _below((ELECTRODE_NM - place_nm[..., 1]) / pixel_nm) * ELECTRODE_THICK_NM
         water = (LIQUID_NM - deposit - platinum).clamp_(min=0.0)
@@ -124,7 +126,7 @@ class Interface:
         """Mean inner potentials times thickness, (B, H, W) V nm."""
         return mean_potential_V_nm(self.project(grids), self.materials)
 
-    def _grown(self, place_nm: Tensor, pixel_nm: Tensor) -> Tensor:
+    def _grown(self, place_nm: Tensor, pixel_nm: Tensor, seen: list[int]) -> Tensor:
         """Mean thickness of the deposit over each pixel, (B, H, W) nm, of grains that are all alike.
 
         The height of the front is linear between columns, and taken at some places across the pixel.
@@ -134,7 +136,7 @@ class Interface:
         total = -samples * _below((ELECTRODE_NM - place_nm[..., 1]) / width_nm)
         for sample in range(samples):
             aside = pixel_nm[..., None] * ((sample + 0.5) / samples - 0.5)
-            height = _sampled(self.front.height_nm[:, None], (place_nm + aside) / HALF_NM)
+            height = _sampled(self.front.height_nm[seen, None], (place_nm + aside) / HALF_NM)
             total += _below((height - place_nm[..., 1]) / width_nm)
         return total * (DEPOSIT_NM / samples)
 

@@ -19,7 +19,7 @@ from digital_twin.growth import (
     GrowthWorld,
 )
 from digital_twin.materials import COPPER, NITRIDE, WATER, ZIRCONIA, mean_potential_V_nm
-from digital_twin.specimen import Box, Grid, draw_spheres
+from digital_twin.specimen import Box, Grid, draw_spheres, worlds_of
 from digital_twin.world import Facts, binned, disc_points
 from hardware_bridge.messages import Holder
 
@@ -82,23 +82,27 @@ class LiquidCell:
         """Turn electrons into radicals where they fell."""
         self.world.expose(world, box_nm, electrons)
 
-    def height_nm(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
+    def height_nm(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None = None) -> Tensor:
         """A paraboloid that bulges towards the gun, on a slightly tilted chip."""
         one_a_world = (-1, *(1 for _ in x_nm.shape[1:]))
-        middle_x, middle_y, bulge, tilt_x, tilt_y = (each.view(one_a_world) for each in self._window)
+        middle_x, middle_y, bulge, tilt_x, tilt_y = (
+            each.view(one_a_world) for each in self._window[:, worlds or slice(None)]
+        )
         fall = ((x_nm - middle_x) ** 2 + (y_nm - middle_y) ** 2) / (EXTENT_NM / 2) ** 2
         height: Tensor = bulge * (0.5 - fall) + tilt_x * x_nm + tilt_y * y_nm
         return height
 
     def project(self, grids: Sequence[Grid]) -> Tensor:
         """Projected copper, debris, water and nitride, (B, 4, H, W) nm; solids displace water."""
-        world, site = torch.nonzero(self.world.radius_nm > 0).unbind(-1)
+        seen = torch.tensor(worlds_of(grids), device=self.device)
+        scan, site = torch.nonzero(self.world.radius_nm[seen] > 0).unbind(-1)
+        beads = torch.nonzero(self._debris_world == seen[:, None])
         # Debris goes on maps of its own, behind those of the copper, so that one call draws both.
         drawn = draw_spheres(
             [*grids, *grids],
-            torch.cat([world, len(grids) + self._debris_world]),
-            torch.cat([self.world.position_nm[world, site], self.debris_position_nm]),
-            torch.cat([self.world.radius_nm[world, site], self.debris_radius_nm]),
+            torch.cat([scan, len(grids) + beads[:, 0]]),
+            torch.cat([self.world.position_nm[seen[scan], site], self.debris_position_nm[beads[:, 1]]]),
+            torch.cat([self.world.radius_nm[seen[scan], site], self.debris_radius_nm[beads[:, 1]]]),
         )
         copper, debris = drawn.chunk(2)
         water = (WATER_NM - copper - debris).clamp_(min=0.0)

@@ -22,7 +22,7 @@ from digital_twin.detectors import Column, Spectrometer, WIDEST_mrad, elastic_pe
 from digital_twin.imaging import expected_spectra, expected_xrays, incoherent, widened
 from digital_twin.optics import Aberrations, blur_extent_nm, wavelength_nm
 from digital_twin.phase_contrast import Detector, margin_pixels, phase_contrast
-from digital_twin.specimen import Grid, Specimen
+from digital_twin.specimen import Grid, Specimen, worlds_of
 from digital_twin.waves import cbed, hrtem, largest_mrad, transmission
 from digital_twin.xrays import XraySpectrometer
 from hardware_bridge.messages import Mode
@@ -166,7 +166,7 @@ class Signals:
             across, down = (pixel_nm / grid.pixel_nm * step for step in (grid.across_nm, grid.down_nm))
             start = grid.origin_nm[row] + probes.start * grid.across_nm - (wide // 2) * (across + down)
             origin = start + np.arange(wide)[:, None] * down
-            grids.append(Grid(origin, across, down, length))
+            grids.append(Grid(origin, across, down, length, grid.world))
             steps = np.arange(len(probes)) * grid.pixel_nm / pixel_nm + wide // 2
             places.append(np.column_stack([np.full(len(probes), wide // 2), steps]))
         potential, matter = self.specimen.potential_V_nm(grids), self.specimen.project(grids)
@@ -186,7 +186,7 @@ class Signals:
         """The aberrations with the height of the middle of each field added to C10."""
         middles = np.stack([grid.corners().mean(axis=0) for grid in look.grids])[:, :, None]
         at = torch.from_numpy(middles).to(self.specimen.device)
-        heights = self.specimen.height_nm(at[:, 0], at[:, 1])[:, 0].tolist()
+        heights = self.specimen.height_nm(at[:, 0], at[:, 1], worlds_of(look.grids))[:, 0].tolist()
         return [
             replace(each, C10_nm=float(each.C10_nm) + height)
             for each, height in zip(look.aberrations, heights, strict=True)

@@ -32,13 +32,15 @@ class Grid:
     """The probe positions of a scan in the specimen frame.
 
     Pixel (row, column) lies at ``origin_nm[row]`` + column x ``across_nm``: ``origin_nm`` is (H, 2), so that each row
-    has the drift of its own time in it, and ``across_nm`` (2,). ``columns`` is W.
+    has the drift of its own time in it, and ``across_nm`` (2,). ``columns`` is W. ``world`` says which of a batch it
+    lies in; None leaves that to its place in a list of scans.
     """
 
     origin_nm: Array
     across_nm: Array
     down_nm: Array
     columns: int
+    world: int | None = None
 
     @property
     def pixel_nm(self) -> float:
@@ -85,7 +87,7 @@ class Specimen(Protocol):
     def project(self, grids: Sequence[Grid]) -> Tensor:
         """Projected thickness of each material under one scan of each world as it is now, (B, M, H, W) nm.
 
-        Scans are all of one size. Each pixel holds the mean over its area.
+        Scans are all of one size, at most one of each world. Each pixel holds the mean over its area.
         """
         ...
 
@@ -96,8 +98,11 @@ class Specimen(Protocol):
         """
         ...
 
-    def height_nm(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
-        """Height of each world above the eucentric plane at points (B, ...) of it; adds to C10."""
+    def height_nm(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None = None) -> Tensor:
+        """Height of each world above the eucentric plane at points (B, ...) of it; adds to C10.
+
+        ``worlds`` (B,) says which of the batch the points lie in; None is all of them in order.
+        """
         ...
 
 
@@ -118,7 +123,7 @@ class Still(ABC):
         """Nothing changes with dose."""
         return
 
-    def height_nm(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
+    def height_nm(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None = None) -> Tensor:
         """Everything lies in one plane."""
         return torch.zeros_like(x_nm)
 
@@ -129,6 +134,11 @@ class Still(ABC):
     def potential_V_nm(self, grids: Sequence[Grid]) -> Tensor:
         """Mean inner potentials times thickness, (B, H, W) V nm: no structure finer than that."""
         return mean_potential_V_nm(self.project(grids), self.materials)
+
+
+def worlds_of(grids: Sequence[Grid]) -> list[int]:
+    """Which world of a batch each scan lies in: the one it names, or that of its place."""
+    return [place if grid.world is None else grid.world for place, grid in enumerate(grids)]
 
 
 def on_device(arrays: Sequence[Array], device: torch.device) -> Tensor:

@@ -77,7 +77,7 @@ class Scene(Still):
                 kept.append((x, y, radius))
         return np.array(kept).reshape(-1, 3)
 
-    def height_nm(self, x_nm: torch.Tensor, y_nm: torch.Tensor) -> torch.Tensor:
+    def height_nm(self, x_nm: torch.Tensor, y_nm: torch.Tensor, worlds: Sequence[int] | None = None) -> torch.Tensor:
         """A bulging window."""
         dx, dy = x_nm - self._middle_nm[0], y_nm - self._middle_nm[1]
         height: torch.Tensor = self._bulge_nm * (0.5 - (dx**2 + dy**2) / (EXTENT_NM / 2) ** 2)

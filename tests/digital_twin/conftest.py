@@ -76,7 +76,7 @@ class Balls(Still):
         self.radii_nm = torch.full((len(centres_nm),), radius_nm, dtype=torch.float64)
         self.slope = slope
 
-    def height_nm(self, x_nm: torch.Tensor, y_nm: torch.Tensor) -> torch.Tensor:
+    def height_nm(self, x_nm: torch.Tensor, y_nm: torch.Tensor, worlds: Sequence[int] | None = None) -> torch.Tensor:
         return self.slope * x_nm
 
     def project(self, grids: Sequence[Grid]) -> torch.Tensor:

@@ -1,12 +1,16 @@
 """Truth against counting by brute force on the simulated particles."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from digital_twin.growth import EXTENT_NM, GrowthWorld, draw
 from digital_twin.liquid_cell import LiquidCell
+from digital_twin.specimen import Grid
 from digital_twin.world import truths
+from digital_twin.worlds import WORLDS, world_type
 
 CELLS, TIMES_S = LiquidCell.facts.cells, LiquidCell.facts.times_s
 
@@ -75,3 +79,20 @@ def test_where_to_look_matters():
 def test_counts_differ_between_times(truth):
     by_time = truth["covered_fraction"][0].reshape(len(TIMES_S), -1).sum(axis=1)
     assert (np.diff(by_time) > 0).all()
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_some_worlds_of_a_batch_can_be_looked_at(name):
+    kind, step = world_type(name), np.array([1.0, 0.0])
+    together = kind(3, 4, 9)
+    together.set_holder(kind.facts.holder)
+    together.advance_to(kind.facts.times_s[0])
+    pixel = kind.facts.extent_nm / 64
+    origin = pixel * np.array([[0.0, row] for row in range(16)])
+    grids = [Grid(origin, pixel * step, pixel * step[::-1], 16) for _ in range(3)]
+    some = [dataclasses.replace(grids[world], world=world) for world in (2, 0)]
+    for matter in (together.project, together.potential_V_nm):
+        assert torch.equal(matter(some), matter(grids)[[2, 0]])
+    place = pixel * torch.arange(5, dtype=torch.float64)
+    heights = together.height_nm(place.expand(3, -1), place.expand(3, -1))
+    assert torch.equal(together.height_nm(place.expand(2, -1), place.expand(2, -1), [2, 0]), heights[[2, 0]])
