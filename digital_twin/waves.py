@@ -110,7 +110,12 @@ def largest_mrad(pixel_nm: float, beam_energy_keV: float) -> float:
     return 1e3 * wavelength_nm(beam_energy_keV) / (2 * pixel_nm)
 
 
-def _checked(name: str, angle_mrad: float, pixel_nm: float, beam_energy_keV: float) -> None:
+def checked_angle(name: str, angle_mrad: float, pixel_nm: float, beam_energy_keV: float) -> None:
+    """Refuse an angle that pixels do not sample.
+
+    Raises:
+        ValueError: the angle is not above 0, or beyond ``largest_mrad``.
+    """
     most = largest_mrad(pixel_nm, beam_energy_keV)
     if not 0.0 < angle_mrad <= most:
         raise ValueError(
@@ -130,7 +135,7 @@ def hrtem(waves: Tensor, pixels_nm: Sequence[float], aberrations: Sequence[Aberr
     images = []
     for wave, pixel_nm, each in zip(waves, pixels_nm, aberrations, strict=True):
         if lens.aperture_mrad is not None:
-            _checked("aperture_mrad", lens.aperture_mrad, pixel_nm, lens.beam_energy_keV)
+            checked_angle("aperture_mrad", lens.aperture_mrad, pixel_nm, lens.beam_energy_keV)
         passed, blurred = _objective(tuple(wave.shape), pixel_nm, each, lens, wave.device)
         spectrum = torch.fft.fft2(wave)
         power = spectrum.real.square() + spectrum.imag.square()
@@ -195,7 +200,7 @@ def cbed(
     Raises:
         ValueError: the aperture is beyond what pixels sample, or a patch lies partly outside.
     """
-    _checked("semi_angle_mrad", probe.semi_angle_mrad, pixel_nm, probe.beam_energy_keV)
+    checked_angle("semi_angle_mrad", probe.semi_angle_mrad, pixel_nm, probe.beam_energy_keV)
     corner = (places - size // 2).round().long()
     room = torch.tensor(waves.shape[-2:], device=places.device) - size
     if bool(((corner < 0) | (corner > room)).any()):
@@ -204,23 +209,23 @@ def cbed(
     span = torch.arange(size, device=waves.device)
     patterns = torch.empty(*places.shape[:2], size, size, device=waves.device)
     for wave, where, low, each, result in zip(waves, places, corner, aberrations, patterns, strict=True):
-        pupils = _pupils(size, pixel_nm, each, probe, waves.device)
+        beams = pupils(size, pixel_nm, each, probe, waves.device)
         for first in range(0, len(where), AT_ONCE):
             some = slice(first, first + AT_ONCE)
             top, left = low[some, 0, None] + span, low[some, 1, None] + span
             patch = wave[top[:, :, None], left[:, None, :]]
-            result[some] = _patterns(patch, where[some] - low[some], pupils)
+            result[some] = _patterns(patch, where[some] - low[some], beams)
     return patterns
 
 
-def _patterns(patches: Tensor, places: Tensor, pupils: Tensor) -> Tensor:
-    """Patterns (P, K, K) of patches (P, K, K) under probes at places (P, 2) in them; pupils are (J, K, K)."""
+def _patterns(patches: Tensor, places: Tensor, beams: Tensor) -> Tensor:
+    """Patterns (P, K, K) of patches (P, K, K) under probes at places (P, 2) in them, of pupils (J, K, K)."""
     size = patches.shape[-1]
     turns = -2j * math.pi * torch.fft.fftfreq(size, dtype=torch.float64, device=places.device)
-    rows, columns = (torch.exp(places[:, k, None] * turns).to(pupils.dtype) for k in (0, 1))
+    rows, columns = (torch.exp(places[:, k, None] * turns).to(beams.dtype) for k in (0, 1))
     shift = rows[:, :, None] * columns[:, None, :]
     pattern = torch.zeros(patches.shape, device=patches.device)
-    for pupil in pupils:
+    for pupil in beams:
         exit_wave = torch.fft.ifft2(shift * pupil, norm="ortho").mul_(patches)
         spectrum = torch.fft.fft2(exit_wave, norm="ortho")
         pattern += spectrum.real.square() + spectrum.imag.square()
@@ -229,7 +234,7 @@ def _patterns(patches: Tensor, places: Tensor, pupils: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=32)
-def _pupils(size: int, pixel_nm: float, aberrations: Aberrations, probe: Probe, device: torch.device) -> Tensor:
+def pupils(size: int, pixel_nm: float, aberrations: Aberrations, probe: Probe, device: torch.device) -> Tensor:
     """A exp(-i chi) (J, size, size) complex64 for each focus and point of the source; all squares sum to 1."""
     terms, _ = _polynomials((size, size), pixel_nm, probe.beam_energy_keV, device)
     share, C10_nm, x_nm, y_nm = torch.from_numpy(probe.points_nm().T).to(device)[..., None]
@@ -254,7 +259,7 @@ def annulus(size: int, pixel_nm: float, beam_energy_keV: float, inner_mrad: floa
     Raises:
         ValueError: the outer angle is beyond what pixels sample, or the inner one is not below it.
     """
-    _checked("outer_mrad", outer_mrad, pixel_nm, beam_energy_keV)
+    checked_angle("outer_mrad", outer_mrad, pixel_nm, beam_energy_keV)
     if not 0.0 <= inner_mrad < outer_mrad:
         raise ValueError(f"inner_mrad is {inner_mrad:g}, but must be at least 0 and below outer_mrad, {outer_mrad:g}")
     angle = angles_mrad(size, pixel_nm, beam_energy_keV)

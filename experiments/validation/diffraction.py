@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from digital_twin import elastic, optics, phase_contrast, potential, waves
+from digital_twin import bright_field, elastic, optics, phase_contrast, potential, waves
 from digital_twin.optics import Aberrations, Array, Column, wavelength_nm
 from experiments.validation import objects
 from experiments.validation.check import Check, Mutation
@@ -40,8 +40,8 @@ def patterns(wave: Tensor, pixel_nm: float, rows_columns: Array, aberrations: Ab
     return waves.cbed(around(wave), pixel_nm, places, size, [aberrations], SHARP)[0].double()
 
 
-def crystal() -> float:
-    """Largest deviation of a pattern out to 40 mrad, of the largest value."""
+def slab(cells: int) -> tuple[float, Tensor]:
+    """Edge of a pixel, and transmission of strontium titanate along [001], cells thick, (1, 264, 264)."""
     size = objects.CRYSTAL_SIZE
     pixel = objects.CELLS * objects.EDGE_nm / size
     lattice = potential.Lattice.of_cell(
@@ -49,11 +49,26 @@ def crystal() -> float:
     )
     grid = square(size, pixel)
     volts = lattice.volts(*potential.pixel_places_nm([grid], CPU), potential.finest_per_nm(grid))
+    return pixel, waves.transmission(cells * objects.EDGE_nm * volts, 200.0)
+
+
+def crystal() -> float:
+    """Largest deviation of a pattern out to 40 mrad, of the largest value."""
+    pixel, wave = slab(1)
     places = np.array(objects.CRYSTAL_PLACES_nm)[:, ::-1] / pixel
-    found = patterns(waves.transmission(objects.EDGE_nm * volts, 200.0), pixel, places, CORRECTED).numpy()
-    near = np.abs(waves.angles_mrad(size, pixel, 200.0)) <= 40.0
+    found = patterns(wave, pixel, places, CORRECTED).numpy()
+    near = np.abs(waves.angles_mrad(objects.CRYSTAL_SIZE, pixel, 200.0)) <= 40.0
     theirs = golden("waves")["cbed"]
     return float(np.abs(found[:, near][:, :, near] - theirs).max() / theirs.max())
+
+
+def strong(name: str, detector: tuple[float, float]) -> float:
+    """Largest deviation of an image of four cells in one slice, of the incident electrons."""
+    pixel, wave = slab(objects.THICK)
+    image = bright_field.bright_field(wave, pixel, [CORRECTED], SHARP, detector)[0]
+    cell = objects.CRYSTAL_SIZE // objects.CELLS
+    seen = slice(cell, 2 * cell, objects.THICK_STEP)
+    return float(np.abs(image[seen, seen].numpy().ravel() - golden("waves")[f"{name}_strong"]).max())
 
 
 def scanned(name: str, detector: tuple[float, float]) -> float:
@@ -250,6 +265,25 @@ CHECKS = (
             phase_contrast,
             "phase_kernel",
             lambda it: lambda *given: it(*given)[::-1, ::-1].copy(),
+        ),
+    ),
+    Check(
+        name="BF of 1.6 nm of strontium titanate in one slice, all orders, of the incident",
+        reference=f"{WAVES}: one slice, pattern by pattern",
+        achieved=lambda: strong("bf", BF),
+        tolerance=0.01,
+        mutation=Mutation("the sign of chi", waves, "chi_polynomials", lambda it: lambda x, y: -it(x, y)),
+    ),
+    Check(
+        name="ABF of 1.6 nm of strontium titanate in one slice, all orders, of the incident",
+        reference=f"{WAVES}: one slice, pattern by pattern",
+        achieved=lambda: strong("abf", ABF),
+        tolerance=0.015,
+        mutation=Mutation(
+            "the probe at -r",
+            bright_field,
+            "_lit",
+            lambda it: lambda size, *given: (lambda lit, beams: (-lit % size**2, beams))(*it(size, *given)),
         ),
     ),
     Check(

@@ -23,6 +23,9 @@ CRYSTAL_SIZE = 264
 CRYSTAL_PLACES_nm = ((1.1715, 1.1715), (1.04, 1.31), (1.1, 1.2))
 """Axes of probes (x, y) on the crystal."""
 
+THICK, THICK_STEP = 4, 4
+"""Cells along the beam of a strong object, laid into one slice, and pixels between probes over one cell of it."""
+
 ATOMS = ((42, 0.496, 0.608), (16, 1.232, 0.544), (38, 0.928, 1.392), (8, 1.552, 1.504))
 """Atomic number, x and y of a few atoms in a box of ATOMS_SIZE pixels of ATOMS_PIXEL_nm.
 

@@ -73,8 +73,8 @@ def potential(matter: Atoms, size: int) -> PotentialArray:
     ).build(lazy=False)
 
 
-def crystal() -> Arrays:
-    """Patterns of one cell's thickness of strontium titanate out to 40 mrad."""
+def slab(cells: int) -> PotentialArray:
+    """Strontium titanate along [001], cells thick, in one slice."""
     edge = 10 * objects.EDGE_nm
     cell = Atoms(
         numbers=[z for z, *_ in objects.CELL],
@@ -82,10 +82,28 @@ def crystal() -> Arrays:
         cell=[edge] * 3,
         pbc=True,
     )
-    thin = potential(cell * (objects.CELLS, objects.CELLS, 1), objects.CRYSTAL_SIZE)
-    pattern, angle = patterns(thin, 10 * np.array(objects.CRYSTAL_PLACES_nm), **PROBE)
+    return potential(cell * (objects.CELLS, objects.CELLS, cells), objects.CRYSTAL_SIZE)
+
+
+def crystal() -> Arrays:
+    """Patterns of one cell's thickness of strontium titanate out to 40 mrad."""
+    pattern, angle = patterns(slab(1), 10 * np.array(objects.CRYSTAL_PLACES_nm), **PROBE)
     near = np.abs(angle) <= 40.0
     return {"cbed": pattern[:, near][:, :, near].astype(np.float32)}
+
+
+def strong() -> Arrays:
+    """BF (0-10 mrad) and ABF (10-20 mrad) images, flat (121,), of four cells of strontium titanate in one slice."""
+    edge = 10 * objects.EDGE_nm
+    step = edge * objects.CELLS / objects.CRYSTAL_SIZE * objects.THICK_STEP
+    places = edge + np.arange(0, edge - step / 2, step)
+    y, x = (a.ravel() for a in np.meshgrid(places, places, indexing="ij"))
+    pattern, angle = patterns(slab(objects.THICK), np.stack([x, y], axis=-1), **PROBE)
+    distance = np.hypot(angle[:, None], angle)
+    return {
+        "bf_strong": pattern[:, distance < 10.0].sum(axis=-1, dtype=np.float64),
+        "abf_strong": pattern[:, (distance >= 10.0) & (distance < 20.0)].sum(axis=-1, dtype=np.float64),
+    }
 
 
 def scanned() -> Arrays:
@@ -120,4 +138,4 @@ def single_atoms() -> Arrays:
 
 def arrays() -> Arrays:
     """All of it."""
-    return {**high_resolution(), **atoms(), **crystal(), **scanned(), **single_atoms()}
+    return {**high_resolution(), **atoms(), **crystal(), **strong(), **scanned(), **single_atoms()}
