@@ -23,9 +23,13 @@ class Readout(Word, frozen=True, kw_only=True):
     read_noise_counts: NotNegative = 0.0
 
     def read(
-        self, electrons: NDArray[np.int64], dwell_s: float, dtype: type[np.unsignedinteger], random: np.random.Generator
+        self,
+        electrons: NDArray[np.int64] | Array,
+        dwell_s: float,
+        dtype: type[np.unsignedinteger],
+        random: np.random.Generator,
     ) -> NDArray[np.unsignedinteger]:
-        """Numbers for detected electrons; draws from ``random`` only where there is noise to draw."""
+        """Numbers for detected electrons, or a camera's charge; draws from ``random`` only where there is noise."""
         level = self.offset_counts + self.dark_counts_per_s * dwell_s
         counts: Array = level + self.gain_counts_per_electron * electrons.astype(np.float64)
         if self.read_noise_counts:

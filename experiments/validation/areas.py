@@ -5,6 +5,7 @@ from __future__ import annotations
 from experiments.validation import (
     diffraction,
     interface,
+    noise,
     optics,
     spectra,
     waves,
@@ -17,6 +18,7 @@ AREAS: dict[str, tuple[Check, ...]] = {
     "optics": optics.CHECKS,
     "waves": waves.CHECKS,
     "diffraction": diffraction.CHECKS,
+    "noise": noise.CHECKS,
     "spectra": spectra.CHECKS,
     "white lines": white_lines.CHECKS,
     "xrays": xrays.CHECKS,
