@@ -16,7 +16,7 @@ from torch import Tensor
 
 from digital_twin.lobato import FACTORS
 from digital_twin.optics import ELEMENTARY_CHARGE_C, PLANCK_J_S, ELECTRON_MASS_kg
-from digital_twin.spectra import CU_L3, FE2_L3, FE3_L3, MN3_L3, MN4_L3, N_K, O_K, SI_L3, ZN_L3, Edge
+from digital_twin.spectra import C_K, CU_L3, FE2_L3, FE3_L3, MN3_L3, MN4_L3, N_K, O_K, SI_L3, ZN_L3, Edge
 
 POTENTIAL_V_nm2 = 1e18 * PLANCK_J_S**2 / (2 * math.pi * ELECTRON_MASS_kg * ELEMENTARY_CHARGE_C)
 """h^2 / (2 pi m e): what turns a scattering factor in nm into the volume integral of a potential, V nm^3."""
@@ -54,6 +54,12 @@ PLATINUM = Material("platinum", 66.2, 21.45, ((78, 1),), 30.0, 25.0)
 ZIRCONIA = Material("zirconia", 27.8, 5.68, ((40, 1), (8, 2)), 25.0, 12.0, ((O_K, 2),))
 WATER = Material("water", 33.4, 1.00, ((8, 1), (1, 2)), 21.0, 12.0, ((O_K, 1),))
 NITRIDE = Material("silicon nitride", 13.6, 3.17, ((14, 3), (7, 4)), 23.0, 10.0, ((N_K, 4), (SI_L3, 3)))
+CARBON = Material("amorphous carbon", 100.3, 2.00, ((6, 1),), 24.0, 15.0, ((C_K, 1),))
+# Cells of 0.04095 and 0.0747 nm^3 with one and four formula units. Brucite's plasmon is that of 16 free electrons.
+BRUCITE = Material("brucite", 24.42, 2.36, ((12, 1), (8, 2), (1, 2)), 23.2, 12.0, ((O_K, 2),))
+PERICLASE = Material("periclase", 53.55, 3.58, ((12, 1), (8, 1)), 22.3, 8.0, ((O_K, 1),))
+# Twelve formula units in a cube of 1.6991 nm; its plasmon is that of 64 free electrons per formula unit.
+ZIF_8 = Material("ZIF-8", 2.446, 0.924, ((30, 1), (7, 4), (6, 8), (1, 10)), 14.7, 10.0, ((C_K, 8), (N_K, 4)))
 
 # Pairs for oxidation that spreads. Densities are those of handbooks (bixbyite 4.5, pyrolusite 5.03, triphylite and
 # heterosite from cells of 291 and 272 cubic Angstrom); plasmons those of free valence electrons, 28.816 eV sqrt(z rho /

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from digital_twin.beam_sensitive import BeamSensitive
 from digital_twin.interface import Interface
 from digital_twin.liquid_cell import LiquidCell
+from digital_twin.transformation import Transformation
 from digital_twin.world import World
 
-WORLDS: Mapping[str, type[World]] = {"growth": LiquidCell, "interface": Interface}
+WORLDS: Mapping[str, type[World]] = {
+    "growth": LiquidCell,
+    "interface": Interface,
+    "transformation": Transformation,
+    "beam_sensitive": BeamSensitive,
+}
 
 
 def world_type(name: str) -> type[World]:

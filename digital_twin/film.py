@@ -1,0 +1,151 @@
+"""Polycrystalline films that repeat beyond their edges: grains, maps read between their nodes, and a heated window.
+
+A film is periodic, so that its edge is like the rest of it. Everything has a leading axis B of worlds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from digital_twin.optics import Array
+from digital_twin.potential import Lattice, finest_per_nm
+from digital_twin.specimen import Box, Grid
+
+SQUARE_A_PER_SQUARE_NM = 100.0
+
+ROOM_K = 298.0
+LAG_S = 20.0
+"""How far the film's temperature lags behind the holder's set point."""
+
+BOLTZMANN_eV_PER_K = 8.617333262e-5
+LIFT_NM_PER_K, LIFT_SPREAD = 4.0, 0.3
+"""A heated window bulges by about a micrometre in some hundred K (an assumption)."""
+
+SLOPE_SD = 0.02
+
+
+def nearest_image_nm(offset_nm: Tensor, extent_nm: float) -> Tensor:
+    """Offsets in a film of this extent by the shortest way round."""
+    return offset_nm - extent_nm * torch.round(offset_nm / extent_nm)
+
+
+def nodes_nm(extent_nm: float, intervals: int, device: torch.device) -> Tensor:
+    """Where the nodes of a map lie along an edge, (intervals + 1,) nm: the last is the image of the first."""
+    return torch.linspace(-extent_nm / 2, extent_nm / 2, intervals + 1, dtype=torch.float64, device=device)
+
+
+def read_map(maps: Tensor, x_nm: Tensor, y_nm: Tensor, extent_nm: float) -> Tensor:
+    """Values (B, C, H, W) of maps (B, C, nodes, nodes) at points (B, H, W), by straight lines between nodes."""
+    turns = torch.stack([x_nm, y_nm], dim=-1) / extent_nm + 0.5
+    return grid_sample(maps, (turns - turns.floor()) * 2 - 1, mode="bilinear", align_corners=True)
+
+
+def cell_means(maps: Tensor, cells: int) -> Tensor:
+    """Means over the cells of maps (B, nodes, nodes), (B, cells x cells)."""
+    middle = (maps[:, 1:, 1:] + maps[:, 1:, :-1] + maps[:, :-1, 1:] + maps[:, :-1, :-1]) / 4
+    each = middle.shape[-1] // cells
+    return middle.view(len(maps), cells, each, cells, each).mean(dim=(2, 4)).flatten(1)
+
+
+def fluence_e_per_A2(box_nm: Box, electrons: float) -> float:
+    """Electrons spread evenly over a box, per square Angstrom."""
+    x0, x1, y0, y1 = box_nm
+    return electrons / max((x1 - x0) * (y1 - y0) * SQUARE_A_PER_SQUARE_NM, 1e-12)
+
+
+def draw_grains(random: np.random.Generator, extent_nm: float, grains: int) -> Array:
+    """Centres of grains x grains grains, (grains^2, 2) nm: on squares, each displaced by up to half an edge."""
+    at = (np.arange(grains) + 0.5) / grains - 0.5
+    centres = np.stack(np.meshgrid(at, at), axis=-1).reshape(-1, 2)
+    place: Array = extent_nm * (centres + random.uniform(-0.5, 0.5, centres.shape) / grains)
+    return place
+
+
+def pace(temperature_K: float, reference_K: float, activation_eV: float) -> float:
+    """How much faster a thermally activated process goes than at the reference temperature (Arrhenius)."""
+    return math.exp(-activation_eV / BOLTZMANN_eV_PER_K * (1 / temperature_K - 1 / reference_K))
+
+
+class Window:
+    """The window under a film: its temperature (one for all worlds), and how it bulges and tilts.
+
+    It starts at room temperature, and is in focus at ``reference_K``.
+    """
+
+    def __init__(self, seeds: Sequence[int], reference_K: float, device: torch.device) -> None:
+        self.temperature_K = self.set_point_K = ROOM_K
+        self._reference_K = reference_K
+        drawn = np.stack([np.random.default_rng([seed, 13]).standard_normal(3) for seed in seeds])
+        self._drawn = torch.from_numpy(drawn).to(device).T
+
+    def follow(self, seconds: float) -> None:
+        """Let the temperature follow its set point."""
+        self.temperature_K += (self.set_point_K - self.temperature_K) * -math.expm1(-seconds / LAG_S)
+
+    def height_nm(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
+        """Height at points (B, ...)."""
+        lift, tilt_x, tilt_y = (each.view(-1, *(1 for _ in x_nm.shape[1:])) for each in self._drawn)
+        warmer_K = self.temperature_K - self._reference_K
+        tilted: Tensor = SLOPE_SD * (tilt_x * x_nm + tilt_y * y_nm)
+        lifted: Tensor = LIFT_NM_PER_K * (1 + LIFT_SPREAD * lift) * warmer_K
+        return tilted + lifted
+
+
+class Grains:
+    """The grains of films: each point belongs to the nearest centre, and each grain is turned by its own angle.
+
+    ``centre_nm`` is (B, N, 2), ``turn_rad`` (B, N).
+    """
+
+    def __init__(self, centre_nm: Tensor, turn_rad: Tensor, extent_nm: float) -> None:
+        self.centre_nm, self.turn_rad, self._extent_nm = centre_nm, turn_rad, extent_nm
+
+    def lattices_V(
+        self,
+        lattices: Sequence[Lattice],
+        grids: Sequence[Grid],
+        x_nm: Tensor,
+        y_nm: Tensor,
+        order: Tensor | None = None,
+    ) -> tuple[Tensor, ...]:
+        """Potentials (B, H, W) V of lattices that lie in every grain as it is turned, at the pixels (B, H, W) of scans.
+
+        ``order`` (G, B, H, W) is what is left of the amplitude of each reflection.
+        """
+        drawn = tuple(torch.full_like(x_nm, lattice.mean_V) for lattice in lattices)
+        coarsest = min(np.hypot(*lattice.g_per_nm.T).min() for lattice in lattices)
+        finest = [finest_per_nm(grid) for grid in grids]
+        for each in {one for one in finest if one > coarsest}:
+            some = torch.tensor([n for n, one in enumerate(finest) if one == each], device=x_nm.device)
+            grains = Grains(self.centre_nm[some], self.turn_rad[some], self._extent_nm)
+            owner, x, y = grains.owner(x_nm[some], y_nm[some])
+            turn = grains.turn_rad.gather(1, owner.flatten(1)).view_as(x)
+            left = None if order is None else order[:, some]
+            for volts, lattice in zip(drawn, lattices, strict=True):
+                volts[some] = lattice.volts(x, y, each, turn, left)
+        return drawn
+
+    def owner(self, x_nm: Tensor, y_nm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Which grain each point (B, H, W) belongs to, and how far from its centre the point lies, x and y in nm."""
+        low, high = (torch.stack([bound(x_nm, (1, 2)), bound(y_nm, (1, 2))], -1) for bound in (torch.amin, torch.amax))
+        offset = nearest_image_nm(self.centre_nm - ((low + high) / 2)[:, None], self._extent_nm)
+        away, order = torch.hypot(offset[..., 0], offset[..., 1]).sort(dim=-1, stable=True)
+        # A point owned by a grain lies within half the field of the middle, as does the way from there to its centre.
+        span = torch.hypot(*(high - low).unbind(-1))
+        near = int((away <= (away[:, 0] + span)[:, None]).sum(dim=-1).max())
+        best, owner = torch.full_like(x_nm, math.inf), torch.zeros_like(x_nm, dtype=torch.long)
+        from_x, from_y = torch.zeros_like(x_nm), torch.zeros_like(x_nm)
+        for index in order[:, :near].unbind(-1):
+            centre = self.centre_nm.gather(1, index[:, None, None].expand(-1, 1, 2))
+            dx, dy = (nearest_image_nm(at - centre[..., k, None], self._extent_nm) for k, at in enumerate((x_nm, y_nm)))
+            square = dx * dx + dy * dy
+            closer = square < best
+            best, owner = torch.where(closer, square, best), torch.where(closer, index[:, None, None], owner)
+            from_x, from_y = torch.where(closer, dx, from_x), torch.where(closer, dy, from_y)
+        return owner, from_x, from_y
