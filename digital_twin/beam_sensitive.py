@@ -218,9 +218,7 @@ class BeamSensitive:
     @cached_property
     def _owner(self) -> Tensor:
         """Which grain the nodes of maps belong to, (B, nodes, nodes)."""
-        axis = nodes_nm(EXTENT_NM, INTERVALS, self.device)
-        shape = (len(self._seeds), INTERVALS + 1, INTERVALS + 1)
-        return self.grains.owner(axis.expand(shape), axis[:, None].expand(shape))[0]
+        return self.grains.owners(INTERVALS)
 
     def _map(self, of_grains: Tensor) -> Tensor:
         """Values (B, N) of the grains at nodes, (B, nodes, nodes)."""

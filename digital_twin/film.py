@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample
+from torch.nn.functional import grid_sample, pad
 
 from digital_twin.optics import Array
 from digital_twin.potential import Lattice, finest_per_nm
@@ -28,6 +28,7 @@ LIFT_NM_PER_K, LIFT_SPREAD = 4.0, 0.3
 """A heated window bulges by about a micrometre in some hundred K (an assumption)."""
 
 SLOPE_SD = 0.02
+TILE = 16
 
 
 def nearest_image_nm(offset_nm: Tensor, extent_nm: float) -> Tensor:
@@ -93,7 +94,7 @@ class Window:
         lift, tilt_x, tilt_y = (each.view(-1, *(1 for _ in x_nm.shape[1:])) for each in self._drawn)
         warmer_K = self.temperature_K - self._reference_K
         tilted: Tensor = SLOPE_SD * (tilt_x * x_nm + tilt_y * y_nm)
-        lifted: Tensor = LIFT_NM_PER_K * (1 + LIFT_SPREAD * lift) * warmer_K
+        lifted: Tensor = LIFT_NM_PER_K * torch.exp(LIFT_SPREAD * lift) * warmer_K
         return tilted + lifted
 
 
@@ -105,6 +106,19 @@ class Grains:
 
     def __init__(self, centre_nm: Tensor, turn_rad: Tensor, extent_nm: float) -> None:
         self.centre_nm, self.turn_rad, self._extent_nm = centre_nm, turn_rad, extent_nm
+
+    def owners(self, intervals: int) -> Tensor:
+        """Which grain the nodes of maps belong to, (B, nodes, nodes); ``intervals`` is a multiple of TILE."""
+        count, tiles = len(self.centre_nm), intervals // TILE
+        axis = nodes_nm(self._extent_nm, intervals, self.centre_nm.device)[:-1].view(tiles, 1, TILE)
+        shape = (count, tiles, tiles, TILE, TILE)
+        x, y = axis[None, None].expand(shape), axis.mT[:, None].expand(shape)
+        # A tile has few grains near it.
+        centre, turn = (each.repeat_interleave(tiles**2, dim=0) for each in (self.centre_nm, self.turn_rad))
+        repeated = Grains(centre, turn, self._extent_nm)
+        owner, _, _ = repeated.owner(x.reshape(-1, TILE, TILE), y.reshape(-1, TILE, TILE))
+        whole = owner.view(shape).transpose(2, 3).reshape(count, 1, intervals, intervals)
+        return pad(whole, (0, 1, 0, 1), mode="circular")[:, 0]
 
     def lattices_V(
         self,

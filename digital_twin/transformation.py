@@ -20,7 +20,7 @@ from torch import Tensor
 
 from digital_twin.dehydration import EXTENT_NM, INTERVALS, TEMPERATURE_REFERENCE_K, Dehydration, draw
 from digital_twin.detectors import Column
-from digital_twin.film import Grains, cell_means, draw_grains, nodes_nm, read_map
+from digital_twin.film import Grains, cell_means, draw_grains, read_map
 from digital_twin.materials import BRUCITE, NITRIDE, PERICLASE
 from digital_twin.potential import Lattice, pixel_places_nm
 from digital_twin.specimen import Box, Grid
@@ -103,10 +103,8 @@ class Transformation:
             torch.from_numpy(np.stack(each)).to(self.device) for each in (centres, angles, thicknesses)
         )
         grains = Grains(place, angle, EXTENT_NM)
-        axis = nodes_nm(EXTENT_NM, INTERVALS, self.device)
-        shape = (len(place), INTERVALS + 1, INTERVALS + 1)
-        owner, _, _ = grains.owner(axis.expand(shape), axis[:, None].expand(shape))
-        return grains, thickness.gather(1, owner.flatten(1)).view(shape)
+        owner = grains.owners(INTERVALS)
+        return grains, thickness.gather(1, owner.flatten(1)).view_as(owner)
 
     def set_holder(self, holder: Holder) -> None:
         """Take the set point of the temperature."""
