@@ -58,7 +58,7 @@ def draw(seed: int) -> Draw:
         growth_speed_nm_per_s=0.8 * math.exp(0.3 * z[0]),
         nucleation_per_um2_s=0.03 * math.exp(0.5 * z[1]),
         start_per_um2=1.0 * math.exp(0.5 * z[2]),
-        beam_coupling=0.5 * math.exp(0.5 * z[3]),
+        beam_coupling=1.5 * math.exp(0.5 * z[3]),
     )
 
 

@@ -11,7 +11,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from digital_twin.lobato import FACTORS
@@ -59,7 +58,9 @@ CARBON = Material("amorphous carbon", 100.3, 2.00, ((6, 1),), 24.0, 15.0, ((C_K,
 BRUCITE = Material("brucite", 24.42, 2.36, ((12, 1), (8, 2), (1, 2)), 23.2, 12.0, ((O_K, 2),))
 PERICLASE = Material("periclase", 53.55, 3.58, ((12, 1), (8, 1)), 22.3, 8.0, ((O_K, 1),))
 # Twelve formula units in a cube of 1.6991 nm; its plasmon is that of 64 free electrons per formula unit.
-ZIF_8 = Material("ZIF-8", 2.446, 0.924, ((30, 1), (7, 4), (6, 8), (1, 10)), 14.7, 10.0, ((C_K, 8), (N_K, 4)))
+ZIF_8 = Material(
+    "ZIF-8", 2.446, 0.924, ((30, 1), (7, 4), (6, 8), (1, 10)), 14.7, 10.0, ((C_K, 8), (N_K, 4), (ZN_L3, 1))
+)
 
 # Pairs for oxidation that spreads. Densities are those of handbooks (bixbyite 4.5, pyrolusite 5.03, triphylite and
 # heterosite from cells of 291 and 272 cubic Angstrom); plasmons those of free valence electrons, 28.816 eV sqrt(z rho /
@@ -79,5 +80,8 @@ def edges_of(materials: Sequence[Material]) -> tuple[Edge, ...]:
 
 def mean_potential_V_nm(thickness_nm: Tensor, materials: Sequence[Material]) -> Tensor:
     """Projected mean inner potential, (B, H, W) V nm, of thicknesses (B, M, H, W) of materials."""
-    potentials = thickness_nm.new_tensor([material.inner_potential_V for material in materials])
-    return torch.einsum("bmhw,m->bhw", thickness_nm, potentials)
+    # One by one: a matrix product may round otherwise in a batch.
+    drawn = materials[0].inner_potential_V * thickness_nm[:, 0]
+    for material, layer in zip(materials[1:], thickness_nm[:, 1:].unbind(1), strict=True):
+        drawn += material.inner_potential_V * layer
+    return drawn

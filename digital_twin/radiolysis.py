@@ -32,10 +32,11 @@ class Radicals:
         # Eigenvalues of the five-point Laplacian: unlike those of the continuum it keeps every level positive.
         turn = 2 * math.pi * torch.arange(cells, dtype=torch.float64, device=device) / cells
         k2 = (2 - 2 * torch.cos(turn)) / CELL_NM**2
-        rate = (1 + LENGTH_NM**2 * (k2[:, None] + k2[None, : cells // 2 + 1])) / LIFE_S
+        rate = (1 + LENGTH_NM**2 * (k2[:, None] + k2[None, :])) / LIFE_S
         self._decay = torch.exp(-rate * tick_s)
         self._made = -torch.expm1(-rate * tick_s) / rate / LIFE_S
-        self._spectrum = torch.fft.rfft2(self.level)
+        # Complex transforms: real ones may round otherwise in a batch.
+        self._spectrum = torch.fft.fft2(self.level)
         self._lit, self.quiet = False, True
 
     def expose(self, world: int, box_nm: Box, electrons: float) -> None:
@@ -51,10 +52,10 @@ class Radicals:
         self._spectrum *= self._decay
         if self._lit:
             source = self._deposit / self._tick_s / REFERENCE_E_PER_A2_S
-            self._spectrum += torch.fft.rfft2(source) * self._made
+            self._spectrum += torch.fft.fft2(source) * self._made
             self._deposit.zero_()
             self._lit = False
-        self.level = torch.fft.irfft2(self._spectrum, s=self.level.shape[1:]).clamp_(min=0.0)
+        self.level = torch.fft.ifft2(self._spectrum).real.clamp(min=0.0)
 
     def at(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
         """Levels of the cells in which points (B, N) of each world lie, (B, N)."""
