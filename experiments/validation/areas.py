@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from experiments.validation import (
+    beam_sensitive,
     diffraction,
     interface,
     noise,
     optics,
     spectra,
+    transformation,
     waves,
     white_lines,
     xrays,
@@ -23,4 +25,6 @@ AREAS: dict[str, tuple[Check, ...]] = {
     "white lines": white_lines.CHECKS,
     "xrays": xrays.CHECKS,
     "interface": interface.CHECKS,
+    "transformation": transformation.CHECKS,
+    "beam_sensitive": beam_sensitive.CHECKS,
 }
