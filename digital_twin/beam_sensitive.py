@@ -33,7 +33,7 @@ from digital_twin.detectors import Column
 from digital_twin.film import Grains, Window, cell_means, draw_grains, nearest_image_nm, nodes_nm, pace, read_map
 from digital_twin.materials import CARBON, ZIF_8
 from digital_twin.potential import Lattice, pixel_places_nm
-from digital_twin.specimen import Box, Grid
+from digital_twin.specimen import Box, Grid, worlds_of
 from digital_twin.speckle import speckle_V_nm
 from digital_twin.world import Facts
 from hardware_bridge.messages import Holder
@@ -211,9 +211,9 @@ class BeamSensitive:
         inside = torch.minimum(edge[1:], images + half) - torch.maximum(edge[:-1], images - half)
         return inside.clamp(min=0.0).sum(dim=1) / (2 * half)
 
-    def height_nm(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
+    def height_nm(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None = None) -> Tensor:
         """The window is tilted, and lifts with the temperature; it is in focus when hot."""
-        return self.window.height_nm(x_nm, y_nm)
+        return self.window.height_nm(x_nm, y_nm, worlds)
 
     @cached_property
     def _owner(self) -> Tensor:
@@ -228,40 +228,43 @@ class BeamSensitive:
     def _thickness_map(self) -> Tensor:
         return self._map(self._thickness_nm)[:, None]
 
-    def _fluence_at(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
-        """Fluence at points (B, H, W), by straight lines between the middles of cells."""
+    def _fluence_at(self, x_nm: Tensor, y_nm: Tensor, seen: list[int]) -> Tensor:
+        """Fluence at points (B, H, W) of some worlds, by straight lines between the middles of cells."""
         half_nm = EXTENT_NM / DOSE_CELLS / 2
-        around = pad(self.fluence_e_per_A2[:, None], (0, 1, 0, 1), mode="circular")
+        around = pad(self.fluence_e_per_A2[seen, None], (0, 1, 0, 1), mode="circular")
         return read_map(around, x_nm - half_nm, y_nm - half_nm, EXTENT_NM)[:, 0]
 
-    def _amplitude(self, q_per_nm: float, fluence_e_per_A2: Tensor) -> Tensor:
+    def _amplitude(self, q_per_nm: float, fluence_e_per_A2: Tensor, seen: list[int]) -> Tensor:
         """What damage has left of the amplitude of a reflection, (B, H, W): intensities are its square."""
-        critical = self._each([d.critical_e_per_A2(q_per_nm) for d in self._draws])
+        critical = self._each([self._draws[n].critical_e_per_A2(q_per_nm) for n in seen])
         return torch.exp(-fluence_e_per_A2 / (2 * critical[:, None, None]))
 
     def project(self, grids: Sequence[Grid]) -> Tensor:
         """Projected ZIF-8, in order or not, and carbon, (B, 2, H, W) nm: no mass is lost."""
-        film = read_map(self._thickness_map, *pixel_places_nm(grids, self.device), EXTENT_NM)[:, 0]
+        places = pixel_places_nm(grids, self.device)
+        film = read_map(self._thickness_map[worlds_of(grids)], *places, EXTENT_NM)[:, 0]
         return torch.stack([film, torch.full_like(film, SUPPORT_NM)], dim=1)
 
     def potential_V_nm(self, grids: Sequence[Grid]) -> Tensor:
         """The lattice as far as it is in order and undamaged, and the grain of what is amorphous, (B, H, W) V nm."""
         x_nm, y_nm = pixel_places_nm(grids, self.device)
-        film = read_map(self._thickness_map, x_nm, y_nm, EXTENT_NM)[:, 0]
-        order = read_map(self._map(self.order)[:, None], x_nm, y_nm, EXTENT_NM)[:, 0]
-        fluence = self._fluence_at(x_nm, y_nm)
-        sizes = np.hypot(*ZIF_8_110.g_per_nm.T).tolist()
-        left = torch.stack([order * self._amplitude(q, fluence) for q in sizes])
+        seen, sizes = worlds_of(grids), np.hypot(*ZIF_8_110.g_per_nm.T).tolist()
+        maps = torch.stack([self._thickness_map[seen, 0], self._map(self.order)[seen]], dim=1)
+        film, order = read_map(maps, x_nm, y_nm, EXTENT_NM).unbind(1)
+        fluence = self._fluence_at(x_nm, y_nm, seen)
+        left = torch.stack([order * self._amplitude(q, fluence, seen) for q in sizes])
         (crystal,) = self.grains.lattices_V((ZIF_8_110,), grids, x_nm, y_nm, left)
-        amorphous = film * (1 - order * self._amplitude(1 / FINE_nm, fluence))
+        amorphous = film * (1 - order * self._amplitude(1 / FINE_nm, fluence, seen))
         drawn = film * crystal + SUPPORT_NM * CARBON.inner_potential_V
-        return drawn + speckle_V_nm(grids, self._seeds, ZIF_8, amorphous + SUPPORT_GRAIN_NM)
+        seeds = [self._seeds[n] for n in seen]
+        return drawn + speckle_V_nm(grids, seeds, ZIF_8, amorphous + SUPPORT_GRAIN_NM)
 
     def fields(self) -> dict[str, Tensor]:
         """Means over cells: order (of coarse reflections), cos and sin of twice the angle where in order, thickness."""
         axis = nodes_nm(EXTENT_NM, INTERVALS, self.device)
         places = (axis.expand(self._owner.shape), axis[:, None].expand(self._owner.shape))
-        order = self._map(self.order) * self._amplitude(1 / COARSE_nm, self._fluence_at(*places))
+        seen = list(range(len(self._seeds)))
+        order = self._map(self.order) * self._amplitude(1 / COARSE_nm, self._fluence_at(*places, seen), seen)
         turn = 2 * self._map(self.grains.turn_rad)
         fields = (order, order * turn.cos(), order * turn.sin(), self._thickness_map[:, 0])
         means = (cell_means(each, self.facts.cells) for each in fields)

@@ -15,7 +15,7 @@ from torch.nn.functional import grid_sample, pad
 
 from digital_twin.optics import Array
 from digital_twin.potential import Lattice, finest_per_nm
-from digital_twin.specimen import Box, Grid
+from digital_twin.specimen import Box, Grid, worlds_of
 
 SQUARE_A_PER_SQUARE_NM = 100.0
 
@@ -89,9 +89,10 @@ class Window:
         """Let the temperature follow its set point."""
         self.temperature_K += (self.set_point_K - self.temperature_K) * -math.expm1(-seconds / LAG_S)
 
-    def height_nm(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
-        """Height at points (B, ...)."""
-        lift, tilt_x, tilt_y = (each.view(-1, *(1 for _ in x_nm.shape[1:])) for each in self._drawn)
+    def height_nm(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None) -> Tensor:
+        """Height at points (B, ...) of some worlds, None of all."""
+        drawn = self._drawn[:, worlds or slice(None)]
+        lift, tilt_x, tilt_y = (each.view(-1, *(1 for _ in x_nm.shape[1:])) for each in drawn)
         warmer_K = self.temperature_K - self._reference_K
         tilted: Tensor = SLOPE_SD * (tilt_x * x_nm + tilt_y * y_nm)
         lifted: Tensor = LIFT_NM_PER_K * torch.exp(LIFT_SPREAD * lift) * warmer_K
@@ -130,14 +131,15 @@ class Grains:
     ) -> tuple[Tensor, ...]:
         """Potentials (B, H, W) V of lattices that lie in every grain as it is turned, at the pixels (B, H, W) of scans.
 
-        ``order`` (G, B, H, W) is what is left of the amplitude of each reflection.
+        Each scan lies in its own world, as ``Specimen.project`` has it. ``order`` (G, B, H, W) is what is left of the
+        amplitude of each reflection.
         """
         drawn = tuple(torch.full_like(x_nm, lattice.mean_V) for lattice in lattices)
         coarsest = min(np.hypot(*lattice.g_per_nm.T).min() for lattice in lattices)
-        finest = [finest_per_nm(grid) for grid in grids]
+        finest, seen = [finest_per_nm(grid) for grid in grids], torch.tensor(worlds_of(grids), device=x_nm.device)
         for each in {one for one in finest if one > coarsest}:
             some = torch.tensor([n for n, one in enumerate(finest) if one == each], device=x_nm.device)
-            grains = Grains(self.centre_nm[some], self.turn_rad[some], self._extent_nm)
+            grains = Grains(self.centre_nm[seen[some]], self.turn_rad[seen[some]], self._extent_nm)
             owner, x, y = grains.owner(x_nm[some], y_nm[some])
             turn = grains.turn_rad.gather(1, owner.flatten(1)).view_as(x)
             left = None if order is None else order[:, some]

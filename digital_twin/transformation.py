@@ -23,7 +23,7 @@ from digital_twin.detectors import Column
 from digital_twin.film import Grains, cell_means, draw_grains, read_map
 from digital_twin.materials import BRUCITE, NITRIDE, PERICLASE
 from digital_twin.potential import Lattice, pixel_places_nm
-from digital_twin.specimen import Box, Grid
+from digital_twin.specimen import Box, Grid, worlds_of
 from digital_twin.speckle import speckle_V_nm
 from digital_twin.world import Facts, binned
 from hardware_bridge.messages import Holder
@@ -118,17 +118,18 @@ class Transformation:
         """Take electrons spread evenly over a box."""
         self.film.expose(world, box_nm, electrons)
 
-    def height_nm(self, x_nm: Tensor, y_nm: Tensor) -> Tensor:
+    def height_nm(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None = None) -> Tensor:
         """The window is tilted, and lifts with the temperature; it is in focus when hot."""
-        return self.film.window.height_nm(x_nm, y_nm)
+        return self.film.window.height_nm(x_nm, y_nm, worlds)
 
     def _layers(self, grids: Sequence[Grid], x_nm: Tensor, y_nm: Tensor) -> tuple[Tensor, Tensor]:
         """Thickness of brucite and of periclase at the pixels, (B, H, W) nm each."""
         pixel = torch.tensor([grid.pixel_nm for grid in grids], dtype=torch.float64, device=self.device)[:, None, None]
-        maps = torch.stack([self.film.arrival_nm, self._platelets[1]], dim=1)
+        seen = worlds_of(grids)
+        maps = torch.stack([self.film.arrival_nm[seen], self._platelets[1][seen]], dim=1)
         arrival, thickness = read_map(maps, x_nm, y_nm, EXTENT_NM).unbind(1)
         # Exact means over pixels where a front is straight, and as sharp as the pixels are small.
-        changed = ((self.film.reach_nm[:, None, None] - arrival) / pixel + 0.5).clamp_(0.0, 1.0)
+        changed = ((self.film.reach_nm[seen, None, None] - arrival) / pixel + 0.5).clamp_(0.0, 1.0)
         return (1 - changed) * thickness, SHRINKAGE * changed * thickness
 
     def project(self, grids: Sequence[Grid]) -> Tensor:
@@ -140,8 +141,8 @@ class Transformation:
         """Both lattices, turned as the grain is, and the grain of the window, (B, H, W) V nm."""
         x_nm, y_nm = pixel_places_nm(grids, self.device)
         brucite, periclase = self._layers(grids, x_nm, y_nm)
-        window = torch.full_like(brucite, WINDOW_NM)
-        drawn = WINDOW_NM * NITRIDE.inner_potential_V + speckle_V_nm(grids, self._seeds, NITRIDE, window)
+        seeds, window = [self._seeds[n] for n in worlds_of(grids)], torch.full_like(brucite, WINDOW_NM)
+        drawn = WINDOW_NM * NITRIDE.inner_potential_V + speckle_V_nm(grids, seeds, NITRIDE, window)
         grains, _ = self._platelets
         before_V, after_V = grains.lattices_V((BRUCITE_0001, PERICLASE_111), grids, x_nm, y_nm)
         return drawn + brucite * before_V + periclase * after_V

@@ -109,10 +109,10 @@ def test_pixels_that_do_not_resolve_a_lattice_see_its_mean():
 def test_the_window_follows_its_set_point_and_lifts():
     window = Window([1, 2], 573.0, CPU)
     place = torch.zeros(2, 1, dtype=torch.float64)
-    cold = window.height_nm(place, place)
+    cold = window.height_nm(place, place, None)
     assert (cold < -300.0).all()
     window.set_point_K = 573.0
     window.follow(LAG_S)
     assert window.temperature_K == pytest.approx(573.0 - (573.0 - ROOM_K) / math.e)
     window.follow(1e6)
-    assert torch.allclose(window.height_nm(place, place), torch.zeros_like(place))
+    assert torch.allclose(window.height_nm(place, place, None), torch.zeros_like(place))
