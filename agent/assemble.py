@@ -31,9 +31,9 @@ from digital_twin.measured import measured_card
 from digital_twin.standard import standard_card
 from digital_twin.world import truths
 from digital_twin.worlds import WORLDS, world_type
-from envs.limits import world_limits
 from envs.prior import load_card
 from envs.score import Truth, score
+from envs.vector import VectorWorldEnv
 from envs.workers import each
 from envs.world import Eyes, WorldEnv
 from hardware_bridge.client import Client
@@ -318,8 +318,19 @@ def make_env(world: str = "growth") -> WorldEnv:
         made = perception(microscope.describe(), card, chosen)
         return Eyes(perceive=made.perceive, report=made.report)
 
-    def guarded(seed: int) -> Guard:
-        microscope = twins.driver(chosen, seed)
-        return Guard(microscope, world_limits(card, microscope.describe()))
+    return WorldEnv(
+        make_microscope=lambda seed: twins.guarded(world, card, [seed])[0],
+        make_eyes=eyes,
+        truth_of=lambda seed: truth_of(card, seed),
+        card=card,
+    )
 
-    return WorldEnv(make_microscope=guarded, make_eyes=eyes, truth_of=lambda seed: truth_of(card, seed), card=card)
+
+def make_vector_env(num_envs: int = 1, world: str = "growth") -> VectorWorldEnv:
+    """Build as many environments of a world as are asked for, computed together.
+
+    Raises:
+        ConfigErrors: there is no such world.
+    """
+    card = card_of(load(DEFAULT_CONFIG, (f"goal.world={world}", f"instrument.world={world}"), CHOICES))
+    return VectorWorldEnv(lambda: make_env(world), lambda seeds: twins.guarded(world, card, seeds), num_envs)

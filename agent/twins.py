@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from agent.config import Config, ConfigErrors, Setting
 from agent.decoding import laid_over
+from digital_twin.apparatus import Apparatus
+from digital_twin.column import capabilities
 from digital_twin.conditions import Conditions
+from digital_twin.fleet import Fleet
 from digital_twin.holder import TwinHolder
-from digital_twin.instrument import Apparatus, Twin
+from digital_twin.instrument import Twin
 from digital_twin.measured import MeasuredSpecimen
 from digital_twin.misalignment import Misalignment
 from digital_twin.readout import IDEAL, Readout
 from digital_twin.specimen import Specimen
 from digital_twin.standard import Standard
+from digital_twin.world import apparatus_of
 from digital_twin.worlds import WORLDS, world_type
+from envs.limits import beat_s, world_limits
 from hardware_bridge.calibrated import Calibrated
 from hardware_bridge.calibration import read_calibration
+from hardware_bridge.guard import Guard
 from hardware_bridge.holder import WithHolder
 from hardware_bridge.microscope import Microscope
+from hardware_bridge.report import Card
 from hardware_bridge.words import WordT
 
 STANDARD = "standard"
@@ -42,7 +49,7 @@ def twin(config: Config, seed: int) -> Microscope:
     apparatus = Apparatus(readout=readout)
     if config.instrument.world in WORLDS:
         facts = world_type(config.instrument.world).facts
-        apparatus = replace(apparatus, column=facts.column, holder=facts.holder, conditions=facts.conditions)
+        apparatus = replace(apparatus_of(facts), readout=readout)
     conditions = _made(apparatus.conditions, config.instrument.conditions, "instrument.conditions")
     hidden = Misalignment(backlash_nm=(conditions.backlash_nm, conditions.backlash_nm))
     if config.instrument.misaligned is not None:
@@ -67,6 +74,18 @@ def _made(base: WordT, given: Mapping[str, Setting], path: str) -> WordT:
     if settings is None:
         raise ConfigErrors("the configuration", errors)
     return settings
+
+
+def guarded(world: str, card: Card, seeds: Sequence[int]) -> list[Guard]:
+    """Instruments of a fleet, each within the walls of an episode.
+
+    Raises:
+        ValueError: there is no such world.
+    """
+    kind = world_type(world)
+    able = capabilities(kind.facts.column)
+    limits, fleet = world_limits(card, able), Fleet(kind, seeds, beat_s(card, able))
+    return [Guard(seat, limits) for seat in fleet.seats]
 
 
 def check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -12,10 +12,11 @@ class Conditions(Word, frozen=True, kw_only=True):
     with ``decay_s``. ``wander_nm`` is the sd of its random part and ``jitter_nm`` of the shaking of the probe, each
     with its correlation time; ``mains_nm`` is the amplitude of what a stray field of 50 Hz does. Of a stage move
     ``creep_share``, at most ``creep_nm``, is still to come when it ends and decays with ``creep_s``.
-    ``backlash_nm`` is what a stage axis stands further on after a move in negative direction. ``C10_wander_nm`` to
-    ``C30_wander_um`` are sds of the drift of aberrations, of C12 to C23 of each of their two directions; they change
-    with ``focus_s`` (C10) and ``aberration_s``. ``zero_loss_wander_eV`` moves the spectrum. The beam current falls by
-    ``current_decay_per_h`` an hour, as a share of what it is.
+    ``backlash_nm`` is what a stage axis stands further on after a move in negative direction, and ``position_sd_nm``
+    how well the driver claims to know where it stands. ``C10_wander_nm`` to ``C30_wander_um`` are sds of the drift of
+    aberrations, of C12 to C23 of each of their two directions; they change with ``focus_s`` (C10) and
+    ``aberration_s``. ``zero_loss_wander_eV`` moves the spectrum. The beam current falls by ``current_decay_per_h`` an
+    hour, as a share of what it is.
 
     Sizes: drift below 1 nm/min once settled is what makers promise for side-entry stages; that focus and twofold
     astigmatism of a corrected microscope wander by nanometres within minutes was measured by K. Kimoto and K. Ishizuka,
@@ -33,6 +34,7 @@ class Conditions(Word, frozen=True, kw_only=True):
     creep_nm: NotNegative = 8.0
     creep_s: Positive = 3.0
     backlash_nm: NotNegative = 12.0
+    position_sd_nm: NotNegative = 10.0
     C10_wander_nm: NotNegative = 60.0
     focus_s: Positive = 200.0
     C12_wander_nm: NotNegative = 0.0
@@ -46,6 +48,13 @@ class Conditions(Word, frozen=True, kw_only=True):
 
 
 STILL = Conditions(
-    decay_nm=0.0, wander_nm=0.0, jitter_nm=0.0, creep_share=0.0, creep_nm=0.0, backlash_nm=0.0, C10_wander_nm=0.0
+    decay_nm=0.0,
+    wander_nm=0.0,
+    jitter_nm=0.0,
+    creep_share=0.0,
+    creep_nm=0.0,
+    backlash_nm=0.0,
+    position_sd_nm=0.0,
+    C10_wander_nm=0.0,
 )
 """A microscope in which nothing moves by itself."""

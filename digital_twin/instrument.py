@@ -7,24 +7,23 @@ time the wall clock does, ``speed`` times as fast.
 from __future__ import annotations
 
 import dataclasses
+import math
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 import torch
 from msgspec.structs import replace
+from torch import Tensor
 
 from digital_twin.acquisition import Plan, axes_of, check_able, dtype_of, kind_of
+from digital_twin.apparatus import PLAIN, ZERO_GO, Apparatus
 from digital_twin.column import capabilities
-from digital_twin.conditions import Conditions
-from digital_twin.detectors import Column
-from digital_twin.drift import DEFAULT, Drift, Stage
+from digital_twin.drift import Drift, Stage
 from digital_twin.exposure import DoseMap, Scan
 from digital_twin.imaging import smeared
-from digital_twin.misalignment import Misalignment
 from digital_twin.optics import Array, aberrations_of
-from digital_twin.readout import IDEAL, Readout
 from digital_twin.signals import Look, Signals
 from digital_twin.specimen import Specimen
 from hardware_bridge.cost import ELECTRONS_PER_PA_S, move_s
@@ -37,11 +36,9 @@ from hardware_bridge.messages import (
     ChunkHeader,
     Command,
     End,
-    Go,
-    Holder,
     InstrumentState,
     Interlocks,
-    Optics,
+    Mode,
     Start,
 )
 from hardware_bridge.microscope import gather_from_watch
@@ -51,52 +48,15 @@ from hardware_bridge.words import WordT
 EXPOSURE_PARTS = 8
 """Moments of an exposure at which it is asked where the specimen is."""
 
-POSITION_SD_NM = 10.0
 MOST_DEFOCUS_NM = 5000.0
-ZERO_GO = Go(
-    stage_x_nm=0.0,
-    stage_y_nm=0.0,
-    stage_z_nm=0.0,
-    tilt_alpha_deg=0.0,
-    tilt_beta_deg=0.0,
-    beam_shift_x_nm=0.0,
-    beam_shift_y_nm=0.0,
-    image_shift_x_nm=0.0,
-    image_shift_y_nm=0.0,
-    scan_rotation_deg=0.0,
-)
-START_OPTICS = Optics(
-    beam_current_pA=50.0,
-    C10_nm=0.0,
-    C12_nm=4.0,
-    phi12_rad=0.4,
-    C21_nm=40.0,
-    phi21_rad=1.1,
-    C23_nm=40.0,
-    phi23_rad=-0.5,
-    C30_um=1200.0,
-)
-PLAIN_COLUMN = Column()
-ALIGNED = Misalignment()
-START_HOLDER = Holder(temperature_K=298.0, bias_V=0.0, flow_nl_per_s=5.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Apparatus:
-    """What a twin's microscope is: its column, and the holder's set points at the start.
+class Wanted:
+    """What an instrument must know of its specimen before it can go on: what is expected in a mode of one look."""
 
-    ``hidden`` is how it differs from what it says of itself, ``readout`` what its detectors make of electrons,
-    ``conditions`` what drifts and shakes by itself.
-    """
-
-    column: Column = PLAIN_COLUMN
-    holder: Holder = START_HOLDER
-    hidden: Misalignment = ALIGNED
-    readout: Readout = IDEAL
-    conditions: Conditions = DEFAULT
-
-
-PLAIN = Apparatus()
+    mode: Mode
+    look: Look
 
 
 @dataclasses.dataclass
@@ -137,6 +97,7 @@ class Twin:
         self._capabilities = capabilities(self.column, "stepped" if speed is None else "real")
         self._hidden = hidden
         self._readout = apparatus.readout
+        self._beat_s, self._position_sd_nm = apparatus.beat_s, apparatus.conditions.position_sd_nm
         self._true = replace(
             self._capabilities,
             stage_to_specimen=hidden.stage_to_specimen,
@@ -147,7 +108,7 @@ class Twin:
         self._stage = Stage(conditions, hidden.backlash_nm)
         self._clock_s = 0.0
         self._begun = time.monotonic()
-        self._go, self._optics, self._holder = ZERO_GO, START_OPTICS, apparatus.holder
+        self._go, self._optics, self._holder = ZERO_GO, apparatus.optics, apparatus.holder
         self._acquisitions = 0
         self._running: _Running | None = None
         self._abort = threading.Event()
@@ -176,7 +137,7 @@ class Twin:
                 aperture_inserted=True,
                 detectors_inserted=self._capabilities.modes,
             ),
-            position_sd_nm=POSITION_SD_NM,
+            position_sd_nm=self._position_sd_nm,
         )
 
     def submit(self, command: Command) -> None:
@@ -199,12 +160,31 @@ class Twin:
         Raises:
             Rejected: no command was submitted.
         """
+        steps, seen = self.steps(), None
+        while True:
+            try:
+                step = steps.send(seen)
+            except StopIteration:
+                return
+            if isinstance(step, Wanted):
+                seen = self._signals.expected(step.mode, step.look)[0]
+            else:
+                seen = None
+                yield step
+
+    def steps(self) -> Generator[Wanted | Part, Tensor | None]:
+        """Run the submitted command; what is wanted is to be sent back, (H, W, ...), so that others can be asked too.
+
+        Raises:
+            Rejected: no command was submitted.
+        """
         run = self._running
         if run is None:
             raise Rejected("idle", "watch", "no command", "a command must be submitted first")
         try:
             self._pass(self._capabilities.decision_s)
             self._move(run.command)
+            self._wait_for_beat()
             if run.command.acquire is not None:
                 yield from self._acquire(run, run.command.acquire)
         finally:
@@ -247,6 +227,11 @@ class Twin:
             self._abort.wait(max(0.0, self._begun + self._clock_s / self._speed - time.monotonic()))
         self.specimen.advance_to(self._clock_s)
 
+    def _wait_for_beat(self) -> None:
+        if self._beat_s:
+            beat = math.ceil(self._clock_s / self._beat_s - 1e-9)
+            self._pass(beat * self._beat_s - self._clock_s)
+
     def _move(self, command: Command) -> None:
         self._pass(move_s(command, self._before(), self._capabilities))
         after = merged(self._go, command.go)
@@ -261,7 +246,7 @@ class Twin:
         assert self._running is not None
         return self._running.before
 
-    def _acquire(self, run: _Running, acquire: Acquire) -> Iterator[Part]:
+    def _acquire(self, run: _Running, acquire: Acquire) -> Generator[Wanted | Part, Tensor | None]:
         self._acquisitions += 1
         yield self._start(run.command, acquire)
         for frame in range(acquire.max_frames):
@@ -270,7 +255,7 @@ class Twin:
             if run.reason:
                 return
 
-    def _frame(self, run: _Running, acquire: Acquire, frame: int) -> Iterator[Part]:
+    def _frame(self, run: _Running, acquire: Acquire, frame: int) -> Generator[Wanted | Part, Tensor | None]:
         plan = Plan.of(acquire, self.column, self._capabilities.flyback_s)
         row_start_s = np.asarray(self._clock_s + plan.row_s * np.arange(acquire.pixels_y))
         if not plan.scanned:
@@ -279,7 +264,9 @@ class Twin:
         current_pA = (
             0.0 if acquire.blanked else self._drift.current(self._clock_s) * (self._optics.beam_current_pA or 0.0)
         )
-        share = self._expected(acquire, scan, row_start_s)
+        expected = yield Wanted(acquire.mode, self._look(scan, row_start_s))
+        assert expected is not None  # what is wanted is sent
+        share = self._exposed(acquire, scan, row_start_s, expected)
         incident = current_pA * acquire.dwell_s * ELECTRONS_PER_PA_S * plan.pixel_share
         random = np.random.default_rng([self._seed, 5, self._acquisitions, frame])
         dtype = np.uint32 if dtype_of(acquire.mode) == "uint32" else np.uint16
@@ -320,17 +307,19 @@ class Twin:
         wide = replace(acquire, fov_nm=self._hidden.pixel_size * acquire.fov_nm)
         return Scan.over(wide, centre, (self._go.scan_rotation_deg or 0.0) + self._hidden.scan_rotation_deg, moved)
 
-    def _expected(self, acquire: Acquire, scan: Scan, row_start_s: Array) -> Array:
+    def _look(self, scan: Scan, row_start_s: Array) -> Look:
         lens_nm = self._hidden.defocus_gain * (self._optics.C10_nm or 0.0)
         C10_nm = lens_nm + (self._go.stage_z_nm or 0.0) + self._drift.C10_nm(self._clock_s)
         drifted = self._drift.aberrations(aberrations_of(self._optics), self._clock_s)
         moved_eV = self._drift.zero_loss_eV(row_start_s)
-        look = Look(
+        return Look(
             grids=[scan.grid],
             aberrations=[dataclasses.replace(drifted, C10_nm=C10_nm)],
             zero_loss_eV=torch.from_numpy(moved_eV[None]) if moved_eV.any() else None,
         )
-        expected = self._signals.expected(acquire.mode, look)[0]
+
+    def _exposed(self, acquire: Acquire, scan: Scan, row_start_s: Array, expected: Tensor) -> Array:
+        """What arrives at each pixel: what is expected, smeared by what moved while a broad beam exposed it."""
         if acquire.mode not in SCANNED_MODES:
             times_s = row_start_s[0] + acquire.dwell_s * ((np.arange(EXPOSURE_PARTS) + 0.5) / EXPOSURE_PARTS - 0.5)
             seen = self._drift.specimen_nm(times_s)

@@ -15,11 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from digital_twin.apparatus import START_OPTICS, Apparatus
 from digital_twin.conditions import Conditions
 from digital_twin.detectors import Column
 from digital_twin.drift import DEFAULT
+from digital_twin.misalignment import Misalignment
 from digital_twin.specimen import Specimen
-from hardware_bridge.messages import Holder
+from hardware_bridge.messages import Holder, Optics
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,9 @@ class Facts:
 
     ``extent_nm`` is the edge of the square specimen area, ``cells`` the number of grid cells along it. ``fields`` and
     ``globals`` map the targets to their units; fields are asked for at ``times_s`` on the specimen's clock. ``holder``
-    holds the set points from the start, ``column`` the microscope and ``conditions`` how it drifts. ``sources`` say
-    where extents, time scales and budgets come from. ``rows_alike`` is False where cells of different rows are not
-    alike before anything is seen.
+    holds the set points from the start, ``column`` the microscope, ``conditions`` how it drifts and ``optics`` what it
+    is set to. ``sources`` say where extents, time scales and budgets come from. ``rows_alike`` is False where cells of
+    different rows are not alike before anything is seen.
     """
 
     name: str
@@ -45,7 +47,20 @@ class Facts:
     holder: Holder
     sources: tuple[str, ...]
     conditions: Conditions = DEFAULT
+    optics: Optics = START_OPTICS
     rows_alike: bool = True
+
+
+def apparatus_of(facts: Facts) -> Apparatus:
+    """The microscope that a world is looked at with, with nothing hidden but its stage's backlash."""
+    backlash_nm = facts.conditions.backlash_nm
+    return Apparatus(
+        column=facts.column,
+        holder=facts.holder,
+        hidden=Misalignment(backlash_nm=(backlash_nm, backlash_nm)),
+        conditions=facts.conditions,
+        optics=facts.optics,
+    )
 
 
 class World(Specimen, Protocol):

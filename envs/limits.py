@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from envs.coding import MODES, Coding
 from hardware_bridge.messages import Box, Capabilities, Limits, Range
 from hardware_bridge.report import Card
@@ -12,6 +14,12 @@ DETECTOR_E_PER_S = 1e9
 DOSE_RATE_E_PER_A2_S = 1e5
 DECADES = 1.0
 """The current goes so many decades either way."""
+
+
+def beat_s(card: Card, capabilities: Capabilities) -> float:
+    """Time of a turn: for the decision, the longest move there is and what settles after it, in whole seconds."""
+    move_s = math.sqrt(2) * card.extent_nm / capabilities.stage_speed_nm_per_s + capabilities.settle_s
+    return float(math.ceil(capabilities.decision_s + move_s))
 
 
 def world_limits(card: Card, capabilities: Capabilities) -> Limits:

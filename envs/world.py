@@ -13,8 +13,8 @@ from gymnasium import spaces
 from envs.coding import MODES, PIXELS, SPECTRUM, Coding, centred, image_of, pattern_of, spectrum_of
 from envs.score import Truth, score
 from hardware_bridge.errors import Malformed, Rejected
-from hardware_bridge.messages import InstrumentState
-from hardware_bridge.microscope import Microscope, execute
+from hardware_bridge.messages import Command, InstrumentState
+from hardware_bridge.microscope import Microscope
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Percept, Report
 
@@ -24,7 +24,6 @@ SPENT_SHARE = 1e-3
 """Share of the electron budget that buys nothing more: less than the faintest look."""
 
 SILENCE_S = 10.0
-REFUSED_S = 1.0
 TRAINING_WORLDS = (10_000, 100_000)
 """Seeds of the worlds that are drawn where none is asked for: apart from those of priors, tuning and results."""
 
@@ -51,9 +50,8 @@ class WorldEnv(gymnasium.Env[Dictionary, Dictionary]):
     and RLlib both take.)
 
     The reward is the change of the score S of the running report; its truth is known here alone and in no observation.
-    A command that safety refuses moves nothing, earns nothing, costs a second of the episode, and is told in
-    ``info["refused"]``. The episode terminates when time or electrons are spent: both are part of the task and of its
-    state.
+    A command that safety refuses moves nothing, earns nothing, costs a turn, and is told in ``info["refused"]``. The
+    episode terminates when time or electrons are spent: both are part of the task and of its state.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}
@@ -82,13 +80,21 @@ class WorldEnv(gymnasium.Env[Dictionary, Dictionary]):
     def reset(self, *, seed: int | None = None, options: Dictionary | None = None) -> tuple[Dictionary, Dictionary]:
         """Start the world of a seed, or of one drawn from the training worlds where none is given."""
         super().reset(seed=seed)
-        world = int(self.np_random.integers(*TRAINING_WORLDS)) if seed is None else seed
-        self._microscope = self._make_microscope(world)
+        world = self.drawn() if seed is None else seed
+        return self.start(world, self._make_microscope(world)), {}
+
+    def drawn(self) -> int:
+        """Draw one of the training worlds."""
+        return int(self.np_random.integers(*TRAINING_WORLDS))
+
+    def start(self, world: int, microscope: Microscope) -> Dictionary:
+        """Start an episode in the world of a seed, at an instrument that has it, and return what is seen at first."""
+        self._microscope = microscope
         self._capabilities = self._microscope.describe()
         self._coding = Coding.of(self._card, self._capabilities)
         self._eyes = self._make_eyes(self._microscope)
         self._truth = self._truth_of(world)
-        self._turn, self._refused_s = 0, 0.0
+        self._turn, self._refused = 0, ""
         self._image = np.zeros((PIXELS, PIXELS, 1), np.float32)
         self._spectrum = np.zeros(SPECTRUM, np.float32)
         self._pattern = np.zeros((PIXELS, PIXELS, 1), np.float32)
@@ -97,20 +103,27 @@ class WorldEnv(gymnasium.Env[Dictionary, Dictionary]):
         state = self._microscope.state()
         self._start_s, self._start_electrons = state.clock_s, state.electrons_charged
         self._score = score(self._eyes.report(), self._truth, self._card)[0]
-        return self._observe(state), {}
+        return self._observe(state)
 
     def step(self, action: Dictionary) -> tuple[Dictionary, float, bool, bool, Dictionary]:
         """Run one command and let perception and reporter see what came."""
-        info: Dictionary = {}
-        gained = 0.0
-        self._fresh = ""
+        self.begin(action)
+        return self.finish()
+
+    def begin(self, action: Dictionary) -> None:
+        """Give the command of an action; one that is refused is a turn of waiting."""
+        self._fresh, self._refused = "", ""
         command = self._coding.command(f"step-{self._turn}", action["move"], int(action["mode"]))
         try:
-            observation = execute(self._microscope, command, SILENCE_S)
+            self._microscope.submit(command)
         except (Malformed, Rejected) as refusal:
-            info["refused"] = str(refusal)
-            self._refused_s += REFUSED_S
-        else:
+            self._refused = str(refusal)
+            self._microscope.submit(Command(id=f"wait-{self._turn}"))
+
+    def finish(self) -> tuple[Dictionary, float, bool, bool, Dictionary]:
+        """Let perception and reporter see what came of the command."""
+        observation, gained = self._microscope.gather(SILENCE_S), 0.0
+        if not self._refused:
             self._take(observation, self._eyes.perceive(observation))
             now = score(self._eyes.report(), self._truth, self._card)[0]
             gained, self._score = now - self._score, now
@@ -118,6 +131,7 @@ class WorldEnv(gymnasium.Env[Dictionary, Dictionary]):
         state = self._microscope.state()
         left_s, left_electrons = self._left(state)
         over = left_s <= 0.0 or left_electrons <= SPENT_SHARE * self._card.budget_electrons
+        info = {"refused": self._refused} if self._refused else {}
         return self._observe(state), float(gained), over, False, info
 
     def _take(self, observation: Observation, percept: Percept) -> None:
@@ -135,7 +149,7 @@ class WorldEnv(gymnasium.Env[Dictionary, Dictionary]):
         self._focus_nm = focus.value if focus is not None else 0.0
 
     def _left(self, state: InstrumentState) -> tuple[float, float]:
-        spent_s = state.clock_s - self._start_s + self._refused_s
+        spent_s = state.clock_s - self._start_s
         spent_electrons = state.electrons_charged - self._start_electrons
         return self._card.duration_s - spent_s, self._card.budget_electrons - spent_electrons
 

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from digital_twin.apparatus import START_OPTICS
 from digital_twin.detectors import Column
 from digital_twin.exposure import Scan
 from digital_twin.imaging import expected_haadf
-from digital_twin.instrument import START_OPTICS
 from digital_twin.liquid_cell import LiquidCell
 from digital_twin.optics import aberrations_of
 from digital_twin.specimen import Grid

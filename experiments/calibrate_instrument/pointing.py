@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from digital_twin.instrument import Apparatus, Twin
+from digital_twin.apparatus import Apparatus
+from digital_twin.instrument import Twin
 from digital_twin.misalignment import Misalignment
 from digital_twin.specimen import Grid
 from digital_twin.standard import Standard

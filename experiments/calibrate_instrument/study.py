@@ -13,7 +13,8 @@ from agent import assemble
 from agent.calibrate.geometry import geometry
 from agent.calibrate.procedure import CalibrateSettings, Evidence, calibrate
 from agent.config import Config, load
-from digital_twin.instrument import Apparatus, Twin
+from digital_twin.apparatus import Apparatus
+from digital_twin.instrument import Twin
 from digital_twin.misalignment import Misalignment
 from digital_twin.standard import PERIOD_NM, Standard
 from experiments.calibrate_instrument.hidden import errors, truth

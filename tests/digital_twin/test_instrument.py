@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from digital_twin.apparatus import Apparatus
 from digital_twin.conditions import Conditions
 from digital_twin.detectors import haadf_fraction
-from digital_twin.instrument import Apparatus, Twin
+from digital_twin.instrument import Twin
 from digital_twin.liquid_cell import NITRIDE_NM, WATER_NM, LiquidCell
 from digital_twin.materials import NITRIDE, WATER
 from hardware_bridge.cost import ELECTRONS_PER_PA_S, predict

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from agent.perception.eels import SpectrumReader
-from digital_twin.instrument import Apparatus, Twin
+from digital_twin.apparatus import Apparatus
+from digital_twin.instrument import Twin
 from digital_twin.misalignment import Misalignment
 from digital_twin.standard import Standard
 from hardware_bridge.messages import Go, Optics

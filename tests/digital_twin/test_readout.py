@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from digital_twin.instrument import Apparatus, Twin
+from digital_twin.apparatus import Apparatus
+from digital_twin.instrument import Twin
 from digital_twin.liquid_cell import LiquidCell
 from digital_twin.readout import IDEAL, Readout
 from hardware_bridge.messages import Acquire, Command

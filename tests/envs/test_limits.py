@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from digital_twin.apparatus import Apparatus
 from digital_twin.column import capabilities
-from digital_twin.instrument import Apparatus, Twin
+from digital_twin.instrument import Twin
 from digital_twin.worlds import WORLDS, world_type
 from envs.coding import MODES, Coding
 from envs.limits import world_limits

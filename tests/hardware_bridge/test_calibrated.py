@@ -7,7 +7,8 @@ import pytest
 from bench import LIMITS, scan
 from contract import CHECKS, Acquisition
 
-from digital_twin.instrument import Apparatus, Twin
+from digital_twin.apparatus import Apparatus
+from digital_twin.instrument import Twin
 from digital_twin.misalignment import Misalignment
 from digital_twin.standard import Standard
 from hardware_bridge.calibrated import Calibrated

@@ -9,8 +9,9 @@ import pytest
 from bench import LIMITS, Bench, expected, scan
 from contract import BAD_COMMANDS, CHECKS, Acquisition, refusal
 
+from digital_twin.apparatus import START_HOLDER
 from digital_twin.holder import TwinHolder
-from digital_twin.instrument import START_HOLDER, Twin
+from digital_twin.instrument import Twin
 from digital_twin.liquid_cell import LiquidCell
 from hardware_bridge.client import Client
 from hardware_bridge.guard import Guard

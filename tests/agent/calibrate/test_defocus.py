@@ -5,7 +5,8 @@ from msgspec.structs import replace
 
 from agent.calibrate.bench import Bench, Look, NotCalibrated
 from agent.calibrate.defocus import images_needed, measure_defocus
-from digital_twin.instrument import Apparatus, Twin
+from digital_twin.apparatus import Apparatus
+from digital_twin.instrument import Twin
 from digital_twin.misalignment import Misalignment
 from digital_twin.standard import Standard
 from hardware_bridge.guard import Guard

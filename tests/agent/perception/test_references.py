@@ -10,7 +10,8 @@ from msgspec.structs import replace as changed
 
 from agent.perception.analyst import Analyst
 from agent.perception.references import References
-from digital_twin.instrument import Apparatus, Twin
+from digital_twin.apparatus import Apparatus
+from digital_twin.instrument import Twin
 from digital_twin.liquid_cell import LiquidCell
 from digital_twin.readout import Readout
 from hardware_bridge.cost import ELECTRONS_PER_PA_S
