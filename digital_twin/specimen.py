@@ -162,29 +162,29 @@ def draw_spheres(grids: Sequence[Grid], scan: Tensor, centres_nm: Tensor, radii_
     across = on_device([grid.across_nm / grid.pixel_nm**2 for grid in grids], device)
     down = on_device([grid.down_nm / grid.pixel_nm**2 for grid in grids], device)
 
-    seen, top, bottom = _rows_reached(grids, scan, centres_nm, radii_nm)
+    seen, top, bottom = rows_reached(grids, scan, centres_nm, radii_nm)
     scan, centres_nm, radii_nm = scan[seen], centres_nm[seen], radii_nm[seen]
     samples = torch.ceil(SAMPLES_PER_RADIUS * pixel[scan] / radii_nm).clamp(1, MOST_SAMPLES)
     rim = (1 / samples) ** 2 / 4
     radius2 = (radii_nm / pixel[scan]) ** 2
     weight = 2 * pixel[scan] * (1 + rim / radius2) ** -1.5 / samples**2
 
-    sphere, line = _ragged((bottom - top) * samples.long())
+    sphere, line = ragged((bottom - top) * samples.long())
     per_line = torch.stack([samples, radius2 + rim, weight])[:, sphere]
     each, room, weight = per_line
     row = top[sphere] + torch.div(line, each, rounding_mode="floor").long()
     on = scan[sphere]
     offset = centres_nm[sphere] - origin[on, row]
-    middle = _along(offset, across[on])
+    middle = along(offset, across[on])
     # In pixels: a sample at (x, y) from the centre counts where x^2 + y^2 <= r^2 + rim, which leaves a room for x^2.
-    room = room - (_along(offset, down[on]) - (torch.remainder(line, each) + 0.5) / each + 0.5) ** 2
+    room = room - (along(offset, down[on]) - (torch.remainder(line, each) + 0.5) / each + 0.5) ** 2
     half = room.clamp(min=0.0).sqrt()
     first = torch.floor(each * (middle - half + 0.5) - 0.5).clamp(min=0.0)
     last = torch.ceil(each * (middle + half + 0.5) - 0.5).minimum(each * width - 1)
     count = torch.where(room > 0, last - first + 1, 0.0).clamp(min=0.0).long()
     base = ((on * height + row) * width).to(torch.float64)
 
-    at, place = _ragged(count)
+    at, place = ragged(count)
     middle, first, each, room, weight, base = torch.stack([middle, first, each, room, weight, base])[:, at]
     column = (place + first + 0.5) / each
     ball = weight * (room - (middle - column + 0.5) ** 2).clamp(min=0.0).sqrt()
@@ -193,10 +193,10 @@ def draw_spheres(grids: Sequence[Grid], scan: Tensor, centres_nm: Tensor, radii_
     return drawn.view(len(grids), height, width)
 
 
-def _rows_reached(
+def rows_reached(
     grids: Sequence[Grid], scan: Tensor, centres_nm: Tensor, radii_nm: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Which spheres may be seen (S,), and the first row (S,) each reaches and the one after its last (S,)."""
+    """Which of N spheres may be seen (S,), and the first row (S,) each reaches and the one after its last (S,)."""
     height, width = len(grids[0].origin_nm), grids[0].columns
     tables = []
     for grid in grids:
@@ -208,7 +208,7 @@ def _rows_reached(
         )
     table = on_device(tables, centres_nm.device)[scan]
     offset = centres_nm - table[:, :2]
-    x, y = _along(offset, table[:, 2:4]), _along(offset, table[:, 4:6])
+    x, y = along(offset, table[:, 2:4]), along(offset, table[:, 4:6])
     size = radii_nm / table[:, 6] + table[:, 7]
     seen = ((x > -size) & (x < width + size) & (y > -size) & (y < height + size)).nonzero()[:, 0]
     y, size = y[seen], size[seen]
@@ -216,12 +216,12 @@ def _rows_reached(
     return seen, top, ((y + size).long() + 2).clamp(max=height).maximum(top)
 
 
-def _along(offset: Tensor, direction: Tensor) -> Tensor:
+def along(offset: Tensor, direction: Tensor) -> Tensor:
     """Scalar products (N,) of vectors (N, 2), each by itself: a matrix product may round otherwise in a batch."""
     return offset[:, 0] * direction[:, 0] + offset[:, 1] * direction[:, 1]
 
 
-def _ragged(counts: Tensor) -> tuple[Tensor, Tensor]:
+def ragged(counts: Tensor) -> tuple[Tensor, Tensor]:
     """For lists of these lengths laid end to end: which list each item is in, and its place in it."""
     which = torch.repeat_interleave(counts)
     ends = counts.cumsum(0)

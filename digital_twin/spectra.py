@@ -59,6 +59,7 @@ C_K = Edge("C_K", 6, "K", 284.0)
 O_K = Edge("O_K", 8, "K", 532.0)
 N_K = Edge("N_K", 7, "K", 401.0)
 SI_L3 = Edge("Si_L3", 14, "L", 99.2, upper_eV=149.7, exponent=0.42)
+S_L3 = Edge("S_L3", 16, "L", 165.0, upper_eV=229.2, exponent=0.29)
 CU_L3 = Edge("Cu_L3", 29, "L", 931.0, upper_eV=1096.0, exponent=0.14)
 ZN_L3 = Edge("Zn_L3", 30, "L", 1020.0, upper_eV=1194.0, exponent=0.11)
 

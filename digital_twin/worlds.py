@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from digital_twin.beam_sensitive import BeamSensitive
+from digital_twin.defects import Defects
 from digital_twin.interface import Interface
 from digital_twin.liquid_cell import LiquidCell
 from digital_twin.transformation import Transformation
@@ -15,6 +16,7 @@ WORLDS: Mapping[str, type[World]] = {
     "interface": Interface,
     "transformation": Transformation,
     "beam_sensitive": BeamSensitive,
+    "defects": Defects,
 }
 
 

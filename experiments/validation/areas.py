@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from experiments.validation import (
     beam_sensitive,
+    defects,
     diffraction,
     interface,
     noise,
@@ -27,4 +28,5 @@ AREAS: dict[str, tuple[Check, ...]] = {
     "interface": interface.CHECKS,
     "transformation": transformation.CHECKS,
     "beam_sensitive": beam_sensitive.CHECKS,
+    "defects": defects.CHECKS,
 }

@@ -17,6 +17,7 @@ CODES = {
     "optics": "abTEM",
     "haadf": "abTEM",
     "waves": "abTEM",
+    "monolayer": "abTEM",
     "frozen": "abTEM",
     "spectra": "eXSpy",
     "multiplets": "edrixs",
