@@ -81,8 +81,15 @@ def blurred(objects: Tensor, blur: Blur, place: Tensor) -> Tensor:
 
     ``place`` (B, L, L), a coarse grid over the image, tells where between the planes they lie. Plane by plane and in
     place: what one of them needs fits into the cache of a processor, all together do not.
+
+    Raises:
+        ValueError: objects of another size than images and margin make.
     """
     (height, width), margin = blur.shape, blur.margin
+    if objects.shape[-2:] != (height + 2 * margin, width + 2 * margin):
+        raise ValueError(
+            f"objects: {tuple(objects.shape[-2:])} for images {blur.shape} and a margin of {margin} pixels"
+        )
     images = objects.new_empty(len(objects), height, width)
     for scans, spectra in blur.parts:
         matter = objects[scans] if len(blur.parts) > 1 else objects

@@ -24,8 +24,8 @@ class Line:
     """Something of which the twin makes so many a second.
 
     ``run`` and ``prototype`` make ``per_call`` of them in a call. ``bar`` is how many a second are asked for,
-    ``times`` how many times the prototype. ``threads`` is what the twin's side may use; the prototype is given the
-    better of one and two.
+    ``times`` how many times the prototype. Both sides are timed on each number of ``threads``, of which the best
+    counts: a second one helps large arrays and costs small ones.
     """
 
     name: str
@@ -34,18 +34,19 @@ class Line:
     prototype: Setup | None = None
     times: float | None = None
     per_call: int = 1
-    threads: int = 1
+    threads: tuple[int, ...] = (1, 2)
     unit: str = "frames/s"
 
 
 @dataclass(frozen=True)
 class Reached:
-    """What a line came to, a second."""
+    """What a line came to, a second, and on how many threads."""
 
     line: Line
     device: str
     per_s: float
     prototype_per_s: float | None
+    threads: int = 1
 
     @property
     def ratio(self) -> float | None:
@@ -63,21 +64,21 @@ class Reached:
 def measure(line: Line, device: str, seconds: float) -> Reached:
     """Time a line for about so many seconds on each side, on a device that its work already uses."""
     before = torch.get_num_threads()
-    sides = [(line.run(), line.threads)]
-    if line.prototype is not None:
-        work = line.prototype()
-        sides += [(work, threads) for threads in (1, 2)]
-    best = [0.0] * len(sides)
+    sides = [line.run()] if line.prototype is None else [line.run(), line.prototype()]
+    best: list[dict[int, float]] = [dict.fromkeys(line.threads, 0.0) for _ in sides]
     try:
         for turn in range(ROUNDS + 1):
-            for side, (work, threads) in enumerate(sides):
-                torch.set_num_threads(threads)
-                # The first turn warms up.
-                per_s = line.per_call * _calls_per_s(work, seconds / ROUNDS if turn else 0.0)
-                best[side] = max(best[side], per_s) if turn else 0.0
+            for work, rates in zip(sides, best, strict=True):
+                for threads in line.threads:
+                    torch.set_num_threads(threads)
+                    # The first turn warms up.
+                    per_s = line.per_call * _calls_per_s(work, seconds / ROUNDS if turn else 0.0)
+                    rates[threads] = max(rates[threads], per_s) if turn else 0.0
     finally:
         torch.set_num_threads(before)
-    return Reached(line, device, best[0], max(best[1:]) if len(best) > 1 else None)
+    ours, theirs = best[0], best[1] if len(best) > 1 else None
+    fastest = max(ours, key=lambda threads: ours[threads])
+    return Reached(line, device, ours[fastest], max(theirs.values()) if theirs else None, fastest)
 
 
 def _calls_per_s(work: Callable[[], object], seconds: float) -> float:

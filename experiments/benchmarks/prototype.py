@@ -17,16 +17,16 @@ def angles_mrad(pixels: int, pixel_nm: float, wavelength_nm: float) -> tuple[Ten
     return angle[:, None] ** 2 + angle**2, torch.atan2(angle[:, None], angle.expand(pixels, pixels))
 
 
-def transfer(angle2: Tensor, azimuth: Tensor, C10_nm: float, C12_nm: float, wavelength_nm: float) -> Tensor:
-    """exp(-i chi) of defocus and astigmatism, (N, N) complex64."""
+def transfer(angle2: Tensor, azimuth: Tensor, C10_nm: float | Tensor, C12_nm: float, wavelength_nm: float) -> Tensor:
+    """exp(-i chi) of defocus (one, or (B, 1, 1) of them) and astigmatism, (N, N) or (B, N, N) complex64."""
     chi = math.pi / wavelength_nm * 1e-6 * angle2 * (C10_nm + C12_nm * torch.cos(2 * azimuth))
     return torch.polar(torch.ones_like(chi), -chi)
 
 
 def probe_spectrum(pupil: Tensor) -> Tensor:
-    """Transform of the probe's intensity, (N, N / 2 + 1)."""
+    """Transform of the probe's intensity, (..., N, N / 2 + 1)."""
     intensity = torch.fft.ifft2(pupil).abs() ** 2
-    spectrum: Tensor = torch.fft.rfft2(intensity / intensity.sum())
+    spectrum: Tensor = torch.fft.rfft2(intensity / intensity.sum(dim=(-2, -1), keepdim=True))
     return spectrum
 
 

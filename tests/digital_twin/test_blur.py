@@ -45,3 +45,10 @@ def test_scans_whose_probes_differ_in_width_keep_their_places(square_grid, make_
     for axis in (1, 2):
         sharp, soft = ((excess.sum(dim=axis) @ torch.arange(48.0).double()) / excess.sum(dim=(1, 2))).tolist()
         assert sharp == pytest.approx(soft, abs=0.3)
+
+
+def test_objects_of_another_size_are_refused():
+    kernels = kernels_of([1.0], [Aberrations()], [np.zeros(1)], COLUMN.probe(), torch.zeros(0))
+    blur = blur_of(kernels, (16, 16))
+    with pytest.raises(ValueError, match=r"objects: .* margin of"):
+        blurred(torch.zeros(1, 16, 16), blur, torch.zeros(1, 2, 2))
