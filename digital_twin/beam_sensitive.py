@@ -184,7 +184,7 @@ class BeamSensitive:
 
     def set_holder(self, holder: Holder) -> None:
         """Take the set point of the temperature."""
-        self.window.set_point_K = holder.temperature_K or TEMPERATURE_REFERENCE_K
+        self.window.set_holder(holder)
 
     def advance_to(self, clock_s: float) -> None:
         """Run whole ticks up to a time on the instrument's clock."""

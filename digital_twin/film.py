@@ -16,10 +16,11 @@ from torch.nn.functional import grid_sample, pad
 from digital_twin.optics import Array
 from digital_twin.potential import Lattice, finest_per_nm
 from digital_twin.specimen import Box, Grid, worlds_of
+from hardware_bridge.messages import Holder
 
 SQUARE_A_PER_SQUARE_NM = 100.0
 
-ROOM_K = 298.0
+ROOM_K, COLDEST_K = 298.0, 1.0
 LAG_S = 20.0
 """How far the film's temperature lags behind the holder's set point."""
 
@@ -84,6 +85,11 @@ class Window:
         self._reference_K = reference_K
         drawn = np.stack([np.random.default_rng([seed, 13]).standard_normal(3) for seed in seeds])
         self._drawn = torch.from_numpy(drawn).to(device).T
+
+    def set_holder(self, holder: Holder) -> None:
+        """Take the set point of the temperature; None leaves it as it is."""
+        if holder.temperature_K is not None:
+            self.set_point_K = max(holder.temperature_K, COLDEST_K)
 
     def follow(self, seconds: float) -> None:
         """Let the temperature follow its set point."""

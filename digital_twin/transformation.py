@@ -108,7 +108,7 @@ class Transformation:
 
     def set_holder(self, holder: Holder) -> None:
         """Take the set point of the temperature."""
-        self.film.window.set_point_K = holder.temperature_K or TEMPERATURE_REFERENCE_K
+        self.film.window.set_holder(holder)
 
     def advance_to(self, clock_s: float) -> None:
         """Let the film change up to a time on the instrument's clock."""

@@ -82,6 +82,13 @@ def test_what_the_beam_destroys_is_gone_and_is_gone_only_there():
     assert torch.equal(lit.order, dark.order)
 
 
+def test_a_critical_dose_leaves_the_root_of_1_over_e_of_the_amplitude():
+    world = started(4)
+    before = world.fields()["order"]
+    world.expose(0, (-512.0, 512.0, -512.0, 512.0), draw(4).critical_dose_e_per_A2 * 10240.0**2)
+    assert torch.allclose(world.fields()["order"], before * math.exp(-0.5))
+
+
 def test_fine_reflections_go_first():
     critical = [draw(1).critical_e_per_A2(1 / spacing) for spacing in (COARSE_nm, FINE_nm)]
     assert critical[0] == draw(1).critical_dose_e_per_A2

@@ -38,6 +38,9 @@ def test_one_nucleus_grows_as_a_disc():
         assert radius == pytest.approx(until - TICK_S)
         assert area == pytest.approx(math.pi * radius**2, rel=0.02)
     assert film.nucleus.nonzero().tolist() == [[0, 5]]
+    row, column = divmod(int(film.arrival_nm[0].argmin()), INTERVALS + 1)
+    at = torch.tensor([column, row]) * EXTENT_NM / INTERVALS - EXTENT_NM / 2
+    assert (at - film.site_nm[0, 5]).abs().max() <= EXTENT_NM / INTERVALS / 2
 
 
 def test_a_site_that_has_changed_bears_no_nucleus():

@@ -19,6 +19,7 @@ from digital_twin.film import (
 )
 from digital_twin.potential import Lattice, pixel_places_nm
 from digital_twin.specimen import Grid
+from hardware_bridge.messages import Holder
 
 EXTENT_NM = 400.0
 CPU = torch.device("cpu")
@@ -111,7 +112,8 @@ def test_the_window_follows_its_set_point_and_lifts():
     place = torch.zeros(2, 1, dtype=torch.float64)
     cold = window.height_nm(place, place, None)
     assert (cold < -300.0).all()
-    window.set_point_K = 573.0
+    window.set_holder(Holder(temperature_K=573.0))
+    window.set_holder(Holder(temperature_K=None))
     window.follow(LAG_S)
     assert window.temperature_K == pytest.approx(573.0 - (573.0 - ROOM_K) / math.e)
     window.follow(1e6)

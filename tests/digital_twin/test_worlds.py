@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from msgspec import structs
 
 from digital_twin.specimen import Grid
 from digital_twin.world import World, truths
@@ -95,6 +96,18 @@ def test_what_is_seen_is_finite_and_nothing_is_negative(name):
     assert float(matter.min()) >= 0.0
     # A crystal of single atoms is empty between them.
     assert (matter.sum(dim=(1, 2, 3)) > 0.0).all()
+
+
+@pytest.mark.parametrize("name", WORLDS)
+@pytest.mark.parametrize("temperature_K", [0.0, 4000.0])
+def test_no_set_point_makes_anything_infinite(name, temperature_K):
+    world = world_type(name)(40)
+    holder = structs.replace(world.facts.holder, temperature_K=temperature_K)
+    world.set_holder(holder)
+    world.advance_to(60.0)
+    grids = scans(world.extent_nm)[1:2]
+    seen = (world.project(grids), world.potential_V_nm(grids), world.height_nm(*torch.zeros(2, 1, 1, 1).double()))
+    assert all(torch.isfinite(each).all() for each in (*seen, *world.fields().values()))
 
 
 @pytest.mark.parametrize("name", WORLDS)
