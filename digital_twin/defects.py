@@ -28,7 +28,7 @@ from digital_twin.specimen import Box, Grid, worlds_of
 from digital_twin.spectra import O_K, S_L3, Edge
 from digital_twin.vacancies import Vacancies
 from digital_twin.world import Facts, binned
-from hardware_bridge.messages import Holder
+from hardware_bridge.messages import Holder, Optics
 
 EXTENT_NM = 32.0
 TEMPERATURE_K = 473.0
@@ -88,13 +88,25 @@ class Defects:
         conditions=Conditions(
             decay_nm=2.0,
             wander_nm=0.3,
-            jitter_nm=0.01,
+            jitter_nm=0.005,
             creep_nm=0.5,
             backlash_nm=0.5,
+            position_sd_nm=0.3,
             C10_wander_nm=3.0,
             C12_wander_nm=1.0,
             C21_wander_nm=10.0,
             C23_wander_nm=10.0,
+        ),
+        optics=Optics(
+            beam_current_pA=50.0,
+            C10_nm=0.0,
+            C12_nm=0.5,
+            phi12_rad=0.4,
+            C21_nm=10.0,
+            phi21_rad=1.1,
+            C23_nm=10.0,
+            phi23_rad=-0.5,
+            C30_um=0.5,
         ),
     )
     extent_nm = EXTENT_NM

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.signal
 import torch
 
 from digital_twin.points import draw_points
@@ -62,3 +63,28 @@ def test_scans_of_a_batch_are_drawn_each_by_itself(square_grid):
     both = draw_points(grids, torch.tensor([0, 1, 1]), PLACES, WEIGHTS)
     assert torch.equal(both[0], draw_points(grids[:1], ONE[:1], PLACES[:1], WEIGHTS[:1])[0])
     assert torch.equal(both[1], draw_points(grids[1:], ONE[:2], PLACES[1:], WEIGHTS[1:])[0])
+
+
+def test_rows_that_shake_see_what_a_probe_sees(square_grid):
+    # A probe of 0.04 nm over two atoms, from rows displaced by a quarter of a pixel and more.
+    plain = square_grid(48, 0.02)
+    random = np.random.default_rng(3)
+    shaken = replace(plain, origin_nm=plain.origin_nm + random.normal(0.0, 0.005, (48, 2)))
+    atoms, brightness = np.array([[0.41, 0.52], [0.61, 0.47]]), np.array([1.0, 3.0])
+    where = shaken.origin_nm[:, None] + np.arange(48)[:, None] * shaken.across_nm
+    away2 = ((where[:, :, None] - atoms) ** 2).sum(-1)
+    true = (brightness * np.exp(-away2 / (2 * 0.04**2))).sum(-1)
+    points = draw_points([shaken], ONE[:2], torch.from_numpy(atoms), torch.from_numpy(brightness))[0].numpy()
+    steps = 0.02 * np.arange(-12, 13)
+    probe = np.exp(-(steps[:, None] ** 2 + steps**2) / (2 * 0.04**2))
+    seen = scipy.signal.fftconvolve(points, probe, mode="same")
+    assert points.sum() == pytest.approx(4.0, rel=0.03)
+    assert np.sqrt(((seen - true) ** 2).mean() / (true**2).mean()) < 0.2
+    assert seen.max() == pytest.approx(true.max(), rel=0.15)
+
+
+def test_rows_that_drift_apart_see_a_point_less_often(square_grid):
+    plain = square_grid(64, 0.02)
+    stretched = replace(plain, origin_nm=plain.origin_nm * np.array([1.0, 1.25]))
+    image = draw_points([stretched], ONE, PLACES + 0.3, WEIGHTS)
+    assert image.sum().item() == pytest.approx(8.0 / 1.25)
