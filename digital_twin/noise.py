@@ -113,7 +113,9 @@ def _counts(means: Tensor, room: Tensor, counts: Tensor) -> None:
     if least >= MANY:
         _expanded(means, uniform, counts, more, spare)
         return
-    torch.neg(means, out=term).exp_()
+    # Numbers next to nothing are slow, and as good as none.
+    few = means if most <= 2 * MANY else torch.clamp(means, max=2 * MANY, out=raised)
+    torch.neg(few, out=term).exp_()
     torch.neg(term, out=more).add_(1.0)
     # Into a floating tensor: on a processor this takes a fifth of the time of a comparison into a boolean one.
     torch.lt(uniform, more, out=counts)
@@ -124,7 +126,7 @@ def _counts(means: Tensor, room: Tensor, counts: Tensor) -> None:
         chance *= most / k
         left -= chance
         # The chance of more than k electrons.
-        more.sub_(term.mul_(means), alpha=1.0 / math.factorial(k))
+        more.sub_(term.mul_(few), alpha=1.0 / math.factorial(k))
         torch.lt(uniform, more, out=reached)
         if k == EXACT - 1 and left > RAREST:
             # Smaller means never come as far; they must only stay finite.
