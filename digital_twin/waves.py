@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -143,6 +143,23 @@ def hrtem(waves: Tensor, pixels_nm: Sequence[float], aberrations: Sequence[Aberr
         seen = torch.fft.ifft2(spectrum * passed)
         images.append(seen.real.square() + seen.imag.square() + haze)
     return torch.stack(images)
+
+
+def margin_nm(pixel_nm: float, aberrations: Aberrations, lens: Lens) -> float:
+    """How far what lies outside an HRTEM image reaches into it: the width of the margin that its field wants.
+
+    Rays at an angle land beside their origin by the slope of the wavefront there. Those count that pass the aperture
+    and the pixels, and of whose contrast both envelopes leave a hundredth; the source angle alone limits it to some
+    17 nm at the defaults, however far out of focus.
+    """
+    stop = largest_mrad(pixel_nm, lens.beam_energy_keV)
+    angle = 1e-3 * np.linspace(0.0, min(stop, lens.aperture_mrad or stop), 1000)
+    size = replace(Aberrations(), **{name: abs(value) for name, value in vars(aberrations).items()})
+    slope = (size.C10_nm + size.C12_nm) * angle + (size.C21_nm + size.C23_nm) * angle**2 + 1e3 * size.C30_um * angle**3
+    wave_nm = wavelength_nm(lens.beam_energy_keV)
+    damped = (math.pi * lens.focal_spread_nm * angle**2 / (2 * wave_nm)) ** 2
+    damped += (math.pi * 1e-3 * lens.source_angle_mrad / wave_nm * slope) ** 2
+    return float(slope[damped < math.log(100)].max()) + 4 * pixel_nm
 
 
 @lru_cache(maxsize=32)

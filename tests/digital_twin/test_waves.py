@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from digital_twin import optics
 from digital_twin.optics import Aberrations
@@ -18,6 +20,7 @@ from digital_twin.waves import (
     collected,
     hrtem,
     largest_mrad,
+    margin_nm,
     transmission,
 )
 
@@ -94,6 +97,42 @@ def test_envelopes_are_those_of_optics():
     assert 0.2 < damping < 0.9
     expected = 0.001 * math.sin(float(optics.chi_rad(angle, 0 * angle, round_ones, 200.0))) * float(damping)
     assert seen == pytest.approx(expected, rel=2e-3)
+
+
+@pytest.mark.parametrize("lens_error", [Aberrations(), ALL, Aberrations(C10_nm=2000.0)])
+def test_beyond_the_margin_nothing_reaches_in(lens_error):
+    # An atom at the rim of a wide field: what is farther from it than the margin stays as it was.
+    lens, pixel, size = Lens(), 0.1, 512
+    volts = torch.zeros(1, size, size, dtype=torch.float64)
+    volts[0, 0, 0] = 20.0
+    seen = (hrtem(transmission(volts, 200.0), [pixel], [lens_error], lens)[0] - 1).abs()
+    far = round(margin_nm(pixel, lens_error, lens) / pixel)
+    assert far < size // 2
+    assert seen[far : size - far].max() < 0.05 * seen.max()
+    assert seen[: max(far // 3, 2)].max() == seen.max()
+
+
+finite = {"allow_nan": False, "allow_infinity": False}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    C10_nm=st.floats(-1e4, 1e4, **finite),
+    C12_nm=st.floats(0.0, 1e3, **finite),
+    C21_nm=st.floats(0.0, 1e5, **finite),
+    C30_um=st.floats(-5e3, 5e3, **finite),
+    energy_keV=st.floats(30.0, 300.0, **finite),
+    pixel_nm=st.floats(0.01, 10.0, **finite),
+)
+def test_whatever_the_lens_every_electron_is_accounted_for(C10_nm, C12_nm, C21_nm, C30_um, energy_keV, pixel_nm):
+    lens_error = Aberrations(C10_nm=C10_nm, C12_nm=C12_nm, C21_nm=C21_nm, C30_um=C30_um)
+    wave = transmission(rough(32), energy_keV)
+    assert hrtem(wave, [pixel_nm], [lens_error], Lens(energy_keV)).mean().item() == pytest.approx(1.0, abs=1e-4)
+    probe = Probe(energy_keV, min(20.0, largest_mrad(pixel_nm, energy_keV)))
+    pattern = cbed(wave, pixel_nm, middle(32), 32, [lens_error], probe)
+    assert pattern.min() >= 0.0
+    assert pattern.sum().item() == pytest.approx(1.0, abs=1e-4)
+    assert math.isfinite(margin_nm(pixel_nm, lens_error, Lens(energy_keV)))
 
 
 def test_a_batch_of_images_is_the_images_one_by_one():
