@@ -2,7 +2,8 @@
 
 Half of them are valid with one field mutated, half have bytes changed, cut out, doubled or made up. What each may do at
 most is told by `judge.py`; what it did is read from the lease, the dose, the journal, the beam's line and the
-instrument. A journal that has grown is read again by a new bridge now and then, as after a restart.
+instrument. A journal that has grown is read again by a new bridge now and then, as after a restart. One message in six
+goes the other way, from the bridge to whoever reads the stream (`parts.py`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from experiments.bridge_faults import parts
 from experiments.bridge_faults.instrument import Instrument
 from experiments.bridge_faults.judge import Verdict, judge
 from experiments.bridge_faults.stepped import Stepped
@@ -46,6 +48,7 @@ class Found:
     outcomes: Counter[str] = field(default_factory=Counter)
     replies: Counter[str] = field(default_factory=Counter)
     ran: int = 0
+    read: int = 0
     restarts: int = 0
     wrong: list[str] = field(default_factory=list)
 
@@ -72,11 +75,14 @@ class Fuzz:
             self._arm()
             who = HOLDER if self._dice.random() < 0.7 else STRANGER
             # Who reads the stream is not fuzzed on its line: a window that is never read would end the reading.
-            channel = self._dice.choice(("control", "control", "control", "safety", "data"))
+            channel = self._dice.choice(("control", "control", "control", "safety", "data", "stream"))
+            how = "one field" if number % 2 else "bytes"
+            if channel == "stream":
+                self._read(number, how)
+                continue
             if channel == "data":
                 who = STRANGER
             data = self._valid(channel, who)
-            how = "one field" if number % 2 else "bytes"
             frames = [field_mutated(data, self._dice)] if number % 2 else bytes_mutated(data, self._dice)
             self.found.messages[how] += 1
             self._check(channel, who.encode(), frames, how)
@@ -106,7 +112,15 @@ class Fuzz:
         sequence = self._next()
         head = {"session": who, "sequence": sequence, "token": token}
         if channel == "data":
-            return encode(dice.choice((wire.Attach(window_bytes=1, **head), wire.Credit(position=1, **head))))  # type: ignore[arg-type]
+            # A window that is never read would end the reading, so it is no larger than that nothing fits into it.
+            reading = {
+                "window_bytes": dice.choice((0, 1)),
+                "ring": dice.random() < 0.5,
+                "encoding": dice.choice(("raw", "zlib")),
+            }
+            window = wire.Attach(**reading, **head)  # type: ignore[arg-type]
+            credit = wire.Credit(position=dice.choice((0, 1, 7, 2**40)), **head)  # type: ignore[arg-type]
+            return encode(dice.choice((window, credit)))
         if channel == "safety":
             return encode(dice.choice((wire.Beat, wire.Present, wire.Blank, wire.Stop))(**head))  # type: ignore[arg-type]
         if dice.random() < 0.5:
@@ -129,6 +143,21 @@ class Fuzz:
             set=Settings(optics=optics, holder=Holder(flow_nl_per_s=5.0)),
             acquire=SMALL,
         )
+
+    def _read(self, number: int, how: str) -> None:
+        """Have a reader read one part of the stream that was changed on its way."""
+        sent, dice = parts.whole(self._dice, number), self._dice
+        frames = list(sent.frames)
+        if how == "one field":
+            frames[0] = field_mutated(frames[0], dice)
+        else:
+            at = dice.randrange(len(frames))
+            frames[at : at + 1] = bytes_mutated(frames[at], dice)
+        self.found.messages[how] += 1
+        self.found.read += 1
+        said = parts.wrong(frames, sent.values)
+        if said:
+            self._wrong(said, "harmless", "stream", frames)
 
     def _check(self, channel: str, identity: bytes, frames: list[bytes], how: str) -> None:
         bridge, found = self._bridge, self.found

@@ -51,6 +51,9 @@ told by a second opinion (`judge.py`, written from the documents, not from the c
 the beam's line and what reached the instrument are compared before and after each one; the beam must be blanked after
 each, and charged before it opens.
 
+{found.read} of them went the other way, to a reader of the stream: starts, chunks (raw, deflated, bursts, in a ring),
+ends with readings, failures, answers. Each was refused, taken for a gap, or carried the very values that were sent.
+
 | judged | messages | meaning |
 |---|---|---|
 {outcomes}

@@ -6,16 +6,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from experiments.bridge_faults import __main__ as command
 from experiments.bridge_faults.fuzz import Fuzz
 from experiments.bridge_faults.wired import fuzz_wired
-from hardware_bridge import safety, wire
+from hardware_bridge import frames, safety, wire
 from hardware_bridge.dose import DoseLedger
 from hardware_bridge.guard import Guard
 from hardware_bridge.journal import FileJournal
 from hardware_bridge.lease import Lease
+from hardware_bridge.observation import Chunk
 from hardware_bridge.shutter import Shutter
 
 
@@ -28,6 +30,7 @@ def test_nothing_comes_of_broken_messages(tmp_path: Path) -> None:
     # What is judged is told apart: all kinds occur, and commands that stay valid do run.
     assert min(found.outcomes[kind] for kind in ("malformed", "stale", "unsafe", "harmless", "may act")) > 50
     assert 100 < found.ran < found.outcomes["may act"]
+    assert 3000 < found.read < 4000
 
 
 def test_nothing_comes_of_them_through_real_sockets(tmp_path: Path) -> None:
@@ -47,6 +50,7 @@ def test_nothing_comes_of_them_through_real_sockets(tmp_path: Path) -> None:
         (Guard, "begin_session", lambda *_: None, "AssertionError"),
         (Shutter, "_shut", lambda *_: None, "beam blanked: False"),
         (FileJournal, "result", lambda *_: None, "the journal tells something else"),
+        (frames, "_chunk", lambda part, sent, _: sent[1:] and Chunk(part.header, np.array(sent[1])), "were never sent"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
