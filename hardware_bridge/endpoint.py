@@ -7,10 +7,18 @@ import re
 from dataclasses import dataclass
 
 CHANNELS = ("control", "safety", "data")
+IO_THREADS = 2
+"""Of zmq, at either end: what is asked and answered does not wait behind megabytes of the stream."""
+
 EXAMPLES = "tcp://127.0.0.1:5570 or ipc:///run/adaptem"
 
 _TCP = re.compile(r"^tcp://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.\-]+):(\d{1,5})\Z")
 _IPC = re.compile(r"^ipc://(/[^\x00-\x1f]{1,90})\Z")
+
+
+def affinity(channel: str) -> int:
+    """Which of the I/O threads carries a socket, as zmq's bit mask: the stream has one of its own."""
+    return 0b10 if channel == "data" else 0b01
 
 
 @dataclass(frozen=True)

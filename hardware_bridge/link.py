@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from hardware_bridge.endpoint import Endpoint
+from hardware_bridge.endpoint import IO_THREADS, Endpoint, affinity
 from hardware_bridge.errors import KeyRefused, Malformed, Unreachable
 from hardware_bridge.inbox import Mailbox
 from hardware_bridge.keys import ClientKeys
@@ -42,7 +42,7 @@ class Link(threading.Thread):
         super().__init__(name="bridge link", daemon=True)
         self.session = secrets.token_hex(16)
         self._endpoint, self._keys = endpoint, keys
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(IO_THREADS)
         self._monitor: zmq.Socket[bytes]
         self._sockets = {channel: self.connect(channel) for channel in ("control", "safety")}
         self._sequence = itertools.count(1)
@@ -151,6 +151,7 @@ class Link(threading.Thread):
         socket = self._context.socket(zmq.DEALER)
         socket.setsockopt(zmq.IDENTITY, self.session.encode())
         socket.setsockopt(zmq.LINGER, 0)
+        socket.setsockopt(zmq.AFFINITY, affinity(channel))
         socket.setsockopt(zmq.MAXMSGSIZE, MAX_PART_BYTES if channel == "data" else MAX_MESSAGE_BYTES)
         if channel == "data":
             socket.setsockopt(zmq.RCVHWM, 0)  # what is under way is bounded by the window, in bytes

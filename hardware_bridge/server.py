@@ -21,7 +21,7 @@ import zmq
 from hardware_bridge.blanker import Blanker
 from hardware_bridge.dataport import DataPort
 from hardware_bridge.desk import Desk
-from hardware_bridge.endpoint import CHANNELS, Endpoint, parse
+from hardware_bridge.endpoint import CHANNELS, IO_THREADS, Endpoint, affinity, parse
 from hardware_bridge.errors import Rejected
 from hardware_bridge.gate import Gate
 from hardware_bridge.guard import Guard
@@ -105,7 +105,7 @@ class Server:
         self.beam = folder / BEAM
         blanker = Blanker(self.beam)  # left open: a driver that hangs may still hold the line when this ends
         blanker.blank()
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context(IO_THREADS)
         self._closing.callback(context.destroy, linger=0)
         gate = None
         if keys is not None:
@@ -224,6 +224,7 @@ def _bind(
         try:
             for channel in CHANNELS:
                 bound.append(_router(context))
+                bound[-1].setsockopt(zmq.AFFINITY, affinity(channel))
                 if channel == "data":
                     bound[-1].setsockopt(zmq.SNDHWM, 0)  # the readers' windows bound what is under way, in bytes
                 if gate is not None:

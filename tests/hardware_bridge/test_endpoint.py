@@ -4,9 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+import zmq
 from bench import LIMITS, Bench
 
 from hardware_bridge.endpoint import CHANNELS, parse
+from hardware_bridge.link import Link
 from hardware_bridge.server import Server
 
 
@@ -47,3 +49,21 @@ def test_an_address_in_use_is_told(tmp_path: Path) -> None:
                 Server(Bench(), LIMITS, first.endpoint, tmp_path / "second")
         finally:
             first.close()
+
+
+def test_the_stream_has_an_io_thread_of_its_own_at_either_end(tmp_path: Path) -> None:
+    """What is asked then does not wait behind megabytes; that it is faster is for the benchmark to say."""
+    server = Server(Bench(), LIMITS, f"ipc://{tmp_path}/bridge")
+    link = Link(parse(server.endpoint))
+    data = link.connect("data")
+    try:
+        ours = {**link._sockets, "data": data}
+        theirs = {"control": server._desk._socket, "safety": server._wall._socket, "data": server._runner._port.socket}
+        for sockets in (ours, theirs):
+            masks = {channel: sockets[channel].getsockopt(zmq.AFFINITY) for channel in CHANNELS}
+            assert masks == {"control": 1, "safety": 1, "data": 2}
+            assert sockets["data"].context.get(zmq.IO_THREADS) == 2
+    finally:
+        data.close(0)
+        link.close()
+        server.close()
