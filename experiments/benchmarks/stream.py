@@ -5,6 +5,7 @@ server are one process, the reader is another. Throughputs are medians, the two 
 
     python -m experiments.benchmarks.stream                 # 8 minutes; writes STREAM.md beside this file
     python -m experiments.benchmarks.stream --quick         # whether all of it runs and nothing is lost; prints only
+    python -m experiments.benchmarks.stream --burst-bytes 1048576 --out PAGE.md    # with smaller messages
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments.benchmarks import stream_bare
-from experiments.benchmarks.stream_camera import UNPACED_S
+from experiments.benchmarks.stream_camera import BURST_BYTES, UNPACED_S
 from hardware_bridge.client import Client
 from hardware_bridge.errors import GapFound
 from hardware_bridge.messages import Acquire, Command, End
@@ -42,7 +43,7 @@ PAGE = """# The stream, measured
 The bridge runs as `adaptem run` runs it: guard, shutter, journal, supervisor process, hashes of all values checked at
 receipt, all frames distinct. Camera and bridge are one process, the reader is another. Bare is one frame a message and
 no hash; for the ring the reader copies each frame out, on either side. The bridge carries as many frames a message as
-are ready, up to 4 MB. Medians of 3, by turns.
+are ready, up to {burst:.0f} MB. Medians of 3, by turns.
 
 ## Frames a second
 
@@ -69,6 +70,19 @@ Bar: the first line for 60 s with p99 under 2 ms; 512x512 uint16 at 4,000 a seco
 {others}
 
 Bars: p99 under 5 ms; memory bounded by the window of the reader, whatever goes by.
+
+## What was tried
+
+Side by side, by turns, on a machine busy with other work (load 10-15), 512x512 uint16:
+
+- *An I/O thread of zmq for the stream alone, at either end*: kept. Round trips over tcp fell from 4.6 to 0.4 ms
+  (`fate`, p50) and from 6.9 to 2.1 ms (`state`); p99 of `fate` from 57 to 28 ms. Over ipc nothing changed beyond noise.
+- *A lower priority for the thread that runs the instrument*: dropped. What it answers itself (`state`) waited several
+  times longer as soon as anybody else computed.
+- *Messages of 1 MB instead of 4*: over tcp 1.5 to 1.8 times the frames in two runs of two, over the ring fewer; a
+  driver decides that, `--burst-bytes` measures it.
+- *Fixed kernel buffers of 1 or 4 MB*: fewer frames than with the system's own.
+- *A shorter switch interval of Python*: nothing beyond noise.
 """
 
 Shape = tuple[int, int]
@@ -93,6 +107,7 @@ class Effort:
     repeats: int = 3
     latency_s: float = 60.0
     other_s: float = 10.0
+    burst_bytes: int = BURST_BYTES
 
 
 QUICK = Effort(kinds=KINDS[2:], paths=("ring",), throughput_s=0.1, repeats=1, latency_s=0.2, other_s=0.2)
@@ -115,12 +130,12 @@ def process(module: str, *arguments: str) -> Iterator[tuple[int, str]]:
 
 
 @contextlib.contextmanager
-def bridge(kind: Kind, path: str, folder: Path) -> Iterator[tuple[int, str]]:
+def bridge(kind: Kind, path: str, folder: Path, burst_bytes: int = BURST_BYTES) -> Iterator[tuple[int, str]]:
     """A camera behind a bridge: the number of its process and its endpoint."""
     (height, width), dtype = kind
     name = next(IDS)
     endpoint = "tcp://127.0.0.1:0" if path == "tcp" else f"ipc://{folder}/b{name}"
-    arguments = (endpoint, str(folder / f"journal{name}"), str(height), str(width), dtype)
+    arguments = (endpoint, str(folder / f"journal{name}"), str(height), str(width), dtype, str(burst_bytes))
     with process("experiments.benchmarks.stream_camera", *arguments) as made:
         yield made
 
@@ -263,7 +278,7 @@ def throughputs(folder: Path, effort: Effort) -> list[str]:
     lines = []
     for kind, path in itertools.product(effort.kinds, effort.paths):
         without, behind = [], []
-        with bridge(kind, path, folder) as (_, endpoint), client(endpoint, path) as reader:
+        with bridge(kind, path, folder, effort.burst_bytes) as (_, endpoint), client(endpoint, path) as reader:
             for _ in range(effort.repeats):
                 without.append(bare(kind, path, folder, effort.throughput_s))
                 behind.append(throughput(reader, kind[0], effort.throughput_s))
@@ -304,10 +319,12 @@ def others(folder: Path, effort: Effort) -> list[str]:
     return lines
 
 
-def page(tables: Sequence[Sequence[str]], load: float) -> str:
+def page(tables: Sequence[Sequence[str]], load: float, burst_bytes: int = BURST_BYTES) -> str:
     """The result as a page."""
     first, second, third = ("\n".join(table) for table in tables)
-    return PAGE.format(throughputs=first, latencies=second, others=third, load=load, cores=os.cpu_count())
+    return PAGE.format(
+        throughputs=first, latencies=second, others=third, load=load, cores=os.cpu_count(), burst=burst_bytes / 2**20
+    )
 
 
 def _name(kind: Kind) -> str:
@@ -321,13 +338,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--quick", action="store_true", help="measure for a moment only, and write nothing")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("STREAM.md"), help="where the page goes")
+    parser.add_argument(
+        "--burst-bytes", type=int, default=BURST_BYTES, metavar="N", help="of a message, in the first table"
+    )
     given = parser.parse_args(arguments)
-    effort, load = QUICK if given.quick else Effort(), os.getloadavg()[0]
+    effort = replace(QUICK if given.quick else Effort(), burst_bytes=given.burst_bytes)
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="adaptem-bench-") as name:
         folder = Path(name)
         tables = [measure(folder, effort) for measure in (throughputs, latencies, others)]
     if not given.quick:
-        given.out.write_text(page(tables, load), encoding="utf-8")
+        given.out.write_text(page(tables, load, given.burst_bytes), encoding="utf-8")
 
 
 if __name__ == "__main__":

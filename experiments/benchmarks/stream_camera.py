@@ -1,6 +1,6 @@
 """A fast camera as a driver, with frames made before, served in a process of its own for the benchmark of the stream.
 
-python -m experiments.benchmarks.stream_camera ENDPOINT JOURNAL_FOLDER HEIGHT WIDTH DTYPE
+python -m experiments.benchmarks.stream_camera ENDPOINT JOURNAL_FOLDER HEIGHT WIDTH DTYPE BURST_BYTES
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Camera:
     reader on the same machine sees how old a frame is.
     """
 
-    def __init__(self, frames: NDArray[np.generic]) -> None:
+    def __init__(self, frames: NDArray[np.generic], burst_bytes: int = BURST_BYTES) -> None:
         self._frames = frames
-        self._most = max(1, BURST_BYTES // frames[0].nbytes)
+        self._most = max(1, burst_bytes // frames[0].nbytes)
         self._abort = threading.Event()
         self._running: Command | None = None
         self._is_on = False
@@ -156,11 +156,11 @@ def main() -> None:
     """Serve until the end."""
     parser = argparse.ArgumentParser(prog="python -m experiments.benchmarks.stream_camera", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    for name in ("endpoint", "folder", "height", "width", "dtype"):
+    for name in ("endpoint", "folder", "height", "width", "dtype", "burst_bytes"):
         parser.add_argument(name)
     given = parser.parse_args()
     frames = pool((int(given.height), int(given.width)), given.dtype)
-    serve(Camera(frames), LIMITS, given.endpoint, journal_folder=Path(given.folder))
+    serve(Camera(frames, int(given.burst_bytes)), LIMITS, given.endpoint, journal_folder=Path(given.folder))
 
 
 if __name__ == "__main__":

@@ -7,64 +7,19 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from faulty import Crash, Faulty
 from msgspec.structs import replace
+from onlooker import NAME, Onlooker
 from reference import LIMITS, Book, Entry, Lease, charge, refusal
+from wild_commands import FAULTS, POINTS
 
-from experiments.bridge_faults.instrument import Instrument
 from experiments.bridge_faults.stepped import Stepped
 from hardware_bridge import desk, runner, wall, wire
-from hardware_bridge.errors import Rejected
 from hardware_bridge.frames import unpack
-from hardware_bridge.messages import Command, InstrumentState
+from hardware_bridge.messages import Command
 from hardware_bridge.words import encode
 
 MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
-ENTRIES = ("Intent", "Result", "Withdrawn", "Tokens")
-POINTS = ("before submit", "after submit", *(f"{when} {entry}" for when in ("before", "after") for entry in ENTRIES))
-FAULTS = ("state breaks", "submit refuses", "submit breaks", "blanked meanwhile", "clamps")
-ACTS = ("beat", "silence", "pause", "blank", "stop", "drop", "unwatched", "breaks", "crash", "state", "repeat", "disk")
-
-
-class Crash(BaseException):
-    """The process of the bridge is gone."""
-
-
-class Faulty(Instrument):
-    """The instrument, as the machine drives it: it remembers what it was like when a command reached it."""
-
-    def __init__(self, machine: "Driven") -> None:
-        super().__init__()
-        self._machine = machine
-        self.between = machine.in_mid_scan
-        self.fault, self.clamps = "", False
-        self.reached: list[tuple[InstrumentState, Command]] = []
-
-    def state(self) -> InstrumentState:
-        if self.fault == "state breaks":
-            self.fault = ""
-            raise OSError("no answer")
-        state = super().state()
-        return replace(state, optics=replace(state.optics, C10_nm=-1.0)) if self.clamps else state
-
-    def submit(self, command: Command) -> None:
-        fault, self.fault = self.fault, ""
-        if fault == "submit refuses":
-            raise Rejected("vendor", "id", command.id, "another time")
-        if fault == "submit breaks":
-            raise OSError("broken pipe")
-        if fault == "blanked meanwhile":
-            self._machine._safety("b", wire.Blank, 0)
-            self._machine.bridge.listen()
-        self.clamps = fault == "clamps" and command.set.optics.C10_nm is not None
-        self._machine.is_cut |= self.clamps
-        self._machine.point("before submit")
-        self.reached.append((self._state, command))
-        super().submit(command)
-        self._machine.point("after submit")
-
-    @property
-    def is_aborted(self) -> bool:
-        return self._is_aborted
 
 
 class Driven:
@@ -82,6 +37,7 @@ class Driven:
         self.tokens = {"a": 0, "b": 0}
         self.last: dict[str, list[bytes]] = {}
         self.attached: dict[str, int] = {}
+        self.onlooker = Onlooker()
         self.sequence = self.commands = 0
         self.is_stopped = self.is_disk_full = self.is_unattended = False
         self.crash_at = ""
@@ -151,7 +107,7 @@ class Driven:
         self.bridge.journal_path.write_bytes(whole + b"0123456789abcdef {torn")
         self.lease = Lease(given=self.lease.given)
         self.is_stopped = self.is_unattended = self.is_disk_full = False
-        self.crash_at, self.mid, self.attached, self.last = "", {}, {}, {}
+        self.crash_at, self.mid, self.attached, self.last, self.onlooker = "", {}, {}, {}, Onlooker()
         written = [msgspec.json.decode(line[17:]) for line in whole.splitlines()]
         begun = {e["command"]["id"] for e in written if e["type"] == "Intent"}
         begun -= {e["command_id"] for e in written if e["type"] == "Withdrawn"}
@@ -346,9 +302,13 @@ class Driven:
         for identity, *frames in self.bridge.replies("data"):
             message = unpack(frames)[0]
             assert isinstance(message, wire.PartMessage)
+            if identity == NAME.encode():
+                self.onlooker.take(message)
+                continue
             assert message.position == self.attached[identity.decode()], "I7"
             self.attached[identity.decode()] += 1
             streams[identity.decode()].append(message)
+        self.onlooker.compare(streams)
         return streams
 
     def in_mid_scan(self, chunk: int) -> None:

@@ -7,16 +7,17 @@ import math
 
 import numpy as np
 import pytest
-from driven import ACTS, FAULTS, POINTS, Driven
+from driven import Driven
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from msgspec.structs import replace
+from onlooker import NAME, WINDOW_BYTES
 from reference import refusal
-from wild_commands import COMMANDS
+from wild_commands import ACTS, COMMANDS, FAULTS, POINTS
 
 from hardware_bridge import wire
-from hardware_bridge.messages import Command, Go, Holder, Settings
+from hardware_bridge.messages import Acquire, Command, Go, Holder, Optics, Settings
 
 WHO = st.sampled_from(["a", "a", "a", "b"])
 TROUBLE = st.one_of(
@@ -62,6 +63,15 @@ class WholeProtocol(Driven, RuleBasedStateMachine):
     def credit(self, who: str) -> None:
         self._send("data", who, wire.Credit, position=self.attached.get(who, 7))
         self._turn()
+
+    @rule()
+    def somebody_looks_on(self) -> None:
+        """With room for a part or two; what they have read makes room for more (I7)."""
+        if self.onlooker.is_attached:
+            self._send("data", NAME, wire.Credit, position=self.onlooker.position)
+            self._turn()
+        elif isinstance(self._say("data", NAME, wire.Attach, window_bytes=WINDOW_BYTES), wire.Attached):
+            self.onlooker.is_attached = True
 
     @rule(who=WHO)
     def ask(self, who: str) -> None:
@@ -112,6 +122,27 @@ class WholeProtocol(Driven, RuleBasedStateMachine):
             self.commands += 1
             command = replace(command, id=f"command-{self.commands}")
         self._submit(who, command, self.monotonic_ns() - 10**9 * late if late else 0, mid)
+
+    @rule(places=st.lists(st.sampled_from([-120.0, 8.0, 136.0]), min_size=3, max_size=5))
+    def a_place_is_looked_at_again_and_again(self, places: list[float]) -> None:
+        """Fields that overlap, until a cell that they share may be given no more (I6)."""
+        view = Acquire(mode="HAADF", fov_nm=256.0, pixels_x=8, pixels_y=8, dwell_s=1e-6, max_frames=2)
+        for x_nm in places:
+            go, optics = Go(stage_x_nm=x_nm, stage_y_nm=-600.0), Optics(beam_current_pA=70.0)
+            command = Command(id="new", go=go, set=Settings(optics=optics), acquire=view)
+            self._submit_new("a", command, True, "", 0, {})
+
+    @rule(has_waited=st.booleans(), has_worked=st.booleans())
+    def a_loop_hangs_whose_process_goes_on_to_say_that_it_is_there(self, has_waited: bool, has_worked: bool) -> None:
+        """That keeps the lease of somebody who waits, and of nobody else (I2, I3)."""
+        self._put_in_order("a")
+        if has_waited:
+            self.safety("a", wire.Blank, False)
+        if has_worked:
+            self._submit_new("a", Command(id="new", go=Go(stage_x_nm=7.0)), False, "", 0, {})
+        for _ in range(2):
+            self.pass_time(6.0)
+            self.safety("a", wire.Present, False)
 
     @rule(who=WHO, data=st.data(), is_same=st.booleans(), is_in_order=LIKELY)
     def submit_again(self, who: str, data: st.DataObject, is_same: bool, is_in_order: bool) -> None:

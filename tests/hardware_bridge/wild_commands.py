@@ -8,6 +8,12 @@ from msgspec.structs import replace
 
 from hardware_bridge.messages import Acquire, Command, Go, Holder, Optics, Settings
 
+# And what may go wrong about them.
+ENTRIES = ("Intent", "Result", "Withdrawn", "Tokens")
+POINTS = ("before submit", "after submit", *(f"{when} {entry}" for when in ("before", "after") for entry in ENTRIES))
+FAULTS = ("state breaks", "submit refuses", "submit breaks", "blanked meanwhile", "clamps")
+ACTS = ("beat", "silence", "pause", "blank", "stop", "drop", "unwatched", "breaks", "crash", "state", "repeat", "disk")
+
 
 def some(*values: object) -> st.SearchStrategy[object]:
     return st.sampled_from((None, *values))
