@@ -1,6 +1,8 @@
 """The whole protocol in any order, with crashes, faults and time, against a model; I1 to I11 after every rule.
 
-`reference.py` is the model, `driven.py` the real bridge without its threads and sockets.
+`reference.py` is the model, `driven.py` the real bridge without its threads and sockets. What it cannot see has tests of
+its own: that the shutter closes by itself where the guard closes it anyway (test_shutter.py), slew limits and dark
+references, of which this instrument has neither (test_slew.py, test_guard.py).
 """
 
 import math
@@ -131,6 +133,14 @@ class WholeProtocol(Driven, RuleBasedStateMachine):
             go, optics = Go(stage_x_nm=x_nm, stage_y_nm=-600.0), Optics(beam_current_pA=70.0)
             command = Command(id="new", go=go, set=Settings(optics=optics), acquire=view)
             self._submit_new("a", command, True, "", 0, {})
+
+    @rule(tilts_deg=st.lists(st.sampled_from([0.0, 20.0, -30.0]), min_size=2, max_size=2),
+          z_nm=st.sampled_from([1999.0, 2500.0]))  # fmt: skip
+    def tilted_while_the_height_changes(self, tilts_deg: list[float], z_nm: float) -> None:
+        """Whichever of the two moves first, the steeper tilt must allow the height (I1)."""
+        before, after = tilts_deg
+        for go in (Go(stage_z_nm=1100.0, tilt_alpha_deg=before), Go(stage_z_nm=z_nm, tilt_alpha_deg=after)):
+            self._submit_new("a", Command(id="new", go=go), True, "", 0, {})
 
     @rule(has_waited=st.booleans(), has_worked=st.booleans())
     def a_loop_hangs_whose_process_goes_on_to_say_that_it_is_there(self, has_waited: bool, has_worked: bool) -> None:
