@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from digital_twin.detectors import Column
-from digital_twin.film import Grains, Window, cell_means, draw_grains, nearest_image_nm, nodes_nm, pace, read_map
+from digital_twin.film import Grains, Window, cell_means, draw_grains, nearest_image_nm, nodes_nm, pace, read_maps
 from digital_twin.materials import CARBON, ZIF_8
 from digital_twin.potential import Lattice, pixel_places_nm
 from digital_twin.specimen import Box, Grid, worlds_of
@@ -226,13 +226,13 @@ class BeamSensitive:
 
     @cached_property
     def _thickness_map(self) -> Tensor:
-        return self._map(self._thickness_nm)[:, None]
+        return self._map(self._thickness_nm)
 
     def _fluence_at(self, x_nm: Tensor, y_nm: Tensor, seen: list[int]) -> Tensor:
         """Fluence at points (B, H, W) of some worlds, by straight lines between the middles of cells."""
         half_nm = EXTENT_NM / DOSE_CELLS / 2
-        around = pad(self.fluence_e_per_A2[seen, None], (0, 1, 0, 1), mode="circular")
-        return read_map(around, x_nm - half_nm, y_nm - half_nm, EXTENT_NM)[:, 0]
+        around = pad(self.fluence_e_per_A2[seen, None], (0, 1, 0, 1), mode="circular")[:, 0]
+        return read_maps([around], x_nm - half_nm, y_nm - half_nm, EXTENT_NM)[0]
 
     def _amplitude(self, q_per_nm: float, fluence_e_per_A2: Tensor, seen: list[int]) -> Tensor:
         """What damage has left of the amplitude of a reflection, (B, H, W): intensities are its square."""
@@ -242,15 +242,15 @@ class BeamSensitive:
     def project(self, grids: Sequence[Grid]) -> Tensor:
         """Projected ZIF-8, in order or not, and carbon, (B, 2, H, W) nm: no mass is lost."""
         places = pixel_places_nm(grids, self.device)
-        film = read_map(self._thickness_map[worlds_of(grids)], *places, EXTENT_NM)[:, 0]
+        (film,) = read_maps([self._thickness_map[worlds_of(grids)]], *places, EXTENT_NM)
         return torch.stack([film, torch.full_like(film, SUPPORT_NM)], dim=1)
 
     def potential_V_nm(self, grids: Sequence[Grid]) -> Tensor:
         """The lattice as far as it is in order and undamaged, and the grain of what is amorphous, (B, H, W) V nm."""
         x_nm, y_nm = pixel_places_nm(grids, self.device)
         seen, sizes = worlds_of(grids), np.hypot(*ZIF_8_110.g_per_nm.T).tolist()
-        maps = torch.stack([self._thickness_map[seen, 0], self._map(self.order)[seen]], dim=1)
-        film, order = read_map(maps, x_nm, y_nm, EXTENT_NM).unbind(1)
+        maps = (self._thickness_map[seen], self._map(self.order)[seen])
+        film, order = read_maps(maps, x_nm, y_nm, EXTENT_NM)
         fluence = self._fluence_at(x_nm, y_nm, seen)
         left = torch.stack([order * self._amplitude(q, fluence, seen) for q in sizes])
         (crystal,) = self.grains.lattices_V((ZIF_8_110,), grids, x_nm, y_nm, left)
@@ -266,7 +266,7 @@ class BeamSensitive:
         seen = list(range(len(self._seeds)))
         order = self._map(self.order) * self._amplitude(1 / COARSE_nm, self._fluence_at(*places, seen), seen)
         turn = 2 * self._map(self.grains.turn_rad)
-        fields = (order, order * turn.cos(), order * turn.sin(), self._thickness_map[:, 0])
+        fields = (order, order * turn.cos(), order * turn.sin(), self._thickness_map)
         means = (cell_means(each, self.facts.cells) for each in fields)
         return dict(zip(self.facts.fields, means, strict=True))
 

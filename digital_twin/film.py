@@ -42,10 +42,11 @@ def nodes_nm(extent_nm: float, intervals: int, device: torch.device) -> Tensor:
     return torch.linspace(-extent_nm / 2, extent_nm / 2, intervals + 1, dtype=torch.float64, device=device)
 
 
-def read_map(maps: Tensor, x_nm: Tensor, y_nm: Tensor, extent_nm: float) -> Tensor:
-    """Values (B, C, H, W) of maps (B, C, nodes, nodes) at points (B, H, W), by straight lines between nodes."""
-    turns = torch.stack([x_nm, y_nm], dim=-1) / extent_nm + 0.5
-    return grid_sample(maps, (turns - turns.floor()) * 2 - 1, mode="bilinear", align_corners=True)
+def read_maps(maps: Sequence[Tensor], x_nm: Tensor, y_nm: Tensor, extent_nm: float) -> tuple[Tensor, ...]:
+    """Values (B, H, W) of maps (B, nodes, nodes) each at points (B, H, W), by straight lines between nodes."""
+    turns = torch.stack([x_nm, y_nm], dim=-1).div_(extent_nm).add_(0.5)
+    turns = turns.sub_(turns.floor()).mul_(2).sub_(1)
+    return tuple(grid_sample(each[:, None], turns, mode="bilinear", align_corners=True)[:, 0] for each in maps)
 
 
 def cell_means(maps: Tensor, cells: int) -> Tensor:

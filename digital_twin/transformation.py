@@ -20,7 +20,7 @@ from torch import Tensor
 
 from digital_twin.dehydration import EXTENT_NM, INTERVALS, TEMPERATURE_REFERENCE_K, Dehydration, draw
 from digital_twin.detectors import Column
-from digital_twin.film import Grains, cell_means, draw_grains, read_map
+from digital_twin.film import Grains, cell_means, draw_grains, read_maps
 from digital_twin.materials import BRUCITE, NITRIDE, PERICLASE
 from digital_twin.potential import Lattice, pixel_places_nm
 from digital_twin.specimen import Box, Grid, worlds_of
@@ -126,8 +126,8 @@ class Transformation:
         """Thickness of brucite and of periclase at the pixels, (B, H, W) nm each."""
         pixel = torch.tensor([grid.pixel_nm for grid in grids], dtype=torch.float64, device=self.device)[:, None, None]
         seen = worlds_of(grids)
-        maps = torch.stack([self.film.arrival_nm[seen], self._platelets[1][seen]], dim=1)
-        arrival, thickness = read_map(maps, x_nm, y_nm, EXTENT_NM).unbind(1)
+        maps = (self.film.arrival_nm[seen], self._platelets[1][seen])
+        arrival, thickness = read_maps(maps, x_nm, y_nm, EXTENT_NM)
         # Exact means over pixels where a front is straight, and as sharp as the pixels are small.
         changed = ((self.film.reach_nm[seen, None, None] - arrival) / pixel + 0.5).clamp_(0.0, 1.0)
         return (1 - changed) * thickness, SHRINKAGE * changed * thickness

@@ -15,7 +15,7 @@ from digital_twin.film import (
     draw_grains,
     nearest_image_nm,
     nodes_nm,
-    read_map,
+    read_maps,
 )
 from digital_twin.potential import Lattice, pixel_places_nm
 from digital_twin.specimen import Grid
@@ -76,7 +76,7 @@ def test_maps_are_read_by_straight_lines_and_go_on_beyond_the_edge():
     wave = torch.cos(2 * math.pi * axis / EXTENT_NM) + 2 * torch.sin(2 * math.pi * axis / EXTENT_NM)[:, None]
     x, y = points(30, -500.0, 500.0)
     expected = torch.cos(2 * math.pi * x / EXTENT_NM) + 2 * torch.sin(2 * math.pi * y / EXTENT_NM)
-    assert torch.allclose(read_map(wave[None, None], x, y, EXTENT_NM)[:, 0], expected, atol=0.008)
+    assert torch.allclose(read_maps([wave[None]], x, y, EXTENT_NM)[0], expected, atol=0.008)
 
 
 def test_means_of_cells_are_in_the_order_of_rows():
