@@ -61,6 +61,16 @@ def test_carbon_grows_with_the_fluence_and_only_where_the_beam_was():
     assert carbon_nm(once, 12.0) == 0.0
 
 
+def test_it_lies_where_the_box_was_row_is_y():
+    worlds = dirty()
+    worlds.expose(0, (6.0, 14.0, -10.0, -6.0), 1e7)
+    worlds.advance_to(1.0)
+    edge = 2 * 0.75 * worlds.extent_nm / 96
+    rows, columns = (worlds.carbon_nm[0] > 0).nonzero().double().mean(0).tolist()
+    assert (columns + 0.5) * edge - 0.75 * worlds.extent_nm == pytest.approx(10.0, abs=edge)
+    assert (rows + 0.5) * edge - 0.75 * worlds.extent_nm == pytest.approx(-8.0, abs=edge)
+
+
 def test_a_dose_given_fast_leaves_less():
     slow, fast = lit(dirty(), 1e5, 100), lit(dirty(), 1e5, 1)
     assert carbon_nm(fast) == pytest.approx(1e5 * 1e-4 / 2)
