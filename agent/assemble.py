@@ -305,6 +305,21 @@ def _again(microscope: Microscope, done: Sequence[Record]) -> None:
             microscope.gather(10.0)
 
 
+def worlds() -> tuple[str, ...]:
+    """The names of the twin's worlds."""
+    return tuple(WORLDS)
+
+
+def exhibit(world: str, seed: int) -> Callable[[], tuple[Card, Microscope, Truth]]:
+    """What a gallery shows of a world, made when it is its turn: its card, a bare twin that has it, and its truth.
+
+    Raises:
+        ValueError: there is no such world.
+    """
+    card = load_card(world)
+    return lambda: (card, twins.bare(world, seed), truth_of(card, seed))
+
+
 def make_env(world: str = "growth") -> WorldEnv:
     """Build the environment of a world over an in-process twin, within the walls of its card.
 

@@ -104,7 +104,17 @@ def _calibrate_arguments(calibrate: argparse.ArgumentParser) -> None:
 
 
 def _twin_arguments(twin: argparse.ArgumentParser) -> None:
-    actions = twin.add_subparsers(dest="action", required=True, metavar="calibrate")
+    actions = twin.add_subparsers(dest="action", required=True, metavar="calibrate|gallery")
+    gallery = actions.add_parser(
+        "gallery",
+        help="write a page of pictures of the worlds",
+        description="Write one page of pictures: each world over time in each mode, with its truth.",
+        epilog="example:\n  adaptem twin gallery --world growth --world valence --out gallery.html",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    gallery.add_argument("--world", action="append", help="a world to show (repeatable; default: all)")
+    gallery.add_argument("--seed", type=int, default=1, help="seed of the worlds (default %(default)s)")
+    gallery.add_argument("--out", type=Path, default=Path("gallery.html"), help="where to write (default %(default)s)")
     calibrate = actions.add_parser(
         "calibrate",
         help="fit a twin to recorded data, or say what they do not tell",
@@ -169,7 +179,7 @@ COMMANDS = {
         "measure what an instrument's stage, beam, scan, lens and spectrometer really do",
         _calibrate_arguments,
     ),
-    "twin": ("calibrate a twin by recorded data", _twin_arguments),
+    "twin": ("calibrate a twin by recorded data, or show its worlds", _twin_arguments),
     "keys": ("make and list the keys of a bridge and its clients", _keys_arguments),
     "replay": ("go through a recorded run again and check it", _replay_arguments),
     "report": ("write the HTML report of a run again", _report_arguments),

@@ -165,7 +165,22 @@ def _progress(line: str) -> None:
 
 @told
 def twin(given: argparse.Namespace) -> int:
-    """Fit a twin to what was recorded, print what was found, and write it where a configuration can take it from."""
+    """Show the twin's worlds, or fit a twin to what was recorded and write it where a configuration can take it."""
+    return _gallery(given) if given.action == "gallery" else _fit(given)
+
+
+def _gallery(given: argparse.Namespace) -> int:
+    from agent import assemble
+    from agent.gallery.page import write_gallery
+
+    if not given.out.parent.is_dir():
+        raise ValueError(f"--out: there is no folder {given.out.parent}")
+    exhibits = [assemble.exhibit(world, given.seed) for world in given.world or assemble.worlds()]
+    print(f"written to {write_gallery(exhibits, given.out, _progress)}")
+    return DONE
+
+
+def _fit(given: argparse.Namespace) -> int:
     from agent.calibrate.twin import report
     from agent.calibrate.twin.procedure import calibrate as fit
 

@@ -76,6 +76,16 @@ def _made(base: WordT, given: Mapping[str, Setting], path: str) -> WordT:
     return settings
 
 
+def bare(world: str, seed: int) -> Microscope:
+    """A twin of a world, without walls.
+
+    Raises:
+        ValueError: there is no such world.
+    """
+    kind = world_type(world)
+    return Twin(kind(seed), seed, apparatus=apparatus_of(kind.facts))
+
+
 def guarded(world: str, card: Card, seeds: Sequence[int]) -> list[Guard]:
     """Instruments of a fleet, each within the walls of an episode.
 

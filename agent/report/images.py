@@ -35,7 +35,7 @@ def micrograph(axes: Axes, look: Look, observation: Observation) -> None:
             linestyle="-" if real else (0, (3, 2)),
         )
         axes.add_patch(circle)
-    _scale_bar(axes, pixel_nm, (rows, columns))
+    scale_bar(axes, pixel_nm, (rows, columns))
     axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5), xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 
@@ -59,7 +59,8 @@ def _pixel(look: Look, point_nm: tuple[float, float], pixel_nm: float, shape: tu
     return column + shape[1] / 2 - 0.5, row + shape[0] / 2 - 0.5
 
 
-def _scale_bar(axes: Axes, pixel_nm: float, shape: tuple[int, int]) -> None:
+def scale_bar(axes: Axes, pixel_nm: float, shape: tuple[int, int]) -> None:
+    """Draw a bar of a round length on an image of so many rows and columns."""
     rows, columns = shape
     bar_nm = max(n for n in _BARS_NM if n <= max(columns * pixel_nm / 4, _BARS_NM[0]))
     left, top, thick = 0.05 * columns, 0.93 * rows, 0.018 * rows
