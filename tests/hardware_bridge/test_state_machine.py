@@ -1,7 +1,7 @@
 """The whole protocol in any order, with crashes, faults and time, against a model; I1 to I11 after every rule.
 
-`reference.py` is the model, `driven.py` the real bridge without its threads and sockets. What it cannot see has tests of
-its own: that the shutter closes by itself where the guard closes it anyway (test_shutter.py), slew limits and dark
+`reference.py` is the model, `driven.py` the real bridge without its threads and sockets. What it cannot see has tests
+of its own: that the shutter closes by itself where the guard closes it anyway (test_shutter.py), slew limits and dark
 references, of which this instrument has neither (test_slew.py, test_guard.py).
 """
 
