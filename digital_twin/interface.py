@@ -9,7 +9,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import grid_sample
 
 from digital_twin.detectors import Column
 from digital_twin.front import (
@@ -22,9 +21,10 @@ from digital_twin.front import (
     Front,
     velocity_nm_per_s,
 )
+from digital_twin.maps import places_nm, sampled
 from digital_twin.materials import COPPER, NITRIDE, PLATINUM, WATER, ZINC, mean_potential_V_nm
 from digital_twin.optics import Array
-from digital_twin.specimen import Box, Grid, on_device, worlds_of
+from digital_twin.specimen import Box, Grid, worlds_of
 from digital_twin.world import Facts
 from hardware_bridge.messages import Holder
 
@@ -41,7 +41,9 @@ GRAIN_NM, GRAIN_SD = 45.0, 0.10
 """Size of grains, and spread of their thickness."""
 
 TEXTURE_CELL_NM = 16.0
-MOST_SAMPLES = 4
+SAMPLES = 2
+"""Places across a pixel at which the height of the front is taken."""
+
 BULGE_NM = 900.0
 HALF_NM = EXTENT_NM / 2 + MARGIN_NM
 
@@ -111,11 +113,11 @@ class Interface:
 
     def project(self, grids: Sequence[Grid]) -> Tensor:
         """Projected copper, zinc, platinum, water and nitride, (B, 5, H, W) nm; solids displace water."""
-        place_nm, pixel_nm = _positions(grids, self.device)
+        place_nm, pixel_nm = places_nm(grids, self.device)
         at, seen = place_nm / HALF_NM, worlds_of(grids)
-        deposit = self._grown(place_nm, pixel_nm, seen) * _sampled(self._texture[seen], at)
+        deposit = self._grown(place_nm, pixel_nm, seen) * sampled(self._texture[seen], at)
         # Atoms of zinc take more room than those of copper: shares of volume from shares of atoms.
-        zinc = _sampled(self.front.zinc[seen], at)
+        zinc = sampled(self.front.zinc[seen], at)
         zinc_nm = deposit * zinc / (zinc + (1 - zinc) * (ZINC.formula_per_nm3 / COPPER.formula_per_nm3))
         platinum = _below((ELECTRODE_NM - place_nm[..., 1]) / pixel_nm) * ELECTRODE_THICK_NM
         water = (LIQUID_NM - deposit - platinum).clamp_(min=0.0)
@@ -131,14 +133,13 @@ class Interface:
 
         The height of the front is linear between columns, and taken at some places across the pixel.
         """
-        samples = min(MOST_SAMPLES, math.ceil(float(pixel_nm.max()) / COLUMN_NM))
         width_nm = torch.hypot(pixel_nm, torch.tensor(BEVEL_NM, dtype=torch.float64))
-        total = -samples * _below((ELECTRODE_NM - place_nm[..., 1]) / width_nm)
-        for sample in range(samples):
-            aside = pixel_nm[..., None] * ((sample + 0.5) / samples - 0.5)
-            height = _sampled(self.front.height_nm[seen, None], (place_nm + aside) / HALF_NM)
+        total = -SAMPLES * _below((ELECTRODE_NM - place_nm[..., 1]) / width_nm)
+        for sample in range(SAMPLES):
+            aside = pixel_nm[..., None] * ((sample + 0.5) / SAMPLES - 0.5)
+            height = sampled(self.front.height_nm[seen, None], (place_nm + aside) / HALF_NM)
             total += _below((height - place_nm[..., 1]) / width_nm)
-        return total * (DEPOSIT_NM / samples)
+        return total * (DEPOSIT_NM / SAMPLES)
 
     def fields(self) -> dict[str, Tensor]:
         """Covered fraction and mean zinc fraction of each cell."""
@@ -163,20 +164,6 @@ class Interface:
             "zinc_slope": slope,
             "beam_deposition": coupling,
         }
-
-
-def _positions(grids: Sequence[Grid], device: torch.device) -> tuple[Tensor, Tensor]:
-    """Pixel centres of scans as x and y, (B, H, W, 2) nm, and their edges, (B, 1, 1) nm."""
-    origin = on_device([grid.origin_nm for grid in grids], device)[:, :, None]
-    across = on_device([grid.across_nm for grid in grids], device)[:, None, None]
-    column = torch.arange(grids[0].columns, dtype=torch.float64, device=device)[:, None]
-    pixel = torch.tensor([grid.pixel_nm for grid in grids], dtype=torch.float64, device=device)
-    return origin + column * across, pixel[:, None, None]
-
-
-def _sampled(maps: Tensor, at: Tensor) -> Tensor:
-    """Maps (B, h, w) at points (B, H, W, 2) that run from -1 to 1: linear between cells, even beyond the edge."""
-    return grid_sample(maps[:, None], at, padding_mode="border", align_corners=False)[:, 0]
 
 
 def _below(edges: Tensor) -> Tensor:

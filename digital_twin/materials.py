@@ -50,6 +50,7 @@ class Material:
 COPPER = Material("copper", 84.9, 8.96, ((29, 1),), 19.0, 15.0, ((CU_L3, 1),))
 ZINC = Material("zinc", 65.8, 7.14, ((30, 1),), 17.2, 12.0, ((ZN_L3, 1),))
 PLATINUM = Material("platinum", 66.2, 21.45, ((78, 1),), 30.0, 25.0)
+CARBON = Material("amorphous carbon", 100.3, 2.00, ((6, 1),), 24.0, 15.0, ((C_K, 1),))
 ZIRCONIA = Material("zirconia", 27.8, 5.68, ((40, 1), (8, 2)), 25.0, 12.0, ((O_K, 2),))
 WATER = Material("water", 33.4, 1.00, ((8, 1), (1, 2)), 21.0, 12.0, ((O_K, 1),))
 NITRIDE = Material("silicon nitride", 13.6, 3.17, ((14, 3), (7, 4)), 23.0, 10.0, ((N_K, 4), (SI_L3, 3)))

@@ -9,11 +9,13 @@ from digital_twin.defects import Defects
 from digital_twin.interface import Interface
 from digital_twin.liquid_cell import LiquidCell
 from digital_twin.transformation import Transformation
+from digital_twin.valence import Valence
 from digital_twin.world import World
 
 WORLDS: Mapping[str, type[World]] = {
     "growth": LiquidCell,
     "interface": Interface,
+    "valence": Valence,
     "transformation": Transformation,
     "beam_sensitive": BeamSensitive,
     "defects": Defects,

@@ -11,6 +11,7 @@ from experiments.validation import (
     optics,
     spectra,
     transformation,
+    valence,
     waves,
     white_lines,
     xrays,
@@ -29,4 +30,5 @@ AREAS: dict[str, tuple[Check, ...]] = {
     "transformation": transformation.CHECKS,
     "beam_sensitive": beam_sensitive.CHECKS,
     "defects": defects.CHECKS,
+    "valence": valence.CHECKS,
 }
