@@ -250,7 +250,7 @@ def _patterns(patches: Tensor, places: Tensor, beams: Tensor) -> Tensor:
     return centred
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)
 def pupils(size: int, pixel_nm: float, aberrations: Aberrations, probe: Probe, device: torch.device) -> Tensor:
     """A exp(-i chi) (J, size, size) complex64 for each focus and point of the source; all squares sum to 1."""
     terms, _ = _polynomials((size, size), pixel_nm, probe.beam_energy_keV, device)
