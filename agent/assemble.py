@@ -31,6 +31,7 @@ from digital_twin.measured import measured_card
 from digital_twin.standard import standard_card
 from digital_twin.world import truths
 from digital_twin.worlds import WORLDS, world_type
+from envs.autotune import AutotuneEnv
 from envs.prior import load_card
 from envs.score import Truth, score
 from envs.vector import VectorWorldEnv
@@ -349,3 +350,12 @@ def make_vector_env(num_envs: int = 1, world: str = "growth") -> VectorWorldEnv:
     """
     card = card_of(load(DEFAULT_CONFIG, (f"goal.world={world}", f"instrument.world={world}"), CHOICES))
     return VectorWorldEnv(lambda: make_env(world), lambda seeds: twins.guarded(world, card, seeds), num_envs)
+
+
+def make_autotune(parameters: int = 3) -> AutotuneEnv:
+    """Build the environment of aberration correction, with 3 or 7 parameters.
+
+    Raises:
+        ValueError: another number of parameters.
+    """
+    return AutotuneEnv(twins.tuning_bench, parameters)

@@ -7,29 +7,49 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from agent.config import Config, ConfigErrors, Setting
 from agent.decoding import laid_over
 from digital_twin.apparatus import Apparatus
 from digital_twin.column import capabilities
 from digital_twin.conditions import Conditions
+from digital_twin.detectors import Column
 from digital_twin.fleet import Fleet
+from digital_twin.gold_on_carbon import GoldOnCarbon
 from digital_twin.holder import TwinHolder
 from digital_twin.instrument import Twin
 from digital_twin.measured import MeasuredSpecimen
 from digital_twin.misalignment import Misalignment
+from digital_twin.optics import aberrations_of, strehl, summed
 from digital_twin.readout import IDEAL, Readout
 from digital_twin.specimen import Specimen
 from digital_twin.standard import Standard
 from digital_twin.world import apparatus_of
 from digital_twin.worlds import WORLDS, world_type
+from envs.autotune import RANGES_NM, Bench, optics_of
 from envs.limits import beat_s, world_limits
 from hardware_bridge.calibrated import Calibrated
 from hardware_bridge.calibration import read_calibration
 from hardware_bridge.guard import Guard
 from hardware_bridge.holder import WithHolder
+from hardware_bridge.messages import Optics
 from hardware_bridge.microscope import Microscope
 from hardware_bridge.report import Card
 from hardware_bridge.words import WordT
+
+TUNING_OPTICS = Optics(
+    beam_current_pA=100.0,
+    C10_nm=0.0,
+    C12_nm=0.0,
+    phi12_rad=0.0,
+    C21_nm=0.0,
+    phi21_rad=0.0,
+    C23_nm=0.0,
+    phi23_rad=0.0,
+    C30_um=0.0,
+)
+"""A corrected microscope as it claims to be."""
 
 STANDARD = "standard"
 """The specimen to calibrate on; it has no truth."""
@@ -96,6 +116,33 @@ def guarded(world: str, card: Card, seeds: Sequence[int]) -> list[Guard]:
     able = capabilities(kind.facts.column)
     limits, fleet = world_limits(card, able), Fleet(kind, seeds, beat_s(card, able))
     return [Guard(seat, limits) for seat in fleet.seats]
+
+
+def tuning_bench(seed: int, names: Sequence[str]) -> Bench:
+    """Gold on carbon at 300 kV and 20 mrad, with hidden aberrations drawn evenly over their ranges."""
+    random = np.random.default_rng([seed, 15])
+    drawn = [random.uniform(-1.0, 1.0) * RANGES_NM[n] for n in names for _ in range(1 if n == "C10" else 2)]
+    residual = aberrations_of(optics_of(names, drawn))
+    column = Column(
+        beam_energy_keV=300.0, convergence_mrad=20.0, haadf_inner_mrad=60.0, haadf_outer_mrad=200.0, source_fwhm_nm=0.06
+    )
+    conditions = Conditions(
+        decay_nm=0.5,
+        wander_nm=0.2,
+        jitter_nm=0.005,
+        creep_nm=0.5,
+        backlash_nm=0.5,
+        position_sd_nm=0.5,
+        C10_wander_nm=0.0,
+    )
+    apparatus = Apparatus(
+        column=column, hidden=Misalignment(residual=residual), conditions=conditions, optics=TUNING_OPTICS
+    )
+
+    def strehl_of(optics: Optics) -> float:
+        return strehl(summed(aberrations_of(optics), residual), column.probe())
+
+    return Bench(Twin(GoldOnCarbon(seed), seed, apparatus=apparatus), strehl_of)
 
 
 def check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 
 from digital_twin.conditions import Conditions
-from digital_twin.optics import Aberrations, Array
+from digital_twin.optics import Aberrations, Array, summed
 
 WAVES = 96
 MAINS_Hz = 50.0
@@ -102,15 +101,13 @@ class Drift:
 
     def aberrations(self, set_to: Aberrations, time_s: float) -> Aberrations:
         """The aberrations at a time, of a column that is set to these: all but C10, whose drift is apart."""
+        moved = [_moved(each, time_s) for each in self._aberrations]
+        if not any(moved):
+            return set_to
         found: dict[str, float] = {}
-        for index, (name, m) in enumerate((("C12", 2), ("C21", 1), ("C23", 3))):
-            a, b = self._aberrations[2 * index : 2 * index + 2]
-            size, angle = float(getattr(set_to, f"{name}_nm")), float(getattr(set_to, f"phi{name[1:]}_rad"))
-            x = size * math.cos(m * angle) + _moved(a, time_s)
-            y = size * math.sin(m * angle) + _moved(b, time_s)
-            if (x, y) != (size * math.cos(m * angle), size * math.sin(m * angle)):
-                found |= {f"{name}_nm": math.hypot(x, y), f"phi{name[1:]}_rad": math.atan2(y, x) / m}
-        return replace(set_to, C30_um=float(set_to.C30_um) + _moved(self._aberrations[6], time_s), **found)
+        for nm, x, y in zip(("12", "21", "23"), moved[:6:2], moved[1:6:2], strict=True):
+            found |= {f"C{nm}_nm": math.hypot(x, y), f"phi{nm}_rad": math.atan2(y, x) / int(nm[1])}
+        return summed(set_to, Aberrations(C30_um=moved[6], **found))
 
     def zero_loss_eV(self, time_s: Array) -> Array:
         """How far the zero loss has wandered at times (T,), (T,) eV."""

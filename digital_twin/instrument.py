@@ -23,7 +23,8 @@ from digital_twin.column import capabilities
 from digital_twin.drift import Drift, Stage
 from digital_twin.exposure import DoseMap, Scan
 from digital_twin.imaging import smeared
-from digital_twin.optics import Array, aberrations_of
+from digital_twin.misalignment import NONE
+from digital_twin.optics import Aberrations, Array, aberrations_of, summed
 from digital_twin.signals import Look, Signals
 from digital_twin.specimen import Specimen
 from hardware_bridge.cost import ELECTRONS_PER_PA_S, move_s
@@ -308,15 +309,18 @@ class Twin:
         return Scan.over(wide, centre, (self._go.scan_rotation_deg or 0.0) + self._hidden.scan_rotation_deg, moved)
 
     def _look(self, scan: Scan, row_start_s: Array) -> Look:
-        lens_nm = self._hidden.defocus_gain * (self._optics.C10_nm or 0.0)
+        lens_nm = self._hidden.defocus_gain * (self._optics.C10_nm or 0.0) + float(self._hidden.residual.C10_nm)
         C10_nm = lens_nm + (self._go.stage_z_nm or 0.0) + self._drift.C10_nm(self._clock_s)
-        drifted = self._drift.aberrations(aberrations_of(self._optics), self._clock_s)
+        drifted = self._drift.aberrations(self._with_residual(aberrations_of(self._optics)), self._clock_s)
         moved_eV = self._drift.zero_loss_eV(row_start_s)
         return Look(
             grids=[scan.grid],
             aberrations=[dataclasses.replace(drifted, C10_nm=C10_nm)],
             zero_loss_eV=torch.from_numpy(moved_eV[None]) if moved_eV.any() else None,
         )
+
+    def _with_residual(self, set_to: Aberrations) -> Aberrations:
+        return set_to if self._hidden.residual == NONE else summed(set_to, self._hidden.residual)
 
     def _exposed(self, acquire: Acquire, scan: Scan, row_start_s: Array, expected: Tensor) -> Array:
         """What arrives at each pixel: what is expected, smeared by what moved while a broad beam exposed it."""

@@ -54,6 +54,7 @@ CARBON = Material("amorphous carbon", 100.3, 2.00, ((6, 1),), 24.0, 15.0, ((C_K,
 ZIRCONIA = Material("zirconia", 27.8, 5.68, ((40, 1), (8, 2)), 25.0, 12.0, ((O_K, 2),))
 WATER = Material("water", 33.4, 1.00, ((8, 1), (1, 2)), 21.0, 12.0, ((O_K, 1),))
 NITRIDE = Material("silicon nitride", 13.6, 3.17, ((14, 3), (7, 4)), 23.0, 10.0, ((N_K, 4), (SI_L3, 3)))
+GOLD = Material("gold", 59.0, 19.3, ((79, 1),), 25.0, 15.0)
 CARBON = Material("amorphous carbon", 100.3, 2.00, ((6, 1),), 24.0, 15.0, ((C_K, 1),))
 # Cells of 0.04095 and 0.0747 nm^3 with one and four formula units. Brucite's plasmon is that of 16 free electrons.
 BRUCITE = Material("brucite", 24.42, 2.36, ((12, 1), (8, 2), (1, 2)), 23.2, 12.0, ((O_K, 2),))

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from digital_twin.optics import Array
+from digital_twin.optics import Aberrations, Array
 from hardware_bridge.messages import Matrix
 
 ONE: Matrix = (1.0, 0.0, 0.0, 1.0)
+NONE = Aberrations()
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Misalignment:
     axis that moved in negative direction stands ``backlash_nm`` (x, y) further on than it reads. The scan is turned by
     ``scan_rotation_deg`` more than is set, its pixels are ``pixel_size`` times as large as stated, and a set C10 acts
     ``defocus_gain`` times as strongly, the other way round where that is negative. The zero loss lies at
-    ``zero_loss_eV`` of the stated energy axis.
+    ``zero_loss_eV`` of the stated energy axis. ``residual`` aberrations come on top of those that are set.
     """
 
     stage_to_specimen: Matrix = ONE
@@ -31,6 +32,7 @@ class Misalignment:
     pixel_size: float = 1.0
     defocus_gain: float = 1.0
     zero_loss_eV: float = 0.0
+    residual: Aberrations = NONE
 
     @classmethod
     def drawn(cls, seed: int) -> Misalignment:

@@ -11,6 +11,7 @@ constants are those of CODATA 2018.
 
 from __future__ import annotations
 
+import cmath
 import math
 from dataclasses import dataclass, fields
 
@@ -59,6 +60,30 @@ class Column:
 def aberrations_of(optics: Optics) -> Aberrations:
     """The aberrations that an instrument reads back; what it leaves out counts as zero."""
     return Aberrations(**{f.name: getattr(optics, f.name) or 0.0 for f in fields(Aberrations)})
+
+
+def summed(one: Aberrations, other: Aberrations) -> Aberrations:
+    """The aberrations of two lenses, one after the other, each coefficient a number: they add as vectors."""
+    found: dict[str, float] = {}
+    for name, m in (("C12", 2), ("C21", 1), ("C23", 3)):
+        size, angle = f"{name}_nm", f"phi{name[1:]}_rad"
+        total = sum(getattr(lens, size) * cmath.exp(1j * m * getattr(lens, angle)) for lens in (one, other))
+        found |= {size: abs(total), angle: cmath.phase(total) / m}
+    C10_nm, C30_um = float(one.C10_nm) + float(other.C10_nm), float(one.C30_um) + float(other.C30_um)
+    return Aberrations(C10_nm=C10_nm, C30_um=C30_um, **found)
+
+
+def strehl(aberrations: Aberrations, column: Column) -> float:
+    """Strehl ratio: the probe's peak as a share of what it is without aberrations, |mean exp(-i chi)|^2 at the centre.
+
+    M. Born and E. Wolf, Principles of Optics, 9.1. A tilt of the wave moves the peak and is left in.
+    """
+    edge = 1e-3 * column.semi_angle_mrad
+    x = np.linspace(-edge, edge, 257)
+    x, y = (axis.ravel() for axis in np.meshgrid(x, x))
+    inside = x**2 + y**2 <= edge**2
+    phase = chi_rad(x[inside], y[inside], aberrations, column.beam_energy_keV)
+    return float(np.abs(np.exp(-1j * phase).mean()) ** 2)
 
 
 def wavelength_nm(beam_energy_keV: float) -> float:

@@ -6,13 +6,16 @@ import gymnasium
 
 ENTRY_POINT = "agent.assemble:make_env"
 VECTOR_ENTRY_POINT = "agent.assemble:make_vector_env"
+AUTOTUNE, AUTOTUNE_ENTRY_POINT = "adaptem/Autotune-v0", "agent.assemble:make_autotune"
 IDS = {
     "adaptem/Growth-v0": "growth",
 }
 
 
 def register() -> None:
-    """Make the ids of all worlds known; a second call changes nothing."""
+    """Make the ids of all worlds and of tuning known; a second call changes nothing."""
+    if AUTOTUNE not in gymnasium.registry:
+        gymnasium.register(id=AUTOTUNE, entry_point=AUTOTUNE_ENTRY_POINT)
     for name, world in IDS.items():
         if name not in gymnasium.registry:
             gymnasium.register(

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import j0, j1
 
 from digital_twin import optics
-from digital_twin.optics import Aberrations, Column
+from digital_twin.optics import Aberrations, Column, chi_rad, strehl, summed, wavelength_nm
 
 # The aberrations that experiments/validation/references/optics.py used, in the twin's units.
 ALL = Aberrations(
@@ -140,3 +140,22 @@ def test_aberrations_come_from_what_an_instrument_reads_back():
     from hardware_bridge.messages import Optics
 
     assert optics.aberrations_of(Optics(C10_nm=5.0, C30_um=2.0)) == Aberrations(C10_nm=5.0, C30_um=2.0)
+
+
+def test_strehl_of_a_defocused_probe_is_a_sinc_squared():
+    # Born and Wolf 8.8: on the axis the intensity is [sin(u/4) / (u/4)]^2, u/4 = pi C10 alpha^2 / (2 lambda).
+    column = Column(300.0, 20.0)
+    for C10_nm in (0.0, 2.4, 5.0, 12.0):
+        u = math.pi * C10_nm * 4e-4 / (2 * wavelength_nm(300.0))
+        assert strehl(Aberrations(C10_nm=C10_nm), column) == pytest.approx(np.sinc(u / math.pi) ** 2, abs=2e-3)
+    assert strehl(Aberrations(C10_nm=2.4), column) == pytest.approx(0.82, abs=0.01)
+
+
+def test_aberrations_add_as_their_phases_do():
+    g = np.random.default_rng(3)
+    one, other = (
+        Aberrations(*g.uniform(-1, 1, 8) * [50.0, 30.0, 3.0, 900.0, 3.0, 300.0, 3.0, 100.0]) for _ in range(2)
+    )
+    x, y = g.uniform(-0.02, 0.02, (2, 50))
+    phases = chi_rad(x, y, one, 200.0) + chi_rad(x, y, other, 200.0)
+    assert chi_rad(x, y, summed(one, other), 200.0) == pytest.approx(phases)
