@@ -9,23 +9,24 @@ import numpy as np
 
 from agent.calibrate.twin.evidence import Frame
 from agent.calibrate.twin.found import Parameter, known, unknown
+from agent.calibrate.twin.wander import Track
 from agent.perception.scan import Array
 from hardware_bridge.cost import ELECTRONS_PER_PA_S
 
 LEAST = 8
-SAME_FOCUS_NM = 20.0
+LEAST_SHARED = 32
 HOUR_S = 3600.0
 
 
 def parameters(
-    stay: Sequence[Frame], images: Sequence[Frame], gain: tuple[float, float] | None, level: float, share: float | None
+    track: Track | None, images: Sequence[Frame], gain: tuple[float, float] | None, level: float, share: float | None
 ) -> list[Parameter]:
     """Current in pA and its fall an hour.
 
-    ``share`` is the part of the incident electrons that the detector counts in these images (1 with the bare beam on
-    it), where it is known; ``gain`` is counts an electron with its error.
+    ``track`` places images of one place. ``share`` is the part of the incident electrons that the detector counts in
+    these images (1 with the bare beam on it), where it is known; ``gain`` is counts an electron with its error.
     """
-    return [_strength(images, gain, level, share), _fall(stay, level)]
+    return [_strength(images, gain, level, share), _fall(track, images, level)]
 
 
 def _strength(
@@ -50,22 +51,47 @@ def _strength(
     return known(name, unit, float(measured.mean()), sd, "mean over images, by the instrument's own measure")
 
 
-def _fall(stay: Sequence[Frame], level: float) -> Parameter:
-    """The fall of the current from ln brightness over the current that is set, against time."""
+def _fall(track: Track | None, images: Sequence[Frame], level: float) -> Parameter:
+    """The fall of the current: ln brightness, over the current that is set, of what all images show, against time."""
     name, unit = "current_decay_per_h", "1/h"
-    usual = float(np.median([frame.optics.C10_nm or 0.0 for frame in stay])) if stay else 0.0
-    near = [f for f in stay if abs((f.optics.C10_nm or 0.0) - usual) <= SAME_FOCUS_NM and f.counts.mean() > level]
-    if len(near) < LEAST:
-        return unknown(name, unit, f"{len(near)} images of one place and focus, at least {LEAST} are needed")
-    hours = np.array([(frame.start_s or 0.0) / HOUR_S for frame in near])
-    ln = np.array([math.log((f.counts.mean() - level) / (f.optics.beam_current_pA or 1.0)) for f in near])
+    seen = _brightness(track, images, level) if track is not None else []
+    if len(seen) < LEAST:
+        return unknown(name, unit, f"{len(seen)} registered images of one place and focus, at least {LEAST} are needed")
+    hours, ln = np.array(seen).T
     slope, sd = _line(hours, ln)
     if slope + 2.0 * sd >= 0.0:
         most = max(-slope, 0.0) + 2.0 * sd
         return unknown(
             name, unit, f"no fall stands out in {hours[-1] - hours[0]:.2g} h: it is below {most:.2g} an hour"
         )
-    return known(name, unit, -slope, sd, f"brightness of {len(near)} images of one place")
+    return known(name, unit, -slope, sd, f"brightness of {len(seen)} images of one place")
+
+
+def _brightness(track: Track, images: Sequence[Frame], level: float) -> list[tuple[float, float]]:
+    """Time in hours and ln brightness of the part that every registered image shows."""
+    by_time = {frame.mid_s: frame for frame in images}
+    placed = [(by_time[t], at) for t, at in zip(track.time_s.tolist(), track.value, strict=True) if t in by_time]
+    contents = [(frame, _content(frame, placed[0][0], at)) for frame, at in placed]
+    margin = math.ceil(max((abs(step) for _, content in contents for step in content), default=0.0)) + 1
+    result = []
+    for frame, content in contents:
+        down, right = (round(step) for step in content)
+        height, width = frame.counts.shape
+        if min(height, width) - 2 * margin < LEAST_SHARED:
+            continue
+        part = frame.counts[margin + down : height - margin + down, margin + right : width - margin + right]
+        if part.mean() > level:
+            set_pA = frame.optics.beam_current_pA or 1.0
+            result.append(((frame.mid_s or 0.0) / HOUR_S, math.log((float(part.mean()) - level) / set_pA)))
+    return result
+
+
+def _content(frame: Frame, first: Frame, at_nm: Array) -> tuple[float, float]:
+    """By how many rows and columns the content of an image lies farther on than that of the first."""
+    x, y = at_nm - np.subtract(frame.nominal_nm, first.nominal_nm)
+    angle, pixel_nm = math.radians(frame.rotation_deg), frame.pixel_nm or 1.0
+    rows, columns = math.cos(angle) * y - math.sin(angle) * x, math.cos(angle) * x + math.sin(angle) * y
+    return float(rows) / pixel_nm, float(columns) / pixel_nm
 
 
 def _line(x: Array, y: Array) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agent.calibrate.twin import current, darks, focusing, track, transfer
+from agent.calibrate.twin import current, darks, focusing, source, track, transfer
 from agent.calibrate.twin.evidence import Evidence
 from agent.calibrate.twin.found import Found
 from agent.perception.focus import Lens
@@ -39,16 +39,18 @@ def calibrate(
     level = dark.at(stay[0].dwell_s if stay else None) if dark is not None else 0.0
     pedestal = dark.var / gain_counts**2 if dark is not None else 0.0
     scans = [frame.in_electrons(gain_counts, level, pedestal) for frame in stay]
-    parameters += current.parameters(
-        stay, evidence.images, None if gain.value is None else (gain.value, gain.sd or 0.0), level, share
-    )
     say("drift")
     drift = track.follow(scans)
+    gained = None if gain.value is None else (gain.value, gain.sd or 0.0)
+    placed = None if isinstance(drift, str) else drift.track
+    parameters += current.parameters(placed, evidence.images, gained, level, share)
     say("focus")
     column = evidence.column
     lens = None
     if column is not None and stay:
         lens = Lens(column.convergence_semi_angle_mrad, stay[0].optics.C30_um or 0.0)
     focus = focusing.follow(scans, lens)
-    parameters += [*track.parameters(drift), *focusing.parameters(focus)]
+    say("source")
+    near = [frame.in_electrons(gain_counts, level, pedestal) for frame in source.series(evidence)]
+    parameters += [source.parameter(evidence, near), *track.parameters(drift), *focusing.parameters(focus)]
     return Fitted(Found(source=source_name, parameters=tuple(parameters)), drift, focus)

@@ -164,26 +164,30 @@ class _Model:
             result.append(seen - design @ np.linalg.solve(design.T @ design, design.T @ seen))
         return result
 
-    def equations(self, shared: Array, own: Array) -> tuple[Array, Array, float]:
-        """Normal equations (2 + 3 n): matrix, gradient and sum of squares, with focus that walks in time as a prior."""
+    def equations(self, shared: Array, own: Array) -> tuple[Array, Array, Array]:
+        """Normal equations (2 + 3 n): matrix and gradient, with focus that walks in time as a prior.
+
+        Beside them each image's part (n, 2) in the gradient of what they share.
+        """
         base = self.rests(shared, own)
         steps = [(np.eye(2)[k] * SMALL[k], np.zeros(3)) for k in (0, 1)]
         steps += [(np.zeros(2), np.eye(3)[k] * SMALL[2 + k]) for k in range(3)]
         moved = [self.rests(shared + a, own + b) for a, b in steps]
         n = len(own)
-        matrix, gradient = np.zeros((2 + 3 * n, 2 + 3 * n)), np.zeros(2 + 3 * n)
+        matrix, gradient, parts = np.zeros((2 + 3 * n, 2 + 3 * n)), np.zeros(2 + 3 * n), np.zeros((n, 2))
         for i, rest in enumerate(base):
             slopes = np.stack([(each[i] - rest) / size for each, size in zip(moved, SMALL, strict=True)], axis=1)
             at = np.array([0, 1, 2 + 3 * i, 3 + 3 * i, 4 + 3 * i])
             matrix[np.ix_(at, at)] += slopes.T @ slopes
             gradient[at] += slopes.T @ rest
+            parts[i] = gradient[:2] - parts[:i].sum(axis=0)
         walk = np.diff(own[:, 2]) / WALK_NM
         between = np.zeros((n - 1, 2 + 3 * n))
         between[np.arange(n - 1), 4 + 3 * np.arange(n - 1)] = -1.0 / WALK_NM
         between[np.arange(n - 1), 7 + 3 * np.arange(n - 1)] = 1.0 / WALK_NM
         matrix += between.T @ between
         gradient += between.T @ walk
-        return matrix, gradient, self.cost(shared, own)
+        return matrix, gradient, parts
 
     def cost(self, shared: Array, own: Array) -> float:
         """Sum of squares of residuals and of the steps of focus."""
@@ -206,24 +210,27 @@ def _fit(
     # On which side of focus a blurred image is, only the whole fit tells.
     begun.sort(key=lambda each: each[0])
     tried = [_converged(model, *start[1:]) for start in begun[:STARTS]]
-    _, shared, own = min(tried, key=lambda each: each[0])
-    matrix, _, cost = model.equations(shared, own)
-    freedom = sum(len(view.sd) for view in views) - 2 - 8 * len(views)
-    misfit = math.sqrt(cost / freedom)
-    return float(shared[1]), math.sqrt(float(np.linalg.inv(matrix)[1, 1])) * max(misfit, 1.0), misfit
+    cost, shared, own = min(tried, key=lambda each: each[0])
+    matrix, _, parts = model.equations(shared, own)
+    n = len(views)
+    cov = np.linalg.inv(matrix)[:2, :2]
+    # What differs from image to image by more than counting: shear by drift, a probe that shakes.
+    robust = cov @ (parts.T @ parts) @ cov * n / (n - 2)
+    misfit = math.sqrt(cost / (sum(len(view.sd) for view in views) - 2 - 8 * n))
+    return float(shared[1]), math.sqrt(max(float(cov[1, 1]), float(robust[1, 1]))) * max(misfit, 1.0), misfit
 
 
 def _converged(model: _Model, shared: Array, own: Array) -> tuple[float, Array, Array]:
     """Sum of squares, shared and own parameters at the bottom of the valley that they lie in (Levenberg, Marquardt)."""
-    damping, cost = 1e-2, math.inf
+    damping, cost = 1e-2, model.cost(shared, own)
     for _ in range(ROUNDS):
-        matrix, gradient, cost = model.equations(shared, own)
+        matrix, gradient, _ = model.equations(shared, own)
         step = -np.linalg.solve(matrix + damping * np.diag(np.diag(matrix)), gradient)
         tried = shared + step[:2], own + step[2:].reshape(-1, 3)
         sane = abs(step[0]) < 0.5 and tried[0][1] > LEAST_SQUARE_NM2
         gained = cost - model.cost(*tried) if sane else 0.0
         if gained > 0.0:
-            (shared, own), damping = tried, damping / 5.0
+            (shared, own), damping, cost = tried, damping / 5.0, cost - gained
             if gained < 0.1:
                 break
         else:
@@ -232,7 +239,7 @@ def _converged(model: _Model, shared: Array, own: Array) -> tuple[float, Array, 
 
 
 def _transfer(C10_nm: Array, k_per_nm: Array, aberrations: Aberrations, column: Capabilities) -> Array:
-    """Share of the amplitude that a point source's probe passes at spatial frequencies, (n, m), mean over directions."""
+    """Share of the amplitude that the probe of a point source passes at frequencies, (n, m), mean over directions."""
     optics = Column(column.beam_energy_keV, column.convergence_semi_angle_mrad)
     pixel = finest_pixel_nm(optics)
     size = fft.next_fast_len(math.ceil(GRID_NM / pixel))
