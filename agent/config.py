@@ -72,6 +72,7 @@ class Instrument(Word, frozen=True, kw_only=True):
     calibration: Text | None = None
     readout: dict[Name, Number] = {}
     conditions: dict[Name, Number] = {}
+    column: dict[Name, NotNegative] = {}
     seed: Count = 0
     time: Literal["stepped", "real"] = "stepped"
     speed: Positive = 1.0

@@ -15,6 +15,9 @@ from hardware_bridge.cost import ELECTRONS_PER_PA_S
 
 LEAST = 8
 LEAST_SHARED = 32
+STEADY = 1.5e-3
+"""Share by which drift, focus and edges between pixels change the brightness of one place, by simulation."""
+
 HOUR_S = 3600.0
 
 
@@ -59,6 +62,7 @@ def _fall(track: Track | None, images: Sequence[Frame], level: float) -> Paramet
         return unknown(name, unit, f"{len(seen)} registered images of one place and focus, at least {LEAST} are needed")
     hours, ln = np.array(seen).T
     slope, sd = _line(hours, ln)
+    sd = math.hypot(sd, STEADY / float(np.ptp(hours)))
     if slope + 2.0 * sd >= 0.0:
         most = max(-slope, 0.0) + 2.0 * sd
         return unknown(

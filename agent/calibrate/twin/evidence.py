@@ -131,7 +131,7 @@ def of_observation(observation: Observation, column: Capabilities) -> Frame | No
         return None
     go, times_s = observation.state.go, observation.row_start_s
     stage = (go.stage_x_nm, go.stage_y_nm, go.stage_z_nm, go.tilt_alpha_deg, go.tilt_beta_deg)
-    fixed = (acquire.fov_nm, go.scan_rotation_deg)
+    fixed = (acquire.fov_nm, acquire.pixels_x, acquire.pixels_y, go.scan_rotation_deg)
     sent = incident_per_pixel(observation, column)
     return replace(
         _raw(data),

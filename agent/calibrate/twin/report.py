@@ -11,6 +11,7 @@ from agent.calibrate.twin.found import Found, Parameter
 
 TABLES = {
     "instrument.readout": ("gain_counts_per_electron", "offset_counts", "dark_counts_per_s", "read_noise_counts"),
+    "instrument.column": ("source_fwhm_nm",),
     "instrument.conditions": (
         "decay_nm",
         "decay_s",
@@ -48,7 +49,7 @@ def spoken(parameter: Parameter) -> str:
     value, sd, ln_sd = parameter.value, parameter.sd, parameter.ln_sd
     if value is None or sd is None:
         return "-"
-    digits = max(1 - math.floor(math.log10(sd)), 0) if sd > 0 else 6
+    digits = min(max(1 - math.floor(math.log10(sd)), 0), 6) if sd > 0 else 6
     if ln_sd is not None and ln_sd > 0.1:
         return f"{value:.{digits}f} times or over {math.exp(ln_sd):.2f}"
     return f"{value:.{digits}f} +- {sd:.{digits}f}"

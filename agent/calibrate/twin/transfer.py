@@ -32,6 +32,9 @@ MOST_PAIRS = 40
 MARGIN = 12
 FLATTER = 0.8
 ONE_SHARE = 0.02
+SHEAR_SHARE = 0.005
+"""What rows that jitter leave of the gain where pairs are laid over each other, as a share, by simulation."""
+
 PARTS = 2
 ROUNDS = 3
 MOST_REL_SD = 0.25
@@ -177,7 +180,9 @@ def _fit(parts: Sequence[_Part], var_at_zero: float | None) -> Transfer:
     n = len(without)
     sds = np.sqrt((n - 1) / n * ((without - without.mean(0)) ** 2).sum(0))
     at_zero = (fixed, 0.0) if first else (float(solved[0]), float(sds[0]))
-    return Transfer(float(solved[1 - first]), float(sds[1 - first]), *at_zero, pairs=len(parts) // PARTS**2)
+    gain = float(solved[1 - first])
+    sd = math.hypot(float(sds[1 - first]), SHEAR_SHARE * gain)
+    return Transfer(gain, sd, *at_zero, pairs=len(parts) // PARTS**2)
 
 
 def _of_one(frame: Frame) -> Transfer | str:
