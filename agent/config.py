@@ -57,7 +57,7 @@ class Instrument(Word, frozen=True, kw_only=True):
     through which the twin is driven; a bridge at an endpoint applies its own. ``readout`` is gain, offset and noise of
     its detectors, by the names of `digital_twin.readout.Readout`; left out, they are ideal. ``conditions`` is what
     drifts, shakes and ages, by the names of `digital_twin.conditions.Conditions`, laid over those of the world; each is
-    off at 0. In ``stepped`` time only
+    off at 0. ``column`` may hold ``source_fwhm_nm``, the width of the image of its source. In ``stepped`` time only
     commands pass time, so a seed gives the same record; in ``real`` time the wall clock does, ``speed`` times as fast.
     ``keys`` is the file that `adaptem keys make` wrote for this client of the bridge; without it only a bridge on this
     machine can be reached.

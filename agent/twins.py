@@ -54,6 +54,9 @@ TUNING_OPTICS = Optics(
 STANDARD = "standard"
 """The specimen to calibrate on; it has no truth."""
 
+COLUMN = ("source_fwhm_nm",)
+"""What of the column a configuration may say; the rest is the world's."""
+
 
 def specimen(config: Config, seed: int) -> Specimen:
     """The specimen that a configuration asks for."""
@@ -74,7 +77,9 @@ def twin(config: Config, seed: int) -> Microscope:
     hidden = Misalignment(backlash_nm=(conditions.backlash_nm, conditions.backlash_nm))
     if config.instrument.misaligned is not None:
         hidden = Misalignment.drawn(config.instrument.misaligned)
-    apparatus = replace(apparatus, conditions=conditions, hidden=hidden)
+    source_nm = config.instrument.column.get("source_fwhm_nm", apparatus.column.source_fwhm_nm)
+    made = replace(apparatus.column, source_fwhm_nm=source_nm)
+    apparatus = replace(apparatus, column=made, conditions=conditions, hidden=hidden)
     column = Twin(specimen(config, seed), seed, speed, apparatus=apparatus)
     return WithHolder(column, TwinHolder(apparatus.holder, lambda: column.state().clock_s, seed))
 
@@ -154,6 +159,9 @@ def check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             read_calibration(Path(got["calibration"]))
         except ValueError as error:
             yield "calibration", str(error).removeprefix("calibration = ")
+    for name in got.get("column", {}):
+        if name not in COLUMN:
+            yield f"column.{name}", f"unknown field, known is {', '.join(COLUMN)}"
     wrong = laid_over(Readout, got.get("readout", {}), "readout")[1]
     for each in wrong + laid_over(Conditions, got.get("conditions", {}), "conditions")[1]:
         path, _, complaint = each.partition(": ")

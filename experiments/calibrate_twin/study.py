@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from agent.calibrate.twin.evidence import Frame, of_frames, of_observation
 from agent.calibrate.twin.found import Parameter
 from agent.calibrate.twin.procedure import Fitted, calibrate
+from digital_twin.apparatus import Apparatus
 from digital_twin.conditions import Conditions
 from digital_twin.detectors import Column
-from digital_twin.instrument import Apparatus, Twin
+from digital_twin.instrument import Twin
 from digital_twin.readout import Readout
 from digital_twin.standard import Standard
 from hardware_bridge.messages import Acquire, Command, Go, Optics, Settings
@@ -117,7 +118,9 @@ class Session:
         apart = np.hypot(*(place[:, None] - place).T) - radius
         np.fill_diagonal(apart, np.inf)
         good = (apart.min(axis=0) > 26.0) & (radius > 5.0) & (radius < 9.0)
-        x, y = place[np.flatnonzero(good)[np.hypot(*place[good].T).argmin()]]
+        chosen = place[np.flatnonzero(good)[np.hypot(*place[good].T).argmin()]]
+        # Where it has drifted to by now, as a person sees it.
+        x, y = chosen + self.twin._drift.specimen_nm(np.array([self.twin.state().clock_s]))[0]
         return Go(stage_x_nm=float(x), stage_y_nm=float(y))
 
 

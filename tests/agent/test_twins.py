@@ -42,3 +42,12 @@ def test_impossible_conditions_and_worlds_are_told_by_their_path() -> None:
         configured("instrument.conditions={wander_nm = -1, wonder_nm = 2}", "instrument.world=mars")
     told = sorted(error.partition(": ")[0] for error in caught.value.errors)
     assert told == ["instrument.conditions.wander_nm", "instrument.conditions.wonder_nm", "instrument.world"]
+
+
+def test_the_source_of_the_column_is_chosen_by_the_config() -> None:
+    assert column_of(configured()).column.source_fwhm_nm == LiquidCell.facts.column.source_fwhm_nm
+    assert column_of(configured("instrument.column={source_fwhm_nm = 0.7}")).column.source_fwhm_nm == 0.7
+    with pytest.raises(ConfigErrors, match=r"instrument\.column\.source_fwhm: unknown field, known is source_fwhm_nm"):
+        configured("instrument.column={source_fwhm = 0.7}")
+    with pytest.raises(ConfigErrors, match=r"instrument\.column\.source_fwhm_nm"):
+        configured("instrument.column={source_fwhm_nm = -0.7}")

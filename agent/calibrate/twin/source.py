@@ -37,11 +37,11 @@ MOST_MISFIT = 1.5
 SMALL = (1e-3, 1e-3, 1e-2, 1e-2, 1.0)
 """Steps of ln radius, s^2, x, y and focus for slopes."""
 
-START_NM = np.arange(-160.0, 161.0, 40.0)
+START_NM = np.array([-120.0, -60.0, 0.0, 60.0, 120.0])
 WALK_NM = 15.0
 """How far focus may walk from one image to the next."""
 
-ROUNDS, STARTS = 15, 3
+ROUNDS = 15
 LEAST_SQUARE_NM2 = -0.02
 """s^2 may come out below zero by noise, not by more."""
 
@@ -201,15 +201,12 @@ def _fit(
     """Square of the source's s (nm^2), its standard error, and the misfit over counting (root of chi^2 per freedom)."""
     model = _Model(views, size_nm, aberrations, column)
     middle = float(np.mean([view.C10_nm for view in views])) - model.lowest_nm - REACH_NM
-    begun = []
+    tried = []
+    # On which side of focus a blurred image is, only the whole fit tells.
     for focus_nm in middle + START_NM:
         own = np.zeros((len(views), 3))
         own[:, 2] = focus_nm
-        shared = np.array([math.log(size_nm[0]), 0.05])
-        begun.append((model.cost(shared, own), shared, own))
-    # On which side of focus a blurred image is, only the whole fit tells.
-    begun.sort(key=lambda each: each[0])
-    tried = [_converged(model, *start[1:]) for start in begun[:STARTS]]
+        tried.append(_converged(model, np.array([math.log(size_nm[0]), 0.05]), own))
     cost, shared, own = min(tried, key=lambda each: each[0])
     matrix, _, parts = model.equations(shared, own)
     n = len(views)

@@ -98,7 +98,7 @@ def _bounds(track: Track, decays: bool) -> Array:
     rate = max(float(steps.mean()), 1e-3 * error**2 / span_s)
     ends = [
         (1e-3 * rate, 30.0 * rate),
-        (step_s, 3.0 * span_s),
+        (step_s, span_s),
         (0.1 * error, 3.0 * error),
         (5.0 * step_s, span_s) if decays else (1.0, 1.0),
     ]

@@ -10,6 +10,7 @@ from agent.assemble import CHOICES
 from agent.calibrate.twin.found import Found, factor, known, unknown
 from agent.calibrate.twin.report import TABLES, spoken, table, toml, write
 from agent.config import load
+from agent.twins import COLUMN
 from digital_twin.conditions import Conditions
 from digital_twin.readout import Readout
 
@@ -49,6 +50,7 @@ def test_what_is_written_is_a_part_of_a_configuration_that_a_run_accepts(tmp_pat
 
 def test_every_key_is_one_of_the_twin():
     assert set(TABLES["instrument.readout"]) == set(Readout.__struct_fields__)
+    assert TABLES["instrument.column"] == COLUMN
     assert set(TABLES["instrument.conditions"]) <= set(Conditions.__struct_fields__)
 
 

@@ -26,7 +26,7 @@ def track(seed, span_s, points, sd=6.0, tau_s=60.0, decay_nm=(0.0, 0.0), decay_s
 
 def test_spread_and_time_come_back_within_their_errors():
     z = []
-    for seed in range(6):
+    for seed in range(4):
         found = fit(track(seed, 1200.0, 120), True)
         z.append(
             [
@@ -55,7 +55,8 @@ def test_a_short_track_tells_the_rate_alone():
     found = fit(track(1, 20.0, 60), False)
     assert found.sd_ln[RATE] < 0.4
     assert abs(found.mean_ln[RATE] - np.log(0.6)) < 3.0 * found.sd_ln[RATE]
-    assert found.ln_spread[1] > 0.3
+    # Its time is not bounded: much of the posterior lies at the longest that is allowed.
+    assert found.at_edge[TIME] > 0.2
 
 
 def test_likelihood_is_that_of_the_process():
