@@ -32,11 +32,12 @@ TAIL = """
 "Told by" counts the twins whose data told the parameter; the others said why not, and most often what they told
 instead (of a wander that is slow against the session, sd^2 / time). Errors are shares of the truth. The size of the
 decaying drift is that of the session: the spread that a twin draws it from cannot be told from one. Probes shook by
-{jitter:g} nm, which counts as source.
+{jitter:g} nm, which counts as source. Where the standard deviation of z is below 0.6 the errors are said with more
+caution than needed: wanders of C10 that are told span few correlation times, and their errors are those of the prior.
 
 ![hidden against fitted](calibration.png)
 
-*Each dot is one hidden twin; the line is where fitted and hidden are equal.*
+*Each dot is one hidden twin; the line is where fitted and hidden are equal. At the top the error, in percent.*
 """
 
 

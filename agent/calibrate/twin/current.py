@@ -15,7 +15,7 @@ from hardware_bridge.cost import ELECTRONS_PER_PA_S
 
 LEAST = 8
 LEAST_SHARED = 32
-STEADY = 1.5e-3
+STEADY = 8e-4
 """Share by which drift, focus and edges between pixels change the brightness of one place, by simulation."""
 
 HOUR_S = 3600.0

@@ -23,7 +23,7 @@ STANDS_OUT = 3.0
 """A decaying part must make the track this much more likely (ln)."""
 
 MOST_LN_SD = 0.8
-AT_EDGE = 0.25
+TOO_LONG = 0.25
 UNITS = {"decay_nm": "nm", "decay_s": "s", "wander_nm": "nm", "wander_s": "s"}
 
 
@@ -93,7 +93,7 @@ def parameters(found: Drifted | str) -> list[Parameter]:
 
 def random_part(size: str, time: str, w: Wander, rests: str, unit: str = "nm") -> list[Parameter]:
     """Spread and correlation time of the random part; where these are too uncertain, what is known of their ratio."""
-    if w.ln_spread[1] > MOST_LN_SD or w.at_edge[TIME] > AT_EDGE:
+    if w.ln_spread[1] > MOST_LN_SD or w.too_long > TOO_LONG:
         rate = f"{math.exp(w.mean_ln[wander.RATE]):.3g} {unit}^2/s"
         why = f"{rests} span too few correlation times: only sd^2 / time = {rate} is told"
         return [unknown(size, unit, why), unknown(time, "s", why)]
@@ -101,6 +101,7 @@ def random_part(size: str, time: str, w: Wander, rests: str, unit: str = "nm") -
 
 
 def _time(name: str, w: Wander, which: int, rests: str) -> Parameter:
-    if w.at_edge[which] > AT_EDGE or w.sd_ln[which] > MOST_LN_SD:
+    share = w.decay_too_long if which == DECAY else w.too_long
+    if share > TOO_LONG or w.sd_ln[which] > MOST_LN_SD:
         return unknown(name, "s", f"{rests} do not bound it")
     return factor(name, "s", float(w.mean_ln[which]), float(w.sd_ln[which]), rests)

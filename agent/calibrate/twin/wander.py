@@ -41,8 +41,9 @@ class Track:
 class Wander:
     """Posterior of ln rate, ln time, ln scatter and ln decay (mean and sd, (4,) each), and of A (axes,).
 
-    ``ln_spread`` is mean and sd of ln sd of the process. ``at_edge`` (4,) is the share of the posterior in the
-    outermost points of each grid's bounds, ``evidence`` how much better (ln) the decay makes it.
+    ``ln_spread`` is mean and sd of ln sd of the process. ``too_long`` is the share of the posterior at times above a
+    third of the track, which it cannot tell from longer ones still, and ``decay_too_long`` that of decays in the
+    outermost points of their grid; ``evidence`` is how much better (ln) the decay makes it.
     """
 
     mean_ln: Array
@@ -50,7 +51,8 @@ class Wander:
     ln_spread: tuple[float, float]
     amplitude: Array
     amplitude_sd: Array
-    at_edge: Array
+    too_long: float
+    decay_too_long: float
     evidence: float
 
 
@@ -73,7 +75,8 @@ def fit(track: Track, decays: bool) -> Wander | None:
         reach = WIDE * np.maximum(sd, width)
         grid = np.stack([np.maximum(bounds[:, 0], mean - reach), np.minimum(bounds[:, 1], mean + reach)], axis=1)
     points, share, amplitude, var, ln = final
-    step = np.array([[each[1] - each[0] if each.size > 1 else 1.0] for each in axes])
+    step = float(axes[DECAY][-1] - axes[DECAY][-2]) if decays else 0.0
+    span_s = float(track.time_s[-1] - track.time_s[0])
     spread = 0.5 * (points[RATE] + points[TIME])
     spread_mean = float(spread @ share)
     middle = amplitude @ share
@@ -84,7 +87,8 @@ def fit(track: Track, decays: bool) -> Wander | None:
         ln_spread=(spread_mean, math.sqrt(float((spread - spread_mean) ** 2 @ share))),
         amplitude=middle,
         amplitude_sd=np.sqrt((var + (amplitude - middle[:, None]) ** 2) @ share),
-        at_edge=((np.abs(points[:, None, :] - bounds[:, :, None]) < 0.6 * step[:, :, None]).any(axis=1)) @ share,
+        too_long=float(share[points[TIME] > math.log(span_s / 3.0)].sum()),
+        decay_too_long=float(share[points[DECAY] > bounds[DECAY, 1] - 0.6 * step].sum()),
         evidence=float(np.logaddexp.reduce(ln) - np.logaddexp.reduce(without)),
     )
 

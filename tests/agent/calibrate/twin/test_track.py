@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from agent.calibrate.twin.track import follow, parameters, positions
+from agent.calibrate.twin.track import Drifted, follow, parameters, positions
+from agent.calibrate.twin.wander import Track, fit
 from agent.perception.scan import Scan
 
 PIXEL_NM = 2.0
@@ -55,3 +56,13 @@ def test_a_decaying_drift_is_told_as_one(scans):
     told = {each.name: each for each in parameters(follow(scans(at)))}
     assert told["decay_s"].value == pytest.approx(80.0, rel=0.1)
     assert told["decay_nm"].value == pytest.approx(np.hypot(30.0, 18.0) / np.sqrt(2), rel=0.05)
+
+
+def test_a_wander_that_is_slow_against_the_track_tells_its_rate_alone():
+    random = np.random.default_rng(1)
+    walk = np.cumsum(random.normal(0.0, 1.0, (40, 2)), axis=0)
+    track = Track(np.arange(40.0), walk, np.full(40, 0.05))
+    fitted = fit(track, True)
+    told = {each.name: each for each in parameters(Drifted(track, fitted))}
+    assert not told["wander_s"].is_identifiable
+    assert "only sd^2 / time" in told["wander_nm"].note
