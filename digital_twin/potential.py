@@ -64,7 +64,7 @@ def draw_atoms(
     if thermal_nm < 0.0:
         raise ValueError(f"thermal_nm is {thermal_nm:g}, but must not be negative")
     height, width = len(grids[0].origin_nm), grids[0].columns
-    drawn = torch.zeros(len(grids), height + 1, width + 1, dtype=torch.float64, device=places_nm.device)
+    drawn = torch.zeros(len(grids), height + 1, width + 1, device=places_nm.device)
     for b, grid in enumerate(grids):
         mine = (scan == b).nonzero()[:, 0]
         for z in torch.unique(atomic_numbers[mine]).tolist():
@@ -72,7 +72,7 @@ def draw_atoms(
             profile = _profile(z, grid.pixel_nm, thermal_nm, places_nm.device)
             for first in range(0, len(of_kind), ATOMS_AT_ONCE):
                 _draw(drawn[b], grid, of_kind[first : first + ATOMS_AT_ONCE], profile)
-    return drawn[:, :height, :width]
+    return drawn[:, :height, :width].double()
 
 
 def _draw(drawn: Tensor, grid: Grid, places_nm: Tensor, profile: tuple[float, Tensor]) -> None:
@@ -88,12 +88,12 @@ def _draw(drawn: Tensor, grid: Grid, places_nm: Tensor, profile: tuple[float, Te
     start = origin[row.clamp(0, height - 1)] - places_nm[:, None]
     # In pixels, about the foot of the atom on each row's own line.
     foot = -(start * across).sum(-1) / grid.pixel_nm**2
-    beside = start.square().sum(-1) / grid.pixel_nm**2 - foot**2
+    beside = (start.square().sum(-1) / grid.pixel_nm**2 - foot**2).float()
     middle = foot[:, half].round().long()
     column = middle[:, None] + span
-    away = (span + middle[:, None, None] - foot[:, :, None]).square_().add_(beside[:, :, None])
-    last = len(table) - 1
-    away.mul_(last * grid.pixel_nm**2 / reach_nm**2).clamp_(max=last - 1e-3)
+    away = (span + (middle[:, None] - foot).float()[:, :, None]).square_().add_(beside[:, :, None])
+    last = len(table) - 2
+    away.mul_(last * grid.pixel_nm**2 / reach_nm**2).clamp_(max=last)
     low = away.long()
     values = torch.lerp(table[low], table[low + 1], away.sub_(low))
     row = torch.where((row >= 0) & (row < height), row, height)
@@ -104,7 +104,7 @@ def _draw(drawn: Tensor, grid: Grid, places_nm: Tensor, profile: tuple[float, Te
 
 @lru_cache(maxsize=64)
 def _profile(z: int, pixel_nm: float, thermal_nm: float, device: torch.device) -> tuple[float, Tensor]:
-    """How far an atom reaches and its potential, (T + 1,) V nm at evenly spaced squares of the distance."""
+    """How far an atom reaches and its potential, (T + 2,) float32 V nm at evenly spaced squares of the distance."""
     finest = 0.5 / pixel_nm
     reach = max(REACH_nm, REACH_PIXELS * pixel_nm)
     nodes, weights = np.polynomial.legendre.leggauss(max(256, math.ceil(4 * finest * reach)))
@@ -121,8 +121,8 @@ def _profile(z: int, pixel_nm: float, thermal_nm: float, device: torch.device) -
     entries = max(ENTRIES, math.ceil((4 * reach / pixel_nm) ** 2))
     table = CubicSpline(radius, values)(reach * np.sqrt(np.arange(entries + 1) / entries))
     # An atom ends where its table does.
-    table[-2:] = 0.0
-    return reach, torch.from_numpy(table).to(device)
+    table[-1] = 0.0
+    return reach, torch.from_numpy(np.append(table, 0.0).astype(np.float32)).to(device)
 
 
 @dataclass(frozen=True)

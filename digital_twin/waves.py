@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from digital_twin import optics
-from digital_twin.optics import Aberrations, Array, chi_coefficients_nm, chi_polynomials, wavelength_nm
+from digital_twin.optics import Aberrations, Array, chi_coefficients_nm, wavelength_nm
 
 SOURCES = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
 """Points of the source in units of sqrt(2) standard deviations."""
@@ -168,18 +168,21 @@ def _objective(
 ) -> tuple[Tensor, Tensor]:
     """A exp(-i chi) E (H, W) complex64, and A (1 - E^2), (H, W) float32."""
     wave_nm = wavelength_nm(lens.beam_energy_keV)
-    terms, slopes = _polynomials(shape, pixel_nm, lens.beam_energy_keV, device)
-    weights = torch.from_numpy(chi_coefficients_nm(aberrations)).to(device)
-    # Squares of the angle and of the slope of the wavefront: what the two envelopes damp.
-    square = 2 * terms[0].float()
-    slope2 = (weights.float() @ slopes).view(2, -1).square_().sum(dim=0)
+    y, x = (_powers(size, pixel_nm, lens.beam_energy_keV, device) for size in shape)
+    path = _path_nm(aberrations, device)
+    # Slopes of the wavefront and squares of the angle: what the two envelopes damp.
+    power = torch.arange(1, 5, dtype=torch.float64, device=device)
+    y4, x4 = y[:4].float(), x[:4].float()
+    slope2 = (y.float().T @ (path[:, 1:] * power).float() @ x4).square_()
+    slope2 += (y4.T @ (path[1:] * power[:, None]).float() @ x.float()).square_()
+    square = y[2, :, None].float() + x[2].float()
     spread = math.pi * lens.focal_spread_nm / (2 * wave_nm)
     source = math.pi * 1e-3 * lens.source_angle_mrad / wave_nm
     damped = square.square().mul_(-(spread**2)).sub_(slope2.mul_(source**2))
     stop = math.inf if lens.aperture_mrad is None else (1e-3 * lens.aperture_mrad) ** 2
     inside = (square <= stop).float()
-    passed = _turned(inside * torch.exp(damped), (weights @ terms).mul_(-2 * math.pi / wave_nm))
-    return passed.view(shape), (-inside * torch.expm1(2 * damped)).view(shape)
+    passed = _turned(inside * torch.exp(damped), (y.T @ path @ x).mul_(-2 * math.pi / wave_nm))
+    return passed, -inside * torch.expm1(2 * damped)
 
 
 def _turned(amplitude: Tensor | float, phase: Tensor) -> Tensor:
@@ -190,19 +193,25 @@ def _turned(amplitude: Tensor | float, phase: Tensor) -> Tensor:
     return torch.complex(phase.cos().mul_(amplitude), phase.sin().mul_(amplitude))
 
 
-@lru_cache(maxsize=8)
-def _polynomials(
-    shape: tuple[int, ...], pixel_nm: float, beam_energy_keV: float, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Path length per coefficient, (8, H * W), and its derivatives along x, then y, (8, 2 * H * W) float32."""
-    wave_nm = wavelength_nm(beam_energy_keV)
-    x, y = (wave_nm * np.fft.fftfreq(n, pixel_nm) for n in (shape[1], shape[0]))
-    x, y = (a.ravel() for a in np.meshgrid(x, y))
-    r2, zero = x**2 + y**2, 0 * x
-    along_x = (x, x, y, (3 * x**2 + y**2) / 3, 2 * x * y / 3, x**2 - y**2, 2 * x * y, r2 * x)
-    along_y = (y, -y, x, 2 * x * y / 3, (x**2 + 3 * y**2) / 3, -2 * x * y, x**2 - y**2, r2 * y)
-    slopes = np.stack([np.concatenate([a + zero, b + zero]) for a, b in zip(along_x, along_y, strict=True)])
-    return torch.from_numpy(chi_polynomials(x, y)).to(device), torch.from_numpy(slopes.astype(np.float32)).to(device)
+@lru_cache(maxsize=64)
+def _powers(size: int, pixel_nm: float, beam_energy_keV: float, device: torch.device) -> Tensor:
+    """Powers 0 to 4 of the angles in rad along one direction, (5, size), in the order of an FFT."""
+    angle = wavelength_nm(beam_energy_keV) * np.fft.fftfreq(size, pixel_nm)
+    return torch.from_numpy(np.vander(angle, 5, increasing=True).T.copy()).to(device)
+
+
+def _path_nm(aberrations: Aberrations, device: torch.device) -> Tensor:
+    """The path length chi lambda / 2 pi as a polynomial, (5, 5) coefficients of powers of y, then x.
+
+    Those of ``optics.chi_polynomials``; a polynomial on a grid is two small matrix products.
+    """
+    C10, C12a, C12b, C21a, C21b, C23a, C23b, C30 = chi_coefficients_nm(aberrations)
+    path = np.zeros((5, 5))
+    path[0, 2], path[2, 0], path[1, 1] = (C10 + C12a) / 2, (C10 - C12a) / 2, C12b
+    path[0, 3], path[2, 1] = (C21a + C23a) / 3, C21a / 3 - C23a
+    path[1, 2], path[3, 0] = C21b / 3 + C23b, (C21b - C23b) / 3
+    path[0, 4], path[2, 2], path[4, 0] = C30 / 4, C30 / 2, C30 / 4
+    return torch.from_numpy(path).to(device)
 
 
 def cbed(
@@ -253,16 +262,15 @@ def _patterns(patches: Tensor, places: Tensor, beams: Tensor) -> Tensor:
 @lru_cache(maxsize=8)
 def pupils(size: int, pixel_nm: float, aberrations: Aberrations, probe: Probe, device: torch.device) -> Tensor:
     """A exp(-i chi) (J, size, size) complex64 for each focus and point of the source; all squares sum to 1."""
-    terms, _ = _polynomials((size, size), pixel_nm, probe.beam_energy_keV, device)
-    share, C10_nm, x_nm, y_nm = torch.from_numpy(probe.points_nm().T).to(device)[..., None]
-    path = torch.from_numpy(chi_coefficients_nm(aberrations)).to(device) @ terms + C10_nm * terms[0]
-    # A probe beside the axis is a slope of its phase.
-    turns = torch.fft.fftfreq(size, pixel_nm, dtype=torch.float64, device=device)
-    beside = x_nm * turns.repeat(size) + y_nm * turns.repeat_interleave(size)
-    phase = (2 * math.pi / wavelength_nm(probe.beam_energy_keV)) * path + 2 * math.pi * beside
-    inside = 2 * terms[0] <= (1e-3 * probe.semi_angle_mrad) ** 2
+    angle = _powers(size, pixel_nm, probe.beam_energy_keV, device)
+    share, C10_nm, x_nm, y_nm = torch.from_numpy(probe.points_nm().T).to(device)[..., None, None]
+    square = angle[2, :, None] + angle[2]
+    # A probe out of focus has another C10, one beside the axis a slope.
+    path = angle.T @ _path_nm(aberrations, device) @ angle + C10_nm * square / 2
+    path = path + x_nm * angle[1] + y_nm * angle[1][:, None]
+    inside = square <= (1e-3 * probe.semi_angle_mrad) ** 2
     amplitude = (share.sqrt() * inside / inside.sum().sqrt()).float()
-    return _turned(amplitude, -phase).view(-1, size, size)
+    return _turned(amplitude, (-2 * math.pi / wavelength_nm(probe.beam_energy_keV)) * path)
 
 
 def angles_mrad(size: int, pixel_nm: float, beam_energy_keV: float) -> Array:

@@ -272,7 +272,7 @@ CHECKS = (
         reference=f"{WAVES}: one slice, pattern by pattern",
         achieved=lambda: strong("bf", BF),
         tolerance=0.01,
-        mutation=Mutation("the sign of chi", waves, "chi_polynomials", lambda it: lambda x, y: -it(x, y)),
+        mutation=Mutation("the sign of chi", waves, "chi_coefficients_nm", lambda it: lambda given: -it(given)),
     ),
     Check(
         name="ABF of 1.6 nm of strontium titanate in one slice, all orders, of the incident",

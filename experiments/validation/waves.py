@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from digital_twin import optics, potential, speckle, waves
+from digital_twin import noise, optics, potential, speckle, waves
 from digital_twin.materials import Material
 from digital_twin.optics import Aberrations, wavelength_nm
 from digital_twin.specimen import Grid
@@ -114,6 +114,20 @@ def rings(C10_nm: float, C12_nm: float) -> float:
     return worst
 
 
+def counting() -> float:
+    """Exponent with which the signal-to-noise ratio of a counted image grows with the dose: how far from a half.
+
+    Signal is the contrast of the image, noise the scatter about it, from 0.1 to 1000 electrons a pixel.
+    """
+    image = waves.hrtem(strong(), [objects.PHASE_PIXEL_nm], [ALL], waves.Lens())
+    doses = np.geomspace(0.1, 1000.0, 9)
+    ratios = [
+        float(dose * image.std() / (noise.poisson(dose * image, [n]) - dose * image).std())
+        for n, dose in enumerate(doses)
+    ]
+    return abs(float(np.polyfit(np.log(doses), np.log(ratios), 1)[0]) - 0.5)
+
+
 def _mirrored(original: Any) -> Any:
     return lambda aberrations: original(replace(aberrations, C12_nm=-aberrations.C12_nm))
 
@@ -168,7 +182,7 @@ CHECKS = (
         achieved=lambda: rings(-400.0, 0.0),
         tolerance=0.02,
         slow=True,
-        mutation=Mutation("chi halved", waves, "chi_polynomials", lambda it: lambda x, y: it(x, y) / 2),
+        mutation=Mutation("chi halved", waves, "chi_coefficients_nm", lambda it: lambda given: it(given) / 2),
     ),
     Check(
         name="Thon rings follow C12 (100 nm at C10 -400 nm): defocus along x and y found, relative",
@@ -177,5 +191,19 @@ CHECKS = (
         tolerance=0.02,
         slow=True,
         mutation=Mutation("C12 with the other sign", waves, "chi_coefficients_nm", _mirrored),
+    ),
+    Check(
+        name="signal-to-noise ratio grows as the square root of the dose: exponent, 0.1-1000 electrons a pixel",
+        reference="closed form: 1/2",
+        achieved=counting,
+        tolerance=2e-3,
+        mutation=Mutation(
+            "noise of read-out alone",
+            noise,
+            "poisson",
+            lambda it: (
+                lambda means, seeds: means + 3.0 * torch.randn(means.shape, generator=torch.Generator().manual_seed(1))
+            ),
+        ),
     ),
 )
