@@ -1,9 +1,12 @@
 """Copper particles nucleate, grow and merge on the window of a liquid cell: state tensors with a leading world axis.
 
 Kinetics, in ticks of TICK_S on the specimen's clock:
-  driver      f(t) lags the holder's set point by LAG_S; all rates scale with it
+  driver      f(t) lags the holder's set point by LAG_S; nucleation and growth scale with it
   hazard      dH_i/dt = J a_i f (1 + kappa R_i); site i bears a particle when H_i passes its own Exp(1) threshold
-  growth      d(r^2)/dt = K f (1 + kappa R): diffusion-limited, r^2 linear in time under a constant driver (Zener 1949)
+  growth      dr/dt = K/2 f (1 + kappa R) / (r + a): diffusion and attachment in series. Far above the radius a the
+              first limits it, r^2 linear in time under a constant driver (Zener 1949), far below the second, r linear
+  ripening    dr/dt = (M / r) (1 / r_c - 1 / r), volume conserved; small particles dissolve (``ripening``)
+  shaking     each particle diffuses on the window with D = h kT / (6 pi eta r) (``brownian``)
   merging     two particles that overlap become one at their centre of mass, volume conserved
   radicals    dR/dt = (S - R)/tau + (L^2/tau) lap R, S the dose rate averaged over a tick in units of R_REFERENCE
 All random numbers are keyed by seed and site, so that a world with the beam on and one with it off stay paired.
@@ -19,11 +22,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from digital_twin.brownian import Kicks, diffusion_nm3_per_s
+from digital_twin.merging import touching
+from digital_twin.ripening import ripened
 
 EXTENT_NM = 2048.0
 MARGIN_NM = 256.0
@@ -41,23 +48,41 @@ RADICAL_CELL_NM = 64.0
 BIRTH_RADIUS_NM = 1.0
 """Radius at which a nucleus is called a particle."""
 
-REACH_NM = 300.0
-"""Sites farther apart than this never meet: particles stay below 100 nm and move less in merging."""
-
 
 @dataclass(frozen=True)
 class Draw:
-    """What differs from seed to seed. ``growth_rate_nm2_per_s`` is K, ``beam_coupling`` kappa (dimensionless)."""
+    """What differs from seed to seed. ``growth_rate_nm2_per_s`` is K, ``beam_coupling`` kappa (dimensionless).
+
+    Off unless it is given: ``reaction_radius_nm`` is a, below which attachment limits growth; ``ripening_nm3_per_s`` is
+    M, and nuclei of radius r survive where M / r^2 < K f / 2 (r + a); ``hindrance`` is h, the share of Stokes and
+    Einstein's diffusion that is left at the window. Steps of a tick longer than particles are wide miss encounters.
+
+    Raises:
+        ValueError: one of them is negative or not finite.
+    """
 
     growth_rate_nm2_per_s: float
     beam_coupling: float
     births_per_site: float
     activity_sd: float
     activity_length_nm: float
+    reaction_radius_nm: float = 0.0
+    ripening_nm3_per_s: float = 0.0
+    hindrance: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not 0.0 <= value < math.inf:
+                raise ValueError(f"{field.name} {value:g}: at least 0 and finite")
 
 
 def draw(seed: int) -> Draw:
-    """Draw the parameters of one seed: log-normal spreads of the size that repeated flow-cell runs show."""
+    """Draw the parameters of one seed: log-normal spreads of the size that repeated flow-cell runs show.
+
+    The world that is shipped has diffusion-limited growth, merging and radicals on; limits by attachment, ripening and
+    Brownian motion are off in it, as are a broadened beam and liquid that thickens with the bulge (``liquid_cell``).
+    """
     g = np.random.default_rng([seed, 1])
     z = g.standard_normal(5)
     return Draw(
@@ -87,29 +112,37 @@ def sites(seed: int, parameters: Draw) -> tuple[np.ndarray, np.ndarray, np.ndarr
 class GrowthWorld:
     """A batch of worlds on one clock.
 
-    ``radius_nm`` (B, N) is zero where nothing is; ``position_nm`` (B, N, 2); ``radicals`` (B, G, G) in units of the
-    reference dose rate. All are on ``device``, in float64, from numbers drawn on the host. ``expose`` adds electrons to
-    the tick that is running; ``advance_to`` runs whole ticks.
+    ``radius_nm`` (B, N) is zero where nothing is; ``position_nm`` (B, N, 2); ``spent`` (B, N) tells which particles are
+    no more; ``radicals`` (B, G, G) in units of the reference dose rate. All are on ``device``, in float64, from numbers
+    drawn on the host. ``expose`` adds electrons to the tick that is running; ``advance_to`` runs whole ticks. ``draws``
+    are those of the seeds where none are given.
     """
 
-    def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, seeds: Sequence[int], device: torch.device | str = "cpu", draws: Sequence[Draw] | None = None
+    ) -> None:
         self.device = torch.device(device)
-        draws = [draw(seed) for seed in seeds]
-        placed = [sites(seed, d) for seed, d in zip(seeds, draws, strict=True)]
+        self.draws = [draw(seed) for seed in seeds] if draws is None else list(draws)
+        placed = [sites(seed, d) for seed, d in zip(seeds, self.draws, strict=True)]
         self.seeds = tuple(seeds)
-        self.draws = draws
         self.clock_s = 0.0
         self.position_nm, self._activity, self._threshold = (
             torch.from_numpy(np.stack(part)).to(self.device) for part in zip(*placed, strict=True)
         )
         self._hazard = torch.zeros_like(self._threshold)
         self.radius_nm = torch.zeros_like(self._threshold)
-        self.absorbed = torch.zeros_like(self._threshold, dtype=torch.bool)
-        self._rate = self._column([d.growth_rate_nm2_per_s for d in draws])
-        self._coupling = self._column([d.beam_coupling for d in draws])
-        self._births = self._column([d.births_per_site for d in draws]) / 600.0
+        self.spent = torch.zeros_like(self._threshold, dtype=torch.bool)
+        self._rate = self._column([d.growth_rate_nm2_per_s for d in self.draws])
+        self._coupling = self._column([d.beam_coupling for d in self.draws])
+        self._births = self._column([d.births_per_site for d in self.draws]) / 600.0
+        self._reaction_nm = self._column([d.reaction_radius_nm for d in self.draws])
+        self._ripening = self._column([d.ripening_nm3_per_s for d in self.draws])
+        self._hindrance = self._column([d.hindrance for d in self.draws])
+        self._ripens, self._shakes = bool(self._ripening.any()), bool(self._hindrance.any())
+        self._kicks = Kicks(seeds, SITES, self.device)
         self.driver = torch.zeros(len(seeds), dtype=torch.float64, device=self.device)
         self.set_point = torch.ones(len(seeds), dtype=torch.float64, device=self.device)
+        self.temperature_K = TEMPERATURE_REFERENCE_K
         cells = round((EXTENT_NM + 4 * MARGIN_NM) / RADICAL_CELL_NM)
         self._origin_nm = -(EXTENT_NM / 2 + 2 * MARGIN_NM)
         self.radicals = torch.zeros(len(seeds), cells, cells, dtype=torch.float64, device=self.device)
@@ -119,19 +152,21 @@ class GrowthWorld:
         k2 = (2 - 2 * torch.cos(turn)) / RADICAL_CELL_NM**2
         rate = (1 + RADICAL_LENGTH_NM**2 * (k2[:, None] + k2[None, :])) / RADICAL_LIFE_S
         self._decay = torch.exp(-rate * TICK_S)
-        self._site_nm = self.position_nm.clone()
-        self._apart_nm, self._pairs = _neighbours(self.position_nm)
-        self._flat = self._pairs[0] * SITES + self._pairs[1:]
-        self._moved_nm = torch.zeros_like(self._threshold)
 
     def _column(self, values: list[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float64, device=self.device)[:, None]
 
     def set_holder(self, flow_nl_per_s: float, temperature_K: float) -> None:
-        """Set the driver's set point of all worlds: proportional to the flow, Arrhenius in the temperature."""
-        inverse = 1 / temperature_K - 1 / TEMPERATURE_REFERENCE_K
-        factor = flow_nl_per_s / FLOW_REFERENCE_NL_PER_S * math.exp(-ACTIVATION_eV / BOLTZMANN_eV_PER_K * inverse)
-        self.set_point.fill_(factor)
+        """Set the driver's set point of all worlds: proportional to the flow, Arrhenius in the temperature.
+
+        Ripening and Brownian motion do not wait for what flows in: they follow the temperature at once.
+        """
+        self.temperature_K = temperature_K
+        self.set_point.fill_(flow_nl_per_s / FLOW_REFERENCE_NL_PER_S * self._arrhenius())
+
+    def _arrhenius(self) -> float:
+        inverse = 1 / self.temperature_K - 1 / TEMPERATURE_REFERENCE_K
+        return math.exp(-ACTIVATION_eV / BOLTZMANN_eV_PER_K * inverse)
 
     def expose(self, world: int, box_nm: tuple[float, float, float, float], electrons: float) -> None:
         """Spread electrons evenly over a box (x0, x1, y0, y1) of one world during the running tick."""
@@ -164,25 +199,29 @@ class GrowthWorld:
             boost = torch.ones_like(self.radius_nm)
         drive = self.driver[:, None] * boost * TICK_S
         self._hazard += self._births * self._activity * drive
-        born = (self._hazard >= self._threshold) & (self.radius_nm == 0) & ~self.absorbed
-        grown = torch.sqrt(self.radius_nm**2 + self._rate * drive)
+        born = (self._hazard >= self._threshold) & (self.radius_nm == 0) & ~self.spent
+        grown = torch.sqrt((self.radius_nm + self._reaction_nm) ** 2 + self._rate * drive) - self._reaction_nm
         self.radius_nm = torch.where(self.radius_nm > 0, grown, torch.where(born, BIRTH_RADIUS_NM, 0.0))
+        if self._ripens:
+            self._ripen()
+        if self._shakes:
+            self._shake()
         self._merge()
         self.clock_s += TICK_S
 
+    def _ripen(self) -> None:
+        before = self.radius_nm
+        self.radius_nm = ripened(before, self._ripening * self._arrhenius() * TICK_S).where(self._ripening > 0, before)
+        self.spent |= (before > 0) & (self.radius_nm == 0)
+
+    def _shake(self) -> None:
+        diffusion = self._hindrance * diffusion_nm3_per_s(1.0, self.temperature_K) / self.radius_nm
+        step_nm = (2 * diffusion * TICK_S).sqrt().where(self.radius_nm > 0, 0.0)
+        self.position_nm += step_nm[..., None] * self._kicks.next()
+
     def _merge(self) -> None:
-        # Pairs are sorted by how far apart their sites are, so only the first of them can be touching yet.
-        reach_nm = 2 * float((self.radius_nm + self._moved_nm).max())
-        near = int(torch.searchsorted(self._apart_nm, reach_nm))
-        alive = (self.radius_nm > 0).flatten()
-        first, second = self._flat[:, :near]
-        living = (alive[first] & alive[second]).nonzero()[:, 0]
-        first, second = first[living], second[living]
-        radii, places = self.radius_nm.flatten(), self.position_nm.flatten(0, 1)
-        x, y = (places[first] - places[second]).unbind(-1)
-        touching = living[x * x + y * y < (radii[first] + radii[second]) ** 2]
         # In the order of the sites, which does not depend on what else is in the batch.
-        for pair in sorted(self._pairs[:, touching].T.tolist()):
+        for pair in sorted(touching(self.position_nm, self.radius_nm).tolist()):
             self._unite(*pair)
 
     def _unite(self, world: int, first: int, second: int) -> None:
@@ -194,23 +233,10 @@ class GrowthWorld:
         self.position_nm[world, keep] = (share[:, None] * self.position_nm[world, [first, second]]).sum(0)
         self.radius_nm[world, keep] = volume.sum() ** (1 / 3)
         self.radius_nm[world, lose] = 0.0
-        self.absorbed[world, lose] = True
-        self._moved_nm[world, keep] = (self.position_nm[world, keep] - self._site_nm[world, keep]).norm()
+        self.spent[world, lose] = True
 
     def _radicals_at(self, position_nm: Tensor) -> Tensor:
         cells = self.radicals.shape[-1]
         index = ((position_nm - self._origin_nm) / RADICAL_CELL_NM).long().clamp(0, cells - 1)
         worlds = torch.arange(len(self.seeds), device=self.device)[:, None]
         return self.radicals[worlds, index[..., 1], index[..., 0]]
-
-
-def _neighbours(position_nm: Tensor) -> tuple[Tensor, Tensor]:
-    """Pairs of sites that can ever touch: their distances (P,), ascending, and (world, first, second) as (3, P)."""
-    found, distances = [], []
-    for world, points in enumerate(position_nm):
-        apart = torch.cdist(points, points, compute_mode="donot_use_mm_for_euclid_dist")
-        near = (apart < REACH_NM).triu(1).nonzero()
-        found.append(torch.cat([torch.full((len(near), 1), world, device=near.device), near], dim=1))
-        distances.append(apart[near[:, 0], near[:, 1]])
-    ascending, order = torch.cat(distances).sort(stable=True)
-    return ascending, torch.cat(found)[order].T.contiguous()

@@ -1,6 +1,7 @@
 """Kinetics against their closed forms; pairing of beam on and off; batches against singles."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from digital_twin import growth
 from digital_twin.growth import GrowthWorld, draw, sites
 
 FIELD = (-128.0, 128.0, -128.0, 128.0)
+ALL_ON = {"reaction_radius_nm": 5.0, "ripening_nm3_per_s": 0.02, "hindrance": 1e-8}
 
 
 def driven(clock_s: float) -> float:
@@ -22,6 +24,11 @@ def scan(world: GrowthWorld, until_s: float, electrons_per_s: float, member: int
     while world.clock_s < until_s - 1e-9:
         world.expose(member, FIELD, electrons_per_s * growth.TICK_S)
         world.advance_to(world.clock_s + growth.TICK_S)
+
+
+def world_with(*seeds: int, **changed: float) -> GrowthWorld:
+    """Worlds of some seeds with some of their parameters changed."""
+    return GrowthWorld(seeds, draws=[replace(draw(seed), **changed) for seed in seeds])
 
 
 def alone_since(world: GrowthWorld, index: int) -> bool:
@@ -43,12 +50,128 @@ def test_radius_grows_with_the_square_root_of_time():
         assert float(after[i] ** 2 - before[i] ** 2) == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize("reaction_radius_nm", [3.0, 30.0, 3e4])
+def test_growth_is_diffusion_and_attachment_in_series(reaction_radius_nm):
+    # From dr/dt = K/2 / (r + a): the time to a radius is that of either limit, added up.
+    world = world_with(3, reaction_radius_nm=reaction_radius_nm, growth_rate_nm2_per_s=0.1 * reaction_radius_nm + 1.0)
+    world.advance_to(200.0)
+    before = world.radius_nm[0].clone()
+    world.advance_to(600.0)
+    after, rate = world.radius_nm[0], world.draws[0].growth_rate_nm2_per_s
+    kept = [i for i in torch.nonzero((before > 0) & (after > 0))[:, 0].tolist() if alone_since(world, i)]
+    assert len(kept) > 10
+    r0, r1 = before[kept], after[kept]
+    time_s = (r1**2 - r0**2) / rate + (r1 - r0) / (rate / (2 * reaction_radius_nm))
+    assert time_s.numpy() == pytest.approx(np.full(len(kept), driven(600.0) - driven(200.0)), rel=1e-3)
+
+
+def test_ripening_goes_on_when_the_flow_has_stopped_and_keeps_the_volume():
+    world = world_with(1, ripening_nm3_per_s=2.0)
+    world.set_holder(0.0, growth.TEMPERATURE_REFERENCE_K)
+    world.radius_nm[0, :300] = torch.linspace(4.0, 12.0, 300, dtype=torch.float64)
+    before = world.radius_nm.clone()
+    world.advance_to(100.0)
+    assert float((world.radius_nm**3).sum()) == pytest.approx(float((before**3).sum()), rel=1e-9)
+    gone = (before > 0) & (world.radius_nm == 0)
+    assert int(gone.sum()) > 10
+    assert bool(world.spent[gone].all())
+
+
+def test_warm_liquid_ripens_and_shakes_as_arrhenius_and_einstein_say():
+    moved, lost = [], []
+    for temperature_K in (298.0, 328.0):
+        world = world_with(1, hindrance=1e-9, ripening_nm3_per_s=1e-3)
+        world.set_holder(0.0, temperature_K)
+        world.radius_nm[0, :100] = torch.linspace(4.0, 6.0, 100, dtype=torch.float64)
+        start, radius = world.position_nm.clone(), world.radius_nm.clone()
+        world.advance_to(growth.TICK_S)
+        moved.append(float((world.position_nm - start)[0, 50].norm()))
+        lost.append(float((radius - world.radius_nm)[0, 0]))
+    arrhenius = math.exp(growth.ACTIVATION_eV / 8.617333262e-5 * (1 / 298.0 - 1 / 328.0))
+    assert lost[1] / lost[0] == pytest.approx(arrhenius, rel=1e-4)
+    assert (moved[1] / moved[0]) ** 2 == pytest.approx(328.0 / 298.0, rel=1e-6)
+
+
+def test_nuclei_survive_where_growth_outdoes_ripening():
+    # A nucleus of r = 1 nm grows where K f / (2 (r + a)) > M / r^2, but for the driver's lag.
+    counts = []
+    for ripening in (0.2, 2.0):
+        world = world_with(1, ripening_nm3_per_s=ripening, growth_rate_nm2_per_s=1.5)
+        world.advance_to(300.0)
+        counts.append(int((world.radius_nm > 0).sum()))
+    assert counts[0] > 50
+    # The mean radius of one alone is its own, so the last one stays.
+    assert counts[1] <= 1
+
+
+def test_small_particles_shake_more():
+    world = world_with(*range(8), hindrance=1e-9)
+    world.set_holder(0.0, growth.TEMPERATURE_REFERENCE_K)
+    world.radius_nm[:, ::2], world.radius_nm[:, 1::2] = 0.5, 2.0
+    start = world.position_nm.clone()
+    world.advance_to(10.0)
+    square = ((world.position_nm - start) ** 2).sum(-1)
+    kept = ~(world.spent | (world.radius_nm > 2.1) | ((world.radius_nm > 0.6) & (world.radius_nm < 1.9)))
+    small, large = (square[kept & (world.radius_nm == size)].mean() for size in (0.5, 2.0))
+    assert float(small / large) == pytest.approx(4.0, rel=0.1)
+
+
+def test_with_all_kinetics_on_batches_are_singles():
+    seeds = range(4)
+    batch = world_with(*seeds, **ALL_ON)
+    while batch.clock_s < 120.0:
+        batch.expose(2, FIELD, 1e7 * growth.TICK_S)
+        batch.advance_to(batch.clock_s + growth.TICK_S)
+    for seed in seeds:
+        single = world_with(seed, **ALL_ON)
+        if seed == 2:
+            scan(single, 120.0, 1e7)
+        else:
+            single.advance_to(120.0)
+        assert torch.equal(batch.position_nm[seed], single.position_nm[0])
+        assert torch.equal(batch.radius_nm[seed], single.radius_nm[0])
+
+
+def test_with_all_kinetics_on_what_the_beam_leaves_alone_stays_paired():
+    lit, dark = world_with(3, **ALL_ON), world_with(3, **ALL_ON)
+    scan(lit, 120.0, 1e7)
+    dark.advance_to(120.0)
+    far = (dark.position_nm[0].norm(dim=1) > 1300.0) & ~dark.spent[0] & ~lit.spent[0]
+    assert int((dark.radius_nm[0, far] > 0).sum()) > 5
+    assert float((dark.position_nm - GrowthWorld([3]).position_nm)[0, far].abs().max()) > 1.0
+    # All share the liquid in which they ripen, so that even far away radii differ by a little.
+    assert torch.allclose(lit.position_nm[0, far], dark.position_nm[0, far], atol=0.5)
+
+
+def test_worlds_of_one_batch_may_differ_in_what_is_on():
+    seeds = (5, 6)
+    mixed = GrowthWorld(seeds, draws=[draw(5), replace(draw(6), **ALL_ON)])
+    mixed.advance_to(100.0)
+    plain, full = GrowthWorld([5]), world_with(6, **ALL_ON)
+    for n, single in enumerate((plain, full)):
+        single.advance_to(100.0)
+        assert torch.equal(mixed.radius_nm[n], single.radius_nm[0])
+        assert torch.equal(mixed.position_nm[n], single.position_nm[0])
+
+
+@pytest.mark.parametrize("name", ["reaction_radius_nm", "ripening_nm3_per_s", "hindrance", "beam_coupling"])
+@pytest.mark.parametrize("value", [-1.0, math.nan, math.inf])
+def test_impossible_parameters_are_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} .*at least 0 and finite"):
+        replace(draw(1), **{name: value})
+
+
+def test_the_shipped_world_has_none_of_the_further_kinetics_on():
+    for seed in range(5):
+        assert [getattr(draw(seed), name) for name in ALL_ON] == [0.0, 0.0, 0.0]
+
+
 def test_births_follow_the_integrated_hazard():
     seen, expected, variance = 0.0, 0.0, 0.0
     for seed in range(6):
         world = GrowthWorld([seed])
         world.advance_to(400.0)
-        seen += float(((world.radius_nm > 0) | world.absorbed).sum())
+        seen += float(((world.radius_nm > 0) | world.spent).sum())
         parameters = draw(seed)
         _, activity, _ = sites(seed, parameters)
         chance = 1 - np.exp(-parameters.births_per_site / 600.0 * activity * driven(400.0))
@@ -60,7 +183,7 @@ def test_births_follow_the_integrated_hazard():
 def test_merging_conserves_volume_and_centre_of_mass():
     world = GrowthWorld([0])
     world.set_point.zero_()
-    pair = world._pairs[1:, 0].tolist()
+    pair = [3, 8]
     centre = torch.tensor([5.0, -7.0], dtype=torch.float64)
     world.position_nm[0, pair[0]] = centre
     world.position_nm[0, pair[1]] = centre + torch.tensor([12.0, 0.0])
@@ -81,12 +204,6 @@ def test_no_two_particles_overlap_for_long():
     gap.fill_diagonal_(1.0)
     # One merger may bring on the next, which comes with the next tick.
     assert int((gap < 0).sum()) <= 4
-
-
-def test_every_pair_that_can_meet_is_watched():
-    world = GrowthWorld(list(range(8)))
-    world.advance_to(600.0)
-    assert 2 * float((world.radius_nm + world._moved_nm).max()) < growth.REACH_NM
 
 
 def test_driver_follows_flow_and_arrhenius():
