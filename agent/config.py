@@ -55,9 +55,11 @@ class Instrument(Word, frozen=True, kw_only=True):
     with a measured micrograph to use as one. ``misaligned`` is the seed of hidden errors of the twin's stage, beam
     shift, scan, lens and spectrometer; left out, it is as it says. ``calibration`` is a file of `adaptem calibrate`
     through which the twin is driven; a bridge at an endpoint applies its own. ``readout`` is gain, offset and noise of
-    its detectors, by the names of `digital_twin.readout.Readout`; left out, they are ideal. ``conditions`` is what
-    drifts, shakes and ages, by the names of `digital_twin.conditions.Conditions`, laid over those of the world; each is
-    off at 0. ``column`` may hold ``source_fwhm_nm``, the width of the image of its source. In ``stepped`` time only
+    its detectors, by the names of `digital_twin.readout.Readout`; left out, they are ideal. ``camera`` is what the
+    sensor of its camera does to broad-beam images and patterns, by the names of `digital_twin.camera.Camera`, laid over
+    those of a CCD; each is off at 0. ``conditions`` is what drifts, shakes and ages, by the names of
+    `digital_twin.conditions.Conditions`, laid over those of the world; each is off at 0. ``column`` may hold
+    ``source_fwhm_nm``, the width of the image of its source. In ``stepped`` time only
     commands pass time, so a seed gives the same record; in ``real`` time the wall clock does, ``speed`` times as fast.
     ``keys`` is the file that `adaptem keys make` wrote for this client of the bridge; without it only a bridge on this
     machine can be reached.
@@ -71,6 +73,7 @@ class Instrument(Word, frozen=True, kw_only=True):
     misaligned: Count | None = None
     calibration: Text | None = None
     readout: dict[Name, Number] = {}
+    camera: dict[Name, Number] = {}
     conditions: dict[Name, Number] = {}
     column: dict[Name, NotNegative] = {}
     seed: Count = 0

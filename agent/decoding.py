@@ -107,7 +107,10 @@ class _Decoder:
                 decoded[name] = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
         for below, complaint in self._checks.get(kind, _no_check)(decoded):
             self._complain(_join(path, below), complaint)
-        return kind(**decoded) if whole else _BAD
+        try:
+            return kind(**decoded) if whole else _BAD
+        except ValueError as error:  # of what its numbers are together
+            return self._complain(path, str(error))
 
     def _mapping(self, kinds: tuple[Any, ...], value: object, path: str) -> Any:
         if not isinstance(value, dict):

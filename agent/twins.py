@@ -12,6 +12,7 @@ import numpy as np
 from agent.config import Config, ConfigErrors, Setting
 from agent.decoding import laid_over
 from digital_twin.apparatus import Apparatus
+from digital_twin.camera import Camera
 from digital_twin.column import capabilities
 from digital_twin.conditions import Conditions
 from digital_twin.detectors import Column
@@ -69,17 +70,17 @@ def twin(config: Config, seed: int) -> Microscope:
     """The bare twin with its holder; whoever drives it puts a guard in front."""
     speed = config.instrument.speed if config.instrument.time == "real" else None
     readout = _made(IDEAL, config.instrument.readout, "instrument.readout")
-    apparatus = Apparatus(readout=readout)
+    apparatus = Apparatus()
     if config.instrument.world in WORLDS:
-        facts = world_type(config.instrument.world).facts
-        apparatus = replace(apparatus_of(facts), readout=readout)
+        apparatus = apparatus_of(world_type(config.instrument.world).facts)
+    camera = _made(apparatus.camera, config.instrument.camera, "instrument.camera")
     conditions = _made(apparatus.conditions, config.instrument.conditions, "instrument.conditions")
     hidden = Misalignment(backlash_nm=(conditions.backlash_nm, conditions.backlash_nm))
     if config.instrument.misaligned is not None:
         hidden = Misalignment.drawn(config.instrument.misaligned)
     source_nm = config.instrument.column.get("source_fwhm_nm", apparatus.column.source_fwhm_nm)
     made = replace(apparatus.column, source_fwhm_nm=source_nm)
-    apparatus = replace(apparatus, column=made, conditions=conditions, hidden=hidden)
+    apparatus = replace(apparatus, column=made, readout=readout, camera=camera, conditions=conditions, hidden=hidden)
     column = Twin(specimen(config, seed), seed, speed, apparatus=apparatus)
     return WithHolder(column, TwinHolder(apparatus.holder, lambda: column.state().clock_s, seed))
 
@@ -162,7 +163,7 @@ def check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name in got.get("column", {}):
         if name not in COLUMN:
             yield f"column.{name}", f"unknown field, known is {', '.join(COLUMN)}"
-    wrong = laid_over(Readout, got.get("readout", {}), "readout")[1]
-    for each in wrong + laid_over(Conditions, got.get("conditions", {}), "conditions")[1]:
-        path, _, complaint = each.partition(": ")
-        yield path, complaint
+    for name, kind in (("readout", Readout), ("camera", Camera), ("conditions", Conditions)):
+        for each in laid_over(kind, got.get(name, {}), name)[1]:
+            path, _, complaint = each.partition(": ")
+            yield path, complaint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from digital_twin.camera import Camera
 from digital_twin.conditions import Conditions
 from digital_twin.detectors import Column
 from digital_twin.drift import DEFAULT
@@ -36,6 +37,7 @@ START_OPTICS = Optics(
 )
 PLAIN_COLUMN = Column()
 ALIGNED = Misalignment()
+CCD = Camera()
 START_HOLDER = Holder(temperature_K=298.0, bias_V=0.0, flow_nl_per_s=5.0)
 
 
@@ -43,16 +45,18 @@ START_HOLDER = Holder(temperature_K=298.0, bias_V=0.0, flow_nl_per_s=5.0)
 class Apparatus:
     """What a twin's microscope is: its column, and the holder's set points at the start.
 
-    ``hidden`` is how it differs from what it says of itself, ``readout`` what its detectors make of electrons,
-    ``conditions`` what drifts and shakes by itself, ``optics`` what current and lenses are set to at the start. In
-    stepped time the beam goes on at multiples of ``beat_s`` only, if it is above zero: then instruments that are given
-    commands together stay on one clock.
+    ``hidden`` is how it differs from what it says of itself, ``readout`` what its detectors make of electrons and
+    ``camera`` what happens before that to those of broad-beam images and patterns, ``conditions`` what drifts and
+    shakes by itself, ``optics`` what current and lenses are set to at the start. In stepped time the beam goes on at
+    multiples of ``beat_s`` only, if it is above zero: then instruments that are given commands together stay on one
+    clock.
     """
 
     column: Column = PLAIN_COLUMN
     holder: Holder = START_HOLDER
     hidden: Misalignment = ALIGNED
     readout: Readout = IDEAL
+    camera: Camera = CCD
     conditions: Conditions = DEFAULT
     optics: Optics = START_OPTICS
     beat_s: float = 0.0

@@ -25,6 +25,7 @@ from digital_twin.exposure import DoseMap, Scan
 from digital_twin.imaging import smeared
 from digital_twin.misalignment import NONE
 from digital_twin.optics import Aberrations, Array, aberrations_of, summed
+from digital_twin.sensors import Sensors
 from digital_twin.signals import Look, Signals
 from digital_twin.specimen import Specimen
 from hardware_bridge.cost import ELECTRONS_PER_PA_S, move_s
@@ -97,7 +98,7 @@ class Twin:
         self._signals = Signals(specimen, self.column, hidden.zero_loss_eV)
         self._capabilities = capabilities(self.column, "stepped" if speed is None else "real")
         self._hidden = hidden
-        self._readout = apparatus.readout
+        self._camera, self._readout = apparatus.camera, apparatus.readout
         self._beat_s, self._position_sd_nm = apparatus.beat_s, apparatus.conditions.position_sd_nm
         self._true = replace(
             self._capabilities,
@@ -269,8 +270,7 @@ class Twin:
         assert expected is not None  # what is wanted is sent
         share = self._exposed(acquire, scan, row_start_s, expected)
         incident = current_pA * acquire.dwell_s * ELECTRONS_PER_PA_S * plan.pixel_share
-        random = np.random.default_rng([self._seed, 5, self._acquisitions, frame])
-        dtype = np.uint32 if dtype_of(acquire.mode) == "uint32" else np.uint16
+        sensors = Sensors(self._camera, self._readout, acquire, (self._seed, self._acquisitions, frame))
         for top, rows, beam_s in plan.chunks():
             if self._abort.is_set():
                 run.reason = "blanked"
@@ -282,7 +282,7 @@ class Twin:
             self.dose.add(box, electrons)
             self.specimen.expose(0, box, electrons)
             self._pass(beam_s)
-            detected = random.poisson(incident * share[top : top + rows])
+            numbers = sensors.record(incident * share[top : top + rows], top)
             self._beam(False)
             run.rows_done += rows
             run.electrons += electrons
@@ -298,7 +298,7 @@ class Twin:
                 blanked=acquire.blanked,
             )
             run.chunks += 1
-            yield Chunk(header, self._readout.read(detected, acquire.dwell_s, dtype, random))
+            yield Chunk(header, numbers)
 
     def _scan(self, acquire: Acquire, row_start_s: Array) -> Scan:
         centre = np.array(field_centre_nm(self._go, self._true))

@@ -5,6 +5,7 @@ import pytest
 from agent.assemble import CHOICES, DEFAULT_CONFIG, card_of
 from agent.config import Config, ConfigErrors, load
 from agent.twins import specimen, twin
+from digital_twin.camera import Camera
 from digital_twin.conditions import Conditions
 from digital_twin.instrument import Twin
 from digital_twin.liquid_cell import LiquidCell
@@ -35,6 +36,16 @@ def test_conditions_are_laid_over_those_of_the_world() -> None:
     still = column_of(configured("instrument.conditions={wander_nm = 0, backlash_nm = 0}"))
     assert still._drift._conditions == Conditions(wander_nm=0.0, backlash_nm=0.0)
     assert still._hidden.backlash_nm == (0.0, 0.0)
+
+
+def test_the_camera_is_laid_over_a_ccd() -> None:
+    assert column_of(configured())._camera == Camera()
+    counting = column_of(configured("instrument.camera={noise_loss = 0.0, blur_loss = 0.3}"))
+    assert counting._camera == Camera(noise_loss=0.0, blur_loss=0.3)
+    with pytest.raises(ConfigErrors) as caught:
+        configured("instrument.camera={noise_loss = 0.95}", "instrument.seed=-1")
+    assert sorted(error.partition(": ")[0] for error in caught.value.errors) == ["instrument.camera", "instrument.seed"]
+    assert "noise_loss: 0.95; at most blur_loss, 0.88" in str(caught.value)
 
 
 def test_impossible_conditions_and_worlds_are_told_by_their_path() -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from digital_twin.apparatus import Apparatus
+from digital_twin.camera import Camera
 from digital_twin.conditions import Conditions
 from digital_twin.detectors import haadf_fraction
 from digital_twin.instrument import Twin
@@ -95,6 +96,17 @@ def test_a_spectrum_holds_the_electrons_that_passed(command):
     incident = 50.0 * 1e-3 * ELECTRONS_PER_PA_S * 16
     assert 0.7 * incident < seen.data.sum() < incident
     assert seen.axes[2].offset + seen.axes[2].scale * int(seen.data.sum(axis=(0, 1)).argmax()) == 0.0
+
+
+def test_patterns_and_broad_beam_images_pass_its_camera(command):
+    blind = Apparatus(camera=Camera(full_well_electrons=7.0))
+    for mode, pixels, dwell_s in (("HRTEM", 64, 0.5), ("CBED", 1, 1e-2), ("4DSTEM", 2, 1e-2)):
+        each = command(mode=mode, pixels=pixels, fov_nm=16.0, dwell_s=dwell_s)
+        seen, full = run(twin(2), each), run(twin(2, apparatus=blind), each)
+        assert seen.data is not None
+        assert full.data is not None
+        assert seen.data.max() > full.data.max() == 7
+        assert seen.electrons == full.electrons
 
 
 def sharpness(data: np.ndarray) -> float:
