@@ -34,6 +34,9 @@ REACH_NM, STEP_NM = 300.0, 10.0
 GRID_NM, FINEST_PER_NM = 32.0, 4.0
 AROUND_NM = 3.0
 MOST_MISFIT = 1.5
+MODEL_SHARE = 0.06
+"""What drift within an image and aberrations without rotational symmetry leave of the width, by simulation."""
+
 SMALL = (1e-3, 1e-3, 1e-2, 1e-2, 1.0)
 """Steps of ln radius, s^2, x, y and focus for slopes."""
 
@@ -77,7 +80,7 @@ def parameter(evidence: Evidence, scans: Sequence[Scan]) -> Parameter:
         return unknown(NAME, UNIT, f"no blur beyond the lens's stands out: it is below {most:.2g} nm")
     sigma = math.sqrt(square)
     rests = f"a particle in {len(views[0])} images through focus"
-    return known(NAME, UNIT, FWHM * sigma, FWHM * sd / (2.0 * sigma), rests)
+    return known(NAME, UNIT, FWHM * sigma, FWHM * math.hypot(sd / (2.0 * sigma), MODEL_SHARE * sigma), rests)
 
 
 def series(evidence: Evidence) -> tuple[Frame, ...]:

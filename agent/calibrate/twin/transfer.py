@@ -101,7 +101,7 @@ def _parts(group: Sequence[Frame], level: float, most: int) -> Iterator[_Part]:
     """Pairs in the middle of six images in a row, cut into parts."""
     starts = range(0, len(group) - SERIES + 1, 2)
     for start in [starts[i] for i in np.unique(np.linspace(0, len(starts) - 1, most).astype(int))]:
-        laid = _laid(group[start : start + SERIES], level)
+        laid = laid_over(group[start : start + SERIES], level)
         if laid is None:
             continue
         noise = 0.5 * (laid[2] - laid[3]) ** 2
@@ -123,7 +123,7 @@ def _slopes(image: Array) -> Array:
     return np.stack([gaussian_filter(image, 1.0, order=order) ** 2 for order in ((1, 0), (0, 1))], axis=-1)
 
 
-def _laid(frames: Sequence[Frame], level: float) -> list[Array] | None:
+def laid_over(frames: Sequence[Frame], level: float) -> list[Array] | None:
     """Images laid over the third of them, less the margin that shifts leave; None where they do not fit."""
     images = [frame.counts - level for frame in frames]
     laid, reach = [], float(MARGIN)

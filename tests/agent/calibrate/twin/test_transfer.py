@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter
 
 from agent.calibrate.twin.darks import dark_of
 from agent.calibrate.twin.evidence import of_files
-from agent.calibrate.twin.transfer import parameters, photon_transfer, shifted
+from agent.calibrate.twin.transfer import laid_over, parameters, photon_transfer, shifted
 
 
 def test_hidden_gains_are_found_in_drifting_repeats(make_detector, recorded):
@@ -80,3 +80,12 @@ def test_a_shift_keeps_white_noise_as_it_is():
     # But for what lies at the very finest frequency, which cannot be moved by a fraction.
     assert moved.std() == pytest.approx(noise.std(), rel=5e-3)
     assert shifted(noise, 3.0, -2.0) == pytest.approx(np.roll(noise, (3, -2), axis=(0, 1)))
+
+
+def test_images_are_laid_over_each_other(make_detector, recorded):
+    images = recorded(make_detector(), 2).images[:6]
+    laid = laid_over(images, 300.0)
+    apart = [np.abs(gaussian_filter(image - laid[2], 2.0)).mean() for image in laid]
+    cut = slice(12, -12)
+    unlaid = [np.abs(gaussian_filter(f.counts - images[2].counts, 2.0))[cut, cut].mean() for f in images]
+    assert max(apart) < 0.5 * max(unlaid)
