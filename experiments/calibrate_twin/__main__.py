@@ -33,9 +33,9 @@ TAIL = """
 instead (of a wander that is slow against the session, sd^2 / time). Errors are shares of the truth. The size of the
 decaying drift is that of the session: the spread that a twin draws it from cannot be told from one. Probes shook by
 {jitter:g} nm, which counts as source. Where the standard deviation of z is below 0.6 the errors are said with more
-caution than needed: wanders of C10 that are told span few correlation times, and their errors are those of the prior. The
-source comes out 6 % too narrow on average, which its stated error holds; noise of the gain, brightness and source that
-counting does not explain was put into their errors after looking at these twins (0.5 %, 0.08 % a session, 6 %).
+caution than needed: wanders of C10 that are told span few correlation times, and their errors are those of the prior.
+The source comes out 6 % too narrow on average, which its stated error holds. What counting does not explain of gain,
+brightness and source was put into their errors after looking at these twins (0.5 %, 0.08 % a session, 6 %).
 
 ![hidden against fitted](calibration.png)
 
