@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
-import numpy as np
 
 from agent import twins
 from agent.child import ServedTwin
 from agent.config import Config, ConfigErrors, Goal, Instrument, PerceptionChoice, PolicyChoice, Setting, load
 from agent.decoding import Check, laid_over
 from agent.eventlog import RecordError
+from agent.lessons import prior_of, truth_of
 from agent.loop import Execute, Loop
 from agent.perception.analyst import Analyst, AnalystSettings
 from agent.perception.current import CurrentWatch
+from agent.perception.reader import Conditioned, Reader, ReaderSettings, load_eyesight
 from agent.perception.reporter import Reporter
 from agent.perception.surveyor import Surveyor, SurveyorSettings
 from agent.perception.watcher import Watcher, told
@@ -29,8 +30,7 @@ from agent.watching import Watching
 from digital_twin.image_files import read_stack
 from digital_twin.measured import measured_card
 from digital_twin.standard import standard_card
-from digital_twin.world import truths
-from digital_twin.worlds import WORLDS, world_type
+from digital_twin.worlds import WORLDS
 from envs.autotune import AutotuneEnv
 from envs.prior import load_card
 from envs.score import Truth, score
@@ -55,10 +55,12 @@ from policies.references import Referenced, Schedule
 WordT = TypeVar("WordT", bound=Word)
 
 CLAIRVOYANT = "clairvoyant"
+Seeing = tuple[Callable[[Observation], Percept], Reporter | Conditioned]
 # Who may perceive, by name, with the settings each takes.
-ANALYSTS: Mapping[str, tuple[type[Word], Callable[[Capabilities, Any], Callable[[Observation], Percept]]]] = {
-    "analyst": (AnalystSettings, Analyst),
-    "surveyor": (SurveyorSettings, Surveyor),
+ANALYSTS: Mapping[str, tuple[type[Word], Callable[[Capabilities, Card, Any], Seeing]]] = {
+    "analyst": (AnalystSettings, lambda able, card, settings: (Analyst(able, settings), Reporter(card))),
+    "surveyor": (SurveyorSettings, lambda able, card, settings: (Surveyor(able, settings), Reporter(card))),
+    "reader": (ReaderSettings, lambda able, card, settings: _reader(able, card)),
 }
 DEFAULT_CONFIG = Path(__file__).with_name("growth.toml")
 
@@ -72,7 +74,7 @@ class Perception:
 
     analyst: Callable[[Observation], Percept]
     current: CurrentWatch
-    reporter: Reporter
+    reporter: Reporter | Conditioned
 
     def perceive(self, observation: Observation) -> Percept:
         """Analyse one observation and let the reporter know."""
@@ -95,7 +97,12 @@ def perception(capabilities: Capabilities, card: Card, config: Config) -> Percep
     if settings is None:
         raise ConfigErrors("the configuration", errors)
     current = CurrentWatch(capabilities, config.references.current_share)
-    return Perception(analyst(capabilities, settings), current, Reporter(card))
+    sees, reports = analyst(capabilities, card, settings)
+    return Perception(sees, current, reports)
+
+
+def _reader(capabilities: Capabilities, card: Card) -> Seeing:
+    return Reader(capabilities, card, load_eyesight(card.world)), Conditioned(prior_of(card.world))
 
 
 def outlook(
@@ -248,18 +255,6 @@ def _unknown_card(config: Config) -> Card:
     )
 
 
-def truth_of(card: Card, seed: int) -> Truth:
-    """The beam-off truth of a world, simulated again from its seed.
-
-    Raises:
-        ValueError: the world has no truth that can be simulated.
-    """
-    if card.world not in WORLDS:
-        raise ValueError(f"world {card.world} has no truth that can be simulated")
-    values: Mapping[str, np.ndarray] = truths(world_type(card.world), [seed])
-    return {name: value[0].tolist() for name, value in values.items()}
-
-
 def scored(report: Report, card: Card, seed: int) -> tuple[float, dict[str, float]] | None:
     """Score a report, in all and by target; None where the world has no truth to compare with."""
     return score(report, truth_of(card, seed), card) if card.world in WORLDS else None
@@ -327,7 +322,9 @@ def make_env(world: str = "growth") -> WorldEnv:
     Raises:
         ConfigErrors: there is no such world.
     """
-    chosen = load(DEFAULT_CONFIG, (f"goal.world={world}", f"instrument.world={world}"), CHOICES)
+    chosen = load(
+        DEFAULT_CONFIG, (f"goal.world={world}", f"instrument.world={world}", "perception.name=reader"), CHOICES
+    )
     card = card_of(chosen)
 
     def eyes(microscope: Microscope) -> Eyes:

@@ -92,10 +92,11 @@ class Budget(Word, frozen=True, kw_only=True):
 class PerceptionChoice(Word, frozen=True, kw_only=True):
     """Who perceives, and its settings, by name; those left out keep their defaults.
 
-    ``analyst`` knows particles of one material and how they grow; ``surveyor`` knows nothing of the specimen.
+    ``analyst`` knows particles of one material and how they grow; ``surveyor`` knows nothing of the specimen;
+    ``reader`` has learned to see the fields of a world, whichever it is.
     """
 
-    name: Literal["analyst", "surveyor"] = "analyst"
+    name: Literal["analyst", "surveyor", "reader"] = "analyst"
     settings: dict[Name, Setting] = {}
 
 

@@ -79,15 +79,16 @@ class World(Specimen, Protocol):
         ...
 
 
-def truths(world: type[World], seeds: Sequence[int]) -> dict[str, np.ndarray]:
+def truths(world: type[World], seeds: Sequence[int], times_s: Sequence[float] = ()) -> dict[str, np.ndarray]:
     """Target values of worlds with the beam off, (B, values) each; fields in the order (time, row, column).
 
-    Simulated from the seeds alone. The truth never crosses the bridge and never enters a record.
+    Fields are those at ``times_s``, rising; left out, at the times that they are asked for. Simulated from the seeds
+    alone. The truth never crosses the bridge and never enters a record.
     """
     facts, worlds = world.facts, world(*seeds)
     worlds.set_holder(facts.holder)
     seen: dict[str, list[Tensor]] = {name: [] for name in facts.fields}
-    for time_s in facts.times_s:
+    for time_s in times_s or facts.times_s:
         worlds.advance_to(time_s)
         for name, values in worlds.fields().items():
             seen[name].append(values)

@@ -3,7 +3,8 @@
 The denominators of the score are expectations over another 800 seeds: a prior does not show in the ensemble that it was
 fitted to how good it is elsewhere.
 
-``python -m envs.prior growth`` writes envs/cards/growth.json again.
+``python -m envs.prior growth`` writes envs/cards/growth.json again, and beside it the ensemble itself, growth.npz: the
+same 200 seeds at the start and at the asked times, for who wants to know more of a prior than its moments.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -123,23 +124,62 @@ def _correlation(z: Array, facts: Facts) -> dict[str, float]:
     }
 
 
-def ensemble(world: str, seeds: Sequence[int], say: Callable[[str], None] = lambda line: None) -> dict[str, Array]:
-    """Truths (seeds, values) of many seeds of a world, a batch at a time, saying how far it has come."""
+def load_ensemble(world: str) -> dict[str, Array]:
+    """Read the shipped prior ensemble of a world: fields (seeds, 1 + times, cells^2), globals (seeds,).
+
+    The start comes before the asked times.
+
+    Raises:
+        ValueError: there is none of this world.
+    """
+    path = CARDS / f"{world}.npz"
+    if not path.is_file():
+        raise ValueError(f"there is no prior ensemble of world {world}: python -m envs.prior {world} makes it")
+    with np.load(path) as file:
+        return {name: np.asarray(values, dtype=np.float64) for name, values in file.items()}
+
+
+def save_ensemble(facts: Facts, values: Mapping[str, Array], path: Path) -> None:
+    """Write an ensemble that was made with the start in front of the asked times; its fields as float16."""
+    fields: dict[str, Any] = {
+        n: values[n].reshape(len(values[n]), 1 + len(facts.times_s), -1).astype(np.float16) for n in facts.fields
+    }
+    constants: dict[str, Any] = {name: values[name][:, 0] for name in facts.globals}
+    np.savez_compressed(path, **fields, **constants)
+
+
+def since_start(facts: Facts) -> tuple[float, ...]:
+    """The asked times with the start in front."""
+    return (0.0, *facts.times_s)
+
+
+def ensemble(
+    world: str,
+    seeds: Sequence[int],
+    say: Callable[[str], None] = lambda line: None,
+    times_s: Sequence[float] = (),
+) -> dict[str, Array]:
+    """Truths (seeds, values) of many seeds of a world, a batch at a time, saying how far it has come.
+
+    Fields are those at ``times_s``; left out, at the times that they are asked for.
+    """
     parts = []
     for start in range(0, len(seeds), BATCH):
-        parts.append(truths(world_type(world), seeds[start : start + BATCH]))
+        parts.append(truths(world_type(world), seeds[start : start + BATCH], times_s))
         say(f"seed {seeds[start]} and on: {min(start + BATCH, len(seeds))} of {len(seeds)}")
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Write the cards of worlds again."""
+    """Write the cards and ensembles of worlds again."""
     if not arguments or not set(arguments) <= set(WORLDS):
         raise SystemExit(f"usage: python -m envs.prior WORLD ..., each one of {', '.join(WORLDS)}")
     for world in arguments:
-        card = world_card(
-            world_type(world).facts, ensemble(world, PRIOR_SEEDS, _say), ensemble(world, SCALE_SEEDS, _say)
-        )
+        facts = world_type(world).facts
+        prior = ensemble(world, PRIOR_SEEDS, _say, since_start(facts))
+        save_ensemble(facts, prior, CARDS / f"{world}.npz")
+        asked = {name: prior[name][:, facts.cells**2 :] if name in facts.fields else prior[name] for name in prior}
+        card = world_card(facts, asked, ensemble(world, SCALE_SEEDS, _say))
         (CARDS / f"{world}.json").write_bytes(encoded(card))
 
 

@@ -9,6 +9,7 @@ VECTOR_ENTRY_POINT = "agent.assemble:make_vector_env"
 AUTOTUNE, AUTOTUNE_ENTRY_POINT = "adaptem/Autotune-v0", "agent.assemble:make_autotune"
 IDS = {
     "adaptem/Growth-v0": "growth",
+    "adaptem/Interface-v0": "interface",
 }
 
 

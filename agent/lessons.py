@@ -1,0 +1,82 @@
+"""What is known of a world before it is looked at, what was there after all, and what a reader of it learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from agent import twins
+from agent.perception.ensemble import Prior
+from agent.perception.reader import load_eyesight
+from digital_twin.column import capabilities
+from digital_twin.world import truths
+from digital_twin.worlds import WORLDS, world_type
+from envs.examples import examples
+from envs.prior import load_card, load_ensemble
+from envs.score import Truth, score
+from hardware_bridge.messages import Capabilities
+from hardware_bridge.observation import Observation
+from hardware_bridge.report import Card, Report
+
+Looks = Iterable[tuple[int, Observation, dict[str, np.ndarray]]]
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What the reader of a world learns from.
+
+    ``examples`` gives looks at the worlds of seeds, each with the fields that were there to see; ``score`` says how
+    good a report on the world of a seed is.
+    """
+
+    card: Card
+    capabilities: Capabilities
+    ensemble: Mapping[str, np.ndarray]
+    examples: Callable[[Sequence[int]], Looks]
+    score: Callable[[Report, int], float]
+
+
+def lessons(world: str) -> Lessons:
+    """The lessons of a world.
+
+    Raises:
+        ValueError: there is no such world.
+    """
+    card = load_card(world)
+
+    def looks(seeds: Sequence[int]) -> Iterator[tuple[int, Observation, dict[str, np.ndarray]]]:
+        for each in examples(card, lambda some: twins.guarded(world, card, some), seeds):
+            yield each.seed, each.observation, each.truth
+
+    return Lessons(
+        card=card,
+        capabilities=capabilities(world_type(world).facts.column),
+        ensemble=load_ensemble(world),
+        examples=looks,
+        score=lambda report, seed: score(report, truth_of(card, seed), card)[0],
+    )
+
+
+@cache
+def prior_of(world: str) -> Prior:
+    """What is known of a world before anything is seen, with the errors of its reader: made once, shared by all.
+
+    Raises:
+        ValueError: there is no such world, or no reader of it.
+    """
+    return Prior.of(load_card(world), load_ensemble(world), load_eyesight(world).kept)
+
+
+def truth_of(card: Card, seed: int) -> Truth:
+    """The beam-off truth of a world, simulated again from its seed.
+
+    Raises:
+        ValueError: the world has no truth that can be simulated.
+    """
+    if card.world not in WORLDS:
+        raise ValueError(f"world {card.world} has no truth that can be simulated")
+    values: Mapping[str, np.ndarray] = truths(world_type(card.world), [seed])
+    return {name: value[0].tolist() for name, value in values.items()}

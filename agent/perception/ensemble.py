@@ -1,0 +1,178 @@
+"""What an ensemble of worlds says of one that was not seen yet: a Gaussian over all its targets, in units of their sd.
+
+The values of a world stand in one row: its fields at the start and at the asked times, (field, time, cell), then its
+globals, then for each field and cell the error that readings of it keep having in common. Correlations are those of the
+ensemble, averaged over all pairs of cells that are as far apart (and in the same rows, where rows are not alike), which
+makes of 200 worlds enough to tell them; those between globals and fields are shrunk by what 200 worlds cannot tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardware_bridge.report import Card, Estimate, Target
+
+Array = NDArray[np.float64]
+Single = NDArray[np.float32]
+
+LEAST_VAR = 1e-4
+"""Least eigenvalue kept of the correlations, which averages over pairs of cells can make negative."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What the errors of one field's readings have in common: shares of their variance.
+
+    ``cell`` with other readings of the same cell, ``world`` with those of any cell.
+    """
+
+    cell: float
+    world: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One reading: the sum of standardised values at ``places`` (3,), times ``weights`` (3,), and an error of its own.
+
+    ``var`` of that error and ``value``, which counts from what the prior expects, are in units of the prior's sd.
+    """
+
+    places: NDArray[np.intp]
+    weights: Array
+    var: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A Gaussian over the D values of a world: ``mean`` and ``sd`` (D,) in the targets' units, ``correlation`` (D, D).
+
+    ``bend_sd`` (fields, times) is how far a field is off the line between two of its times half-way between them, in
+    its unit. ``low`` and ``high`` (fields,) are the extremes that the ensemble holds.
+    """
+
+    card: Card
+    fields: tuple[Target, ...]
+    globals: tuple[Target, ...]
+    times_s: tuple[float, ...]
+    mean: Array
+    sd: Array
+    correlation: Single
+    bend_sd: Array
+    low: Array
+    high: Array
+
+    @classmethod
+    def of(cls, card: Card, ensemble: Mapping[str, Array], kept: Mapping[str, Kept]) -> Prior:
+        """The prior of a card with its ensemble: fields (seeds, times, cells^2), the start first, and globals (seeds,).
+
+        At the asked times its mean and sd are the card's own. A field without an entry in ``kept`` has errors that are
+        new at every reading.
+        """
+        fields = tuple(target for target in card.targets if target.kind == "field")
+        constants = tuple(target for target in card.targets if target.kind == "global")
+        values = [ensemble[target.name] for target in fields]
+        means, sds = zip(*(_moments(target, part) for target, part in zip(fields, values, strict=True)), strict=True)
+        z = np.stack([(v - m) / np.where(s > 0, s, 1.0) for v, m, s in zip(values, means, sds, strict=True)], axis=1)
+        told = np.array([ensemble[target.name] for target in constants]).reshape(len(constants), len(z)).T
+        own = (told - told.mean(axis=0)) / np.where(told.std(axis=0) > 0, told.std(axis=0), 1.0)
+        alike = all(np.ptp(np.asarray(m), axis=1).max() < 1e-9 * np.abs(m).max() + 1e-12 for m in means)
+        errors = np.ones(len(fields) * card.cells**2)
+        return cls(
+            card=card,
+            fields=fields,
+            globals=constants,
+            times_s=(0.0, *card.times_s),
+            mean=np.concatenate([*map(np.ravel, means), *(t.prior_mean for t in constants), 0 * errors]),
+            sd=np.concatenate([*map(np.ravel, sds), *(t.prior_sd for t in constants), errors]),
+            correlation=_correlation(z, own, card.cells, alike, [kept.get(t.name, Kept(0, 0)) for t in fields]),
+            bend_sd=np.array([_bend_sd(part) for part in values]),
+            low=np.array([part.min() for part in values]),
+            high=np.array([part.max() for part in values]),
+        )
+
+    @property
+    def size(self) -> int:
+        """How many values stand in front of the errors."""
+        return len(self.mean) - len(self.fields) * self.card.cells**2
+
+    def place(self, field: int, time: int, cell: int) -> int:
+        """Where a value of a field stands."""
+        return (field * len(self.times_s) + time) * self.card.cells**2 + cell
+
+    def row(self, field: int, cell: int, time_s: float, estimate: Estimate) -> Row:
+        """What a reading of a field with its whole error measures.
+
+        Between two times a field is on the line between them, give or take how much it bends.
+        """
+        at = float(np.clip(time_s, self.times_s[0], self.times_s[-1]))
+        after = int(np.clip(np.searchsorted(self.times_s, at), 1, len(self.times_s) - 1))
+        share = (at - self.times_s[after - 1]) / (self.times_s[after] - self.times_s[after - 1])
+        before = self.place(field, after - 1, cell)
+        places = np.array([before, before + self.card.cells**2, self.size + field * self.card.cells**2 + cell])
+        line = np.array([1 - share, share])
+        unit = max(float(self.sd[places[:2]].max()), 1e-12)
+        common = float(self.correlation[places[2], places[2]])
+        bend = 4 * share * (1 - share) * self.bend_sd[field, after - 1]
+        return Row(
+            places=places,
+            weights=np.append(line * self.sd[places[:2]], estimate.sd) / unit,
+            var=(estimate.sd**2 * (1 - common) + bend**2) / unit**2,
+            value=(estimate.value - float(line @ self.mean[places[:2]])) / unit,
+        )
+
+
+def _moments(target: Target, values: Array) -> tuple[Array, Array]:
+    """Mean and sd (times, cells^2) of a field: the card's, and at the start the ensemble's."""
+    asked = (values.shape[1] - 1, values.shape[2])
+    mean, sd = np.reshape(target.prior_mean, asked), np.reshape(target.prior_sd, asked)
+    start = values[:, :1]
+    return (
+        np.concatenate([np.broadcast_to(start.mean(), (1, asked[1])), mean]),
+        np.concatenate([np.broadcast_to(start.std(), (1, asked[1])), sd]),
+    )
+
+
+def _correlation(z: Array, own: Array, cells: int, alike: bool, kept: Sequence[Kept]) -> Single:
+    """Correlations (D, D) from standardised fields z (seeds, fields, times, cells^2) and globals (seeds, globals)."""
+    seeds, layers = len(z), z.shape[1] * z.shape[2]
+    flat = z.reshape(seeds, -1)
+    place = np.arange(cells**2)
+    row, column = np.divmod(place, cells)
+    aside = np.abs(column[:, None] - column)
+    kind = aside + cells * (np.abs(row[:, None] - row) if alike else row[:, None] * cells + row)
+    pairs = (flat.T @ flat / seeds).reshape(layers, cells**2, layers, cells**2).swapaxes(1, 2)
+    group = np.bincount(kind.ravel())
+    averaged = np.zeros_like(pairs)
+    for a in range(layers):
+        for b in range(layers):
+            sums = np.bincount(kind.ravel(), pairs[a, b].ravel(), len(group))
+            averaged[a, b] = (sums / np.maximum(group, 1))[kind]
+    fields = averaged.swapaxes(1, 2).reshape(layers * cells**2, -1)
+    cross = (own.T @ flat / seeds).reshape(len(own.T), layers, cells, cells)
+    cross = np.broadcast_to(cross.mean(axis=(2, 3) if alike else 3, keepdims=True), cross.shape)
+    told = cross.reshape(len(own.T), -1)
+    told = told * np.clip(1 - (1 - told**2) / np.maximum((seeds - 2) * told**2, 1e-12), 0, 1)
+    whole = np.block([[fields, told.T], [told, np.eye(len(told))]])
+    values, vectors = np.linalg.eigh((whole + whole.T) / 2)
+    whole = (vectors * np.maximum(values, LEAST_VAR)) @ vectors.T
+    scale = np.sqrt(np.diag(whole))
+    errors = np.zeros((len(kept) * cells**2, len(kept) * cells**2))
+    for n, each in enumerate(kept):
+        block = slice(n * cells**2, (n + 1) * cells**2)
+        errors[block, block] = each.world + (each.cell - each.world) * np.eye(cells**2)
+    none = np.zeros((len(whole), len(errors)))
+    return np.block([[whole / scale / scale[:, None], none], [none.T, errors]]).astype(np.float32)
+
+
+def _bend_sd(values: Array) -> Array:
+    """How far values (seeds, times, cells) are off the line between two times half-way, (times - 1,): rms.
+
+    For a parabola an eighth of the second difference; its mean over both ends of the interval.
+    """
+    second = np.sqrt(((values[:, 2:] - 2 * values[:, 1:-1] + values[:, :-2]) ** 2).mean(axis=(0, 2))) / 8
+    return np.asarray((np.concatenate([second[:1], second]) + np.concatenate([second, second[-1:]])) / 2)

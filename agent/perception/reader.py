@@ -1,0 +1,204 @@
+"""The reader: from one observation to the fields of a world in the cells that it shows, with standard deviations.
+
+It knows nothing of a world but what a network was trained to see in observations of others. What comes out are
+readings, without a prior, of what the cells would hold had no beam been there. The reporter puts them together.
+
+Estimates are named FIELD:ROW:COLUMN, cells counted from the top left of the card's grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.perception.belief import Belief, Rows, report_of
+from agent.perception.ensemble import Kept, Prior
+from agent.perception.features import Dose, Patch, context, of_image, of_pattern, of_spectrum, patches
+from agent.perception.network import Network, unshrunk
+from hardware_bridge.geometry import field_centre_nm
+from hardware_bridge.messages import Capabilities
+from hardware_bridge.observation import Observation
+from hardware_bridge.report import Card, Estimate, Percept, Report
+from hardware_bridge.words import Count, Name, NotNegative, Number, Positive, Word
+
+Array = NDArray[np.float64]
+
+WEIGHTS = Path(__file__).parent / "weights"
+LEAST_TOLD = 0.03
+"""A reading that leaves more than 1 - this of the variance of its field is not made."""
+
+
+class ReaderSettings(Word, frozen=True, kw_only=True):
+    """The reader has none: all that it knows was learned."""
+
+
+class Learned(Word, frozen=True, kw_only=True):
+    """The card of a reader: what it reads, from which modes, how its errors hang together, and how good it was.
+
+    ``kept`` are, by field, the shares of the errors' variance that readings of a cell, and of a world, have in common.
+    ``widened`` is, by mode and field, what the sd of readings is multiplied by; ``z_sd`` is then the sd of (reading -
+    truth) / sd on worlds that were kept apart. At last all are multiplied by ``tempered``: readings of one world are
+    never quite independent, and with that its reports are best. ``typical`` is, by mode and field, the median sd of
+    readings from looks with about so many ``electrons``, not tempered yet.
+    """
+
+    world: Name
+    fields: tuple[Name, ...]
+    kept: dict[Name, tuple[Number, Number]]
+    tempered: Positive
+    widened: dict[Name, dict[Name, NotNegative]]
+    z_sd: dict[Name, dict[Name, NotNegative]]
+    electrons: tuple[NotNegative, ...]
+    typical: dict[Name, dict[Name, tuple[NotNegative, ...]]]
+    seeds: tuple[Count, Count]
+    looks: Count
+
+
+@dataclass(frozen=True)
+class Eyesight:
+    """What a reader of a world has learned: a network for each mode, and its card."""
+
+    card: Learned
+    networks: Mapping[str, Network]
+
+    @property
+    def kept(self) -> dict[str, Kept]:
+        """How errors hang together, by field."""
+        return {name: Kept(*shares) for name, shares in self.card.kept.items()}
+
+    def read(self, mode: str, inputs: Array) -> tuple[Array, Array]:
+        """Readings of all fields and their sd (n, fields) from inputs (n, N); one that tells nothing has no end."""
+        network = self.networks[mode]
+        mean, sd = network(inputs)
+        value, error = unshrunk(mean, sd, network.target_mean, network.target_sd)
+        wider = self.card.tempered * np.array([self.card.widened[mode][name] for name in self.card.fields])
+        told = 1.0 - (sd / network.target_sd) ** 2 > LEAST_TOLD
+        return value, np.where(told, error * wider, np.inf)
+
+
+def load_eyesight(world: str) -> Eyesight:
+    """Read what was learned of a world.
+
+    Raises:
+        ValueError: nothing was.
+    """
+    path = WEIGHTS / f"{world}.npz"
+    if not path.is_file():
+        raise ValueError(f"no reader was trained for world {world}: python -m agent.training.reader {world} does it")
+    card = msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=Learned)
+    with np.load(path) as file:
+        arrays = dict(file.items())
+    return Eyesight(card, {mode: Network.of(mode, arrays) for mode in card.z_sd})
+
+
+def save_eyesight(sight: Eyesight, folder: Path = WEIGHTS) -> None:
+    """Write what was learned of a world."""
+    arrays: dict[str, Any] = {
+        name: array for mode, net in sight.networks.items() for name, array in net.arrays(mode).items()
+    }
+    np.savez_compressed(folder / f"{sight.card.world}.npz", **arrays)
+    card = msgspec.json.format(msgspec.json.encode(sight.card), indent=1)
+    (folder / f"{sight.card.world}.json").write_bytes(card + b"\n")
+
+
+class Glance:
+    """Turns observations into the inputs of networks, remembering what fell where before. One for each run."""
+
+    def __init__(self, capabilities: Capabilities, card: Card) -> None:
+        self._capabilities, self._card = capabilities, card
+        self._dose = Dose(card.extent_nm)
+        at = round(-capabilities.energy_offset_eV / capabilities.energy_step_eV)
+        self._zero = at if 8 <= at < capabilities.energy_channels - 8 else None
+
+    def __call__(self, observation: Observation) -> list[tuple[int, Array]]:
+        """Cell and inputs of every patch that can be read."""
+        seen = [
+            (patch.cell, self._inputs(patch, observation))
+            for patch in patches(observation, self._card, self._capabilities, self._dose)
+        ]
+        acquire = observation.command.acquire
+        if acquire is not None and observation.electrons > 0.0:
+            centre = field_centre_nm(observation.state.go, self._capabilities)
+            tall_nm = acquire.fov_nm * acquire.pixels_y / acquire.pixels_x
+            box = self._dose.box(centre, (acquire.fov_nm, tall_nm))
+            area_A2 = (box[1] - box[0]) * (box[3] - box[2]) * (10 * self._dose.cell_nm) ** 2
+            self._dose.add(box, observation.electrons / area_A2)
+        return seen
+
+    def _inputs(self, patch: Patch, observation: Observation) -> Array:
+        how = context(patch, observation, self._card, self._dose.mean(patch.box))
+        if observation.kind == "frame":
+            return np.concatenate([how, of_image(patch)])
+        if observation.kind == "spectrum":
+            return np.concatenate([how, of_spectrum(patch, self._zero)])
+        return np.concatenate([how, of_pattern(patch)])
+
+
+class Reader:
+    """Perceives: ``reader(observation)`` gives its percept; modes that it was not trained in give no estimates."""
+
+    def __init__(self, capabilities: Capabilities, card: Card, sight: Eyesight) -> None:
+        self._capabilities, self._card, self._sight = capabilities, card, sight
+        self._glance = Glance(capabilities, card)
+
+    def __call__(self, observation: Observation) -> Percept:
+        """Perceive one observation."""
+        acquire = observation.command.acquire
+        centre = field_centre_nm(observation.state.go, self._capabilities)
+        seen = self._glance(observation)
+        estimates: dict[str, Estimate] = {}
+        if acquire is not None and seen and acquire.mode in self._sight.networks:
+            value, sd = self._sight.read(acquire.mode, np.stack([inputs for _, inputs in seen]))
+            for (cell, _), values, sds in zip(seen, value, sd, strict=True):
+                estimates |= self._estimates(cell, values, sds)
+        quality = {"incident_electrons": observation.electrons, "gaps": float(observation.gaps)}
+        return Percept(
+            command_id=observation.command.id,
+            mode=acquire.mode if acquire else None,
+            start_s=observation.start_s,
+            end_s=observation.end_s,
+            x_nm=centre[0],
+            y_nm=centre[1],
+            width_nm=acquire.fov_nm if acquire else 0.0,
+            height_nm=acquire.fov_nm * acquire.pixels_y / acquire.pixels_x if acquire else 0.0,
+            quality=quality | {"usable": float(bool(estimates))} if acquire else {},
+            estimates=estimates,
+        )
+
+    def _estimates(self, cell: int, values: Array, sds: Array) -> dict[str, Estimate]:
+        row, column = divmod(cell, self._card.cells)
+        return {
+            f"{field}:{row}:{column}": Estimate(value=float(value), sd=float(sd))
+            for field, value, sd in zip(self._sight.card.fields, values, sds, strict=True)
+            if np.isfinite(sd)
+        }
+
+
+class Conditioned:
+    """A reporter: the prior ensemble, conditioned on all readings; what is read at one time tells of all times."""
+
+    def __init__(self, prior: Prior) -> None:
+        self._prior = prior
+        self._belief = Belief.of(prior)
+        self._fields = {target.name: n for n, target in enumerate(prior.fields)}
+
+    def add(self, percept: Percept) -> None:
+        """Take in the readings of one percept."""
+        time_s, rows = (percept.start_s + percept.end_s) / 2, []
+        for name, estimate in percept.estimates.items():
+            field, *place = name.split(":")
+            if field in self._fields and len(place) == 2:
+                cell = int(place[0]) * self._prior.card.cells + int(place[1])
+                rows.append(self._prior.row(self._fields[field], cell, time_s, estimate))
+        if rows:
+            self._belief = self._belief.after(self._prior, Rows.of(rows))
+
+    def report(self) -> Report:
+        """Claim mean and standard deviation of every value of every target."""
+        return report_of(self._prior, self._belief)

@@ -1,0 +1,286 @@
+"""Trains the reader of a world on looks at training worlds: ``python -m agent.training.reader WORLD ...``.
+
+Writes agent/perception/weights/WORLD.npz and WORLD.json. The last fifth of the seeds is kept apart: on them training
+is stopped and it is told how errors hang together; half of them say how wide errors are, the other half whether it is
+so. Other worlds still tell by how much readings must be tempered.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from msgspec import structs
+from numpy.typing import NDArray
+
+from agent import assemble
+from agent.lessons import Lessons, lessons
+from agent.perception.ensemble import Prior
+from agent.perception.network import MOST_LOG_VAR, Network, unshrunk
+from agent.perception.reader import LEAST_TOLD, WEIGHTS, Conditioned, Eyesight, Glance, Learned, Reader, save_eyesight
+from hardware_bridge.messages import Capabilities
+from hardware_bridge.observation import Observation
+from hardware_bridge.report import Card, Percept
+
+Array = NDArray[np.float64]
+
+SEEDS = range(10_000, 10_064)
+TEMPER_SEEDS = range(10_064, 10_080)
+APART_SHARE = 0.2
+FACTORS = (1.0, 1.4, 2.0, 2.8, 4.0)
+HIDDEN, EPOCHS, BATCH, RATE, DECAY = 48, 120, 256, 3e-3, 1e-3
+COMPONENTS, RIDGES = 16, (1.0, 100.0)
+FEW = 60
+"""Inputs that are more than this are projected on fewer: ridge regressions to the targets, and principal components."""
+
+CONTEXT = 5
+ELECTRONS = tuple(10.0 ** (3 + n / 2) for n in range(13))
+Examples = Iterable[tuple[int, Observation, dict[str, Array]]]
+Say = Callable[[str], None]
+
+
+@dataclass
+class Seen:
+    """All patches of one mode: inputs (n, N), truth (n, fields), and of each its seed, cell and look's electrons."""
+
+    inputs: Array
+    truth: Array
+    seed: NDArray[np.int_]
+    cell: NDArray[np.int_]
+    electrons: Array
+
+    def __getitem__(self, rows: NDArray[np.bool_] | slice) -> Seen:
+        return Seen(self.inputs[rows], self.truth[rows], self.seed[rows], self.cell[rows], self.electrons[rows])
+
+
+def gathered(card: Card, capabilities: Capabilities, examples: Examples) -> dict[str, Seen]:
+    """What the reader's glance makes of examples (seed, observation, fields of all cells), by mode."""
+    fields = [target.name for target in card.targets if target.kind == "field"]
+    glances: dict[int, Glance] = {}
+    found: dict[str, list[tuple[Array, list[float], int, int, float]]] = {}
+    for seed, observation, truth in examples:
+        glance = glances.setdefault(seed, Glance(capabilities, card))
+        acquire = observation.command.acquire
+        assert acquire is not None  # it has data
+        for cell, inputs in glance(observation):
+            values = [float(truth[name][cell]) for name in fields]
+            found.setdefault(acquire.mode, []).append((inputs, values, seed, cell, observation.electrons))
+    parts = {mode: list(zip(*patches, strict=True)) for mode, patches in found.items()}
+    return {mode: Seen(*(np.array(column) for column in columns)) for mode, columns in parts.items()}
+
+
+def learned(card: Card, seen: dict[str, Seen], say: Say) -> Eyesight:
+    """Train a network for every mode, and find out how good it is."""
+    fields = tuple(target.name for target in card.targets if target.kind == "field")
+    seeds = np.unique(np.concatenate([each.seed for each in seen.values()]))
+    border = seeds[round((1 - APART_SHARE) * len(seeds))]
+    networks: dict[str, Network] = {}
+    z_sd, widened, typical = {}, {}, {}
+    errors: list[tuple[NDArray[np.int_], NDArray[np.int_], Array]] = []
+    for mode, each in sorted(seen.items()):
+        apart = each[each.seed >= border]
+        network = _trained(each[each.seed < border], apart)
+        mean, sd = network(apart.inputs)
+        network = _scaled(network, np.sqrt((((apart.truth - mean) / sd) ** 2).mean(axis=0)))
+        z = _errors(network, apart)
+        tuned = apart.seed < np.median(apart.seed)
+        widened[mode] = {name: _sd(z[tuned, n]) for n, name in enumerate(fields)}
+        z /= np.array(list(widened[mode].values()))
+        errors.append((apart.seed, apart.cell, z))
+        networks[mode] = network
+        z_sd[mode] = {name: _sd(z[~tuned, n]) for n, name in enumerate(fields)}
+        whole = network(each.inputs)
+        typical[mode] = {
+            name: tuple(widened[mode][name] * sd for sd in _typical(network, each, whole, n))
+            for n, name in enumerate(fields)
+        }
+        explained = 1 - ((apart.truth - network(apart.inputs)[0]) ** 2).mean(axis=0) / apart.truth.var(axis=0)
+        told_share = ", ".join(f"{name} {share:.2f}" for name, share in zip(fields, explained, strict=True))
+        say(f"{card.world} {mode}: {len(each.seed)} patches, variance explained apart: {told_share}")
+    looks = sum(len(each.seed) for each in seen.values())
+    kept = {name: _kept(errors, n) for n, name in enumerate(fields)}
+    return Eyesight(
+        Learned(
+            world=card.world,
+            fields=fields,
+            kept=kept,
+            tempered=1.0,
+            widened=widened,
+            z_sd=z_sd,
+            electrons=ELECTRONS,
+            typical=typical,
+            seeds=(int(seeds[0]), int(seeds[-1])),
+            looks=looks,
+        ),
+        networks,
+    )
+
+
+def _trained(own: Seen, apart: Seen) -> Network:
+    """A network trained on some patches, and stopped where it is best on others."""
+    middle, scale = own.inputs.mean(axis=0), own.inputs.std(axis=0) + 1e-9
+    target_mean, target_sd = own.truth.mean(axis=0), own.truth.std(axis=0) + 1e-9
+    z, wanted = (own.inputs - middle) / scale, (own.truth - target_mean) / target_sd
+    project = _projection(z, wanted)
+    torch.manual_seed(0)
+    sizes = (project.shape[1], HIDDEN, HIDDEN, 2 * wanted.shape[1])
+    layers = [torch.nn.Linear(a, b) for a, b in pairwise(sizes)]
+    model = torch.nn.Sequential(layers[0], torch.nn.Tanh(), layers[1], torch.nn.Tanh(), layers[2])
+    x, y = _tensor(z @ project), _tensor(wanted)
+    far = _tensor((apart.inputs - middle) / scale @ project), _tensor((apart.truth - target_mean) / target_sd)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=DECAY)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, EPOCHS)
+    best, kept = math.inf, {name: value.clone() for name, value in model.state_dict().items()}
+    for _ in range(EPOCHS):
+        order = torch.randperm(len(x))
+        for start in range(0, len(x), BATCH):
+            rows = order[start : start + BATCH]
+            optimiser.zero_grad()
+            _loss(model(x[rows]), y[rows]).backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        schedule.step()
+        with torch.no_grad():
+            now = float(_loss(model(far[0]), far[1]))
+        if now < best:
+            best, kept = now, {name: value.clone() for name, value in model.state_dict().items()}
+    model.load_state_dict(kept)
+    made = tuple((each.weight.detach().double().numpy().T, each.bias.detach().double().numpy()) for each in layers)
+    return Network(middle, scale, project, made, target_mean, target_sd)
+
+
+def _projection(z: Array, wanted: Array) -> Array:
+    """Few directions (N, P) of many standardised inputs, each of unit variance; the context's own are kept."""
+    if z.shape[1] <= FEW:
+        return np.eye(z.shape[1])
+    rest = z[:, CONTEXT:]
+    gram = rest.T @ rest / len(rest)
+    values, vectors = np.linalg.eigh(gram)
+    found = [vectors[:, -COMPONENTS:]]
+    for ridge in RIDGES:
+        weak = vectors @ ((vectors.T @ (rest.T @ wanted / len(rest))) / (values + ridge * values.mean())[:, None])
+        found.append(weak)
+    directions = np.concatenate(found, axis=1)
+    directions /= (rest @ directions).std(axis=0) + 1e-12
+    project = np.zeros((z.shape[1], CONTEXT + directions.shape[1]))
+    project[:CONTEXT, :CONTEXT], project[CONTEXT:, CONTEXT:] = np.eye(CONTEXT), directions
+    return project
+
+
+def _loss(out: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
+    """Negative logarithm of a Gaussian likelihood, but for a constant."""
+    mean, log_var = torch.tensor_split(out, 2, dim=1)
+    log_var = log_var.clamp(max=MOST_LOG_VAR)
+    return (log_var + (wanted - mean) ** 2 * torch.exp(-log_var)).mean()
+
+
+def _scaled(network: Network, times: Array) -> Network:
+    """The same network with other standard deviations."""
+    weight, bias = network.layers[-1]
+    shifted = np.concatenate([np.zeros_like(times), 2 * np.log(times)])
+    return replace(network, layers=(*network.layers[:-1], (weight, bias + shifted)))
+
+
+def _errors(network: Network, seen: Seen) -> Array:
+    """(reading - truth) / sd (n, fields) of what would be read; NaN where nothing would."""
+    mean, sd = network(seen.inputs)
+    value, error = unshrunk(mean, sd, network.target_mean, network.target_sd)
+    told = 1 - (sd / network.target_sd) ** 2 > LEAST_TOLD
+    return np.where(told, (value - seen.truth) / error, np.nan)
+
+
+def _sd(z: Array) -> float:
+    """Standard deviation about 0 of what is there; 1 where nothing is."""
+    there = z[np.isfinite(z)]
+    return float(np.sqrt((there**2).mean())) if there.size else 1.0
+
+
+def _typical(network: Network, seen: Seen, read: tuple[Array, Array], field: int) -> tuple[float, ...]:
+    """Median sd of a field's readings around some numbers of electrons; the nearest's where no look has such."""
+    sd = unshrunk(*read, network.target_mean, network.target_sd)[1][:, field]
+    apart = np.abs(np.log(seen.electrons[:, None] / np.array(ELECTRONS)))
+    return tuple(float(np.median(sd[np.argsort(column)[: max(20, len(sd) // 10)]])) for column in apart.T)
+
+
+def _kept(errors: Sequence[tuple[NDArray[np.int_], NDArray[np.int_], Array]], field: int) -> tuple[float, float]:
+    """Mean product of standardised errors of two readings of the same cell, and of other cells of the same world."""
+    seed, cell, z = (
+        np.concatenate(column) for column in zip(*((s, c, e[:, field]) for s, c, e in errors), strict=True)
+    )
+    whole = np.isfinite(z)
+    same, other = [0.0, 0.0], [0.0, 0.0]
+    for one in np.unique(seed[whole]):
+        rows = whole & (seed == one)
+        own = np.clip(z[rows], -4, 4)
+        product = own[:, None] * own
+        alike = cell[rows][:, None] == cell[rows]
+        off = ~np.eye(len(own), dtype=bool)
+        for sums, chosen in ((same, alike & off), (other, ~alike)):
+            sums[0] += float(product[chosen].sum())
+            sums[1] += float(chosen.sum())
+    shares = [min(max(total / max(count, 1.0), 0.0), 0.95) for total, count in (same, other)]
+    return max(shares), min(shares[1], shares[0])
+
+
+def _tensor(values: Array) -> torch.Tensor:
+    return torch.from_numpy(values.astype(np.float32))
+
+
+def tempered(taught: Lessons, sight: Eyesight, say: Say) -> Eyesight:
+    """The same eyesight with the one factor on all its errors with which its reports on some worlds are best."""
+    readers: dict[int, Reader] = {}
+    percepts: dict[int, list[Percept]] = {}
+    for seed, observation, _ in taught.examples(TEMPER_SEEDS):
+        reader = readers.setdefault(seed, Reader(taught.capabilities, taught.card, sight))
+        percepts.setdefault(seed, []).append(reader(observation))
+    prior = Prior.of(taught.card, taught.ensemble, sight.kept)
+    scores = {}
+    for times in FACTORS:
+        found = []
+        for seed, seen in percepts.items():
+            reporter = Conditioned(prior)
+            for percept in seen:
+                reporter.add(_wider(percept, times))
+            found.append(taught.score(reporter.report(), seed))
+        scores[times] = float(np.mean(found))
+    say(f"{taught.card.world}: score by factor on errors: " + ", ".join(f"{t:g} {s:+.3f}" for t, s in scores.items()))
+    best = max(scores, key=lambda times: scores[times])
+    return replace(sight, card=structs.replace(sight.card, tempered=best))
+
+
+def _wider(percept: Percept, times: float) -> Percept:
+    wider = {name: structs.replace(each, sd=times * each.sd) for name, each in percept.estimates.items()}
+    return structs.replace(percept, estimates=wider)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Train the readers of worlds."""
+    known = assemble.worlds()
+    if not arguments or not set(arguments) <= set(known):
+        raise SystemExit(f"usage: python -m agent.training.reader WORLD ..., each one of {', '.join(known)}")
+    WEIGHTS.mkdir(exist_ok=True)
+    for world in arguments:
+        taught = lessons(world)
+        seen = gathered(taught.card, taught.capabilities, _told(taught.examples(SEEDS), world))
+        save_eyesight(tempered(taught, learned(taught.card, seen, _say), _say))
+
+
+def _told(examples: Examples, world: str) -> Examples:
+    done: set[int] = set()
+    for each in examples:
+        if each[0] not in done:
+            done.add(each[0])
+            _say(f"{world}: looking at world {len(done)} of {len(SEEDS)}")
+        yield each
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,114 @@
+"""Looks at worlds with their truth beside them, for who learns to see: training worlds, looked at without a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from digital_twin.worlds import world_type
+from envs.coding import Coding
+from hardware_bridge.errors import Malformed, Rejected
+from hardware_bridge.messages import Command
+from hardware_bridge.microscope import Microscope
+from hardware_bridge.observation import Observation
+from hardware_bridge.report import Card
+
+Array = NDArray[np.float64]
+
+TOGETHER = 16
+"""Worlds that are looked at at the same time."""
+
+LOOK_SHARE = 0.3
+"""Share of the beats at which a world is looked at; at the others the beam is off."""
+
+MODE_SHARES = (0.5, 0.35, 0.15)
+AGAIN_SHARE, CENTRED_SHARE, WIDE_SHARE, FOCUSED_SHARE = 0.4, 0.5, 0.3, 0.5
+"""Of the looks: at an earlier place, at the middle of a cell, with a larger field, and near focus."""
+
+FOCUS_SD, DEFOCUS_SD = 0.03, 0.3
+SILENCE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Example:
+    """One look at the world of a seed, and the fields (cells^2,) that were there then, had the beam never been on."""
+
+    seed: int
+    observation: Observation
+    truth: dict[str, Array]
+
+
+MakeMicroscopes = Callable[[Sequence[int]], Sequence[Microscope]]
+
+
+def examples(card: Card, make_microscopes: MakeMicroscopes, seeds: Sequence[int]) -> Iterator[Example]:
+    """Look at the worlds of many seeds, at random places, times, foci and currents; looks of one seed rise in time."""
+    for first in range(0, len(seeds), TOGETHER):
+        some = seeds[first : first + TOGETHER]
+        yield from _episodes(card, make_microscopes(some), some)
+
+
+def _episodes(card: Card, microscopes: Sequence[Microscope], seeds: Sequence[int]) -> Iterator[Example]:
+    kind = world_type(card.world)
+    unseen = kind(*seeds)
+    unseen.set_holder(kind.facts.holder)
+    gazes = [_Gaze(card, microscope, seed) for microscope, seed in zip(microscopes, seeds, strict=True)]
+    while microscopes[0].state().clock_s < card.duration_s:
+        for gaze in gazes:
+            gaze.begin()
+        seen = [gaze.microscope.gather(SILENCE_S) for gaze in gazes]
+        unseen.advance_to(max((each.start_s + each.end_s) / 2 for each in seen))
+        fields = {name: values.cpu().numpy() for name, values in unseen.fields().items()}
+        for n, (seed, each) in enumerate(zip(seeds, seen, strict=True)):
+            if each.data is not None:
+                yield Example(seed, each, {name: values[n] for name, values in fields.items()})
+
+
+class _Gaze:
+    """Somebody who looks around at one instrument, at random but the same for the same seed."""
+
+    def __init__(self, card: Card, microscope: Microscope, seed: int) -> None:
+        self.microscope = microscope
+        self._card = card
+        self._coding = Coding.of(card, microscope.describe())
+        self._random = np.random.default_rng([seed, 70])
+        self._places: list[NDArray[np.floating]] = []
+        self._turn = 0
+
+    def begin(self) -> None:
+        """Give a command: a look, or where it is refused or none is due, nothing."""
+        self._turn += 1
+        name = f"look-{self._turn}"
+        if self._random.random() < LOOK_SHARE:
+            try:
+                self.microscope.submit(self._look(name))
+                return
+            except (Malformed, Rejected):
+                pass
+        self.microscope.submit(Command(id=f"wait-{self._turn}"))
+
+    def _look(self, name: str) -> Command:
+        random = self._random
+        mode = int(random.choice(len(MODE_SHARES), p=MODE_SHARES))
+        focus = random.normal(0.0, FOCUS_SD if random.random() < FOCUSED_SHARE else DEFOCUS_SD)
+        move = np.array([*self._place(), np.clip(focus, -1, 1), random.uniform(-1, 1)])
+        command = self._coding.command(name, move, mode)
+        if random.random() < WIDE_SHARE and command.acquire is not None and command.acquire.mode != "CBED":
+            times = 2.0 if command.acquire.mode == "HAADF" else 4.0
+            command = replace(command, acquire=replace(command.acquire, fov_nm=times * command.acquire.fov_nm))
+        return command
+
+    def _place(self) -> NDArray[np.floating]:
+        """A place in -1..1: one of before, a cell's middle, or anywhere."""
+        random, cells = self._random, self._card.cells
+        if self._places and random.random() < AGAIN_SHARE:
+            return self._places[int(random.integers(len(self._places)))]
+        place = random.uniform(-1.0, 1.0, 2)
+        if random.random() < CENTRED_SHARE:
+            place = (np.floor((place + 1) / 2 * cells) + 0.5) / cells * 2 - 1
+        self._places.append(place)
+        return np.asarray(place)

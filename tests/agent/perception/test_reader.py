@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from agent import assemble, twins
+from agent.lessons import prior_of
+from agent.perception.reader import WEIGHTS, Conditioned, Reader, load_eyesight, save_eyesight
+from envs.examples import examples
+from envs.prior import load_card
+from hardware_bridge.report import Percept, prior_report
+from hardware_bridge.words import validated
+
+WORLD = "interface"
+SEEDS = range(300, 304)
+Looks = list[tuple[int, Percept, dict[str, np.ndarray]]]
+
+
+@pytest.fixture(scope="module")
+def looks() -> Looks:
+    """Looks at worlds that nothing was trained on, as the reader sees them, and what was there."""
+    card = load_card(WORLD)
+    readers: dict[int, Reader] = {}
+    found: Looks = []
+    for each in examples(card, lambda seeds: twins.guarded(WORLD, card, seeds), SEEDS):
+        if each.seed not in readers:
+            able = twins.guarded(WORLD, card, [each.seed])[0].describe()
+            readers[each.seed] = Reader(able, card, load_eyesight(WORLD))
+        found.append((each.seed, readers[each.seed](each.observation), each.truth))
+    return found
+
+
+def test_readings_have_honest_errors(looks: Looks) -> None:
+    z: dict[str, list[float]] = {}
+    for _, percept, truth in looks:
+        for name, each in percept.estimates.items():
+            field, row, column = name.split(":")
+            z.setdefault(field, []).append((each.value - truth[field][int(row) * 8 + int(column)]) / each.sd)
+    assert set(z) == {"covered_fraction", "zinc_fraction"}
+    for field, errors in z.items():
+        assert len(errors) > 60, field
+        # Errors of one world hang together, and are tempered: no tighter bounds hold for four of them.
+        assert 0.3 < math.sqrt(np.mean(np.square(errors))) < 1.5, field
+
+
+def test_percepts_are_words_that_can_be_recorded(looks: Looks) -> None:
+    for _, percept, _ in looks:
+        assert validated(percept) == percept
+        assert percept.quality["usable"] == bool(percept.estimates)
+
+
+def test_reading_raises_the_score_and_reading_nothing_is_the_prior(looks: Looks) -> None:
+    card, prior = load_card(WORLD), prior_of(WORLD)
+    before, after = [], []
+    for seed in SEEDS:
+        reporter = Conditioned(prior)
+        empty = reporter.report()
+        for name, told in prior_report(card).targets.items():
+            np.testing.assert_allclose(empty.targets[name].mean, told.mean, rtol=1e-6)
+            np.testing.assert_allclose(empty.targets[name].sd, told.sd, rtol=1e-5)
+        for one, percept, _ in looks:
+            if one == seed:
+                reporter.add(percept)
+        scores = [assemble.scored(report, card, seed) for report in (empty, reporter.report())]
+        before.append(scores[0][0] if scores[0] else 0.0)
+        after.append(scores[1][0] if scores[1] else 0.0)
+    assert np.mean(after) > np.mean(before) + 0.1
+
+
+def test_what_is_read_at_one_time_tells_of_all_times(looks: Looks) -> None:
+    card, reporter = load_card(WORLD), Conditioned(prior_of(WORLD))
+    percept = next(p for _, p, _ in looks if "covered_fraction:4:3" in p.estimates or p.estimates)
+    reporter.add(percept)
+    cell = next(int(r) * 8 + int(c) for _, r, c in (name.split(":") for name in percept.estimates))
+    sd = np.reshape(reporter.report().targets["covered_fraction"].sd, (len(card.times_s), -1))[:, cell]
+    assert (sd <= np.reshape(card.targets[0].prior_sd, (len(card.times_s), -1))[:, cell] * (1 + 1e-5)).all()
+
+
+def test_a_reader_is_small_and_survives_its_files(tmp_path: Path) -> None:
+    sight = load_eyesight(WORLD)
+    save_eyesight(sight, tmp_path)
+    for path in WEIGHTS.iterdir():
+        assert path.stat().st_size < 200_000, path
+    assert (tmp_path / f"{WORLD}.json").read_bytes() == (WEIGHTS / f"{WORLD}.json").read_bytes()
+
+
+def test_a_world_without_a_reader_is_told() -> None:
+    with pytest.raises(ValueError, match=r"no reader was trained for world atlantis: python -m"):
+        load_eyesight("atlantis")
