@@ -120,7 +120,7 @@ def guarded(world: str, card: Card, seeds: Sequence[int]) -> list[Guard]:
     """
     kind = world_type(world)
     able = capabilities(kind.facts.column)
-    limits, fleet = world_limits(card, able), Fleet(kind, seeds, beat_s(card, able))
+    limits, fleet = world_limits(card, able), Fleet(kind, seeds, beat_s(card, able), kind.facts.shortcuts)
     return [Guard(seat, limits) for seat in fleet.seats]
 
 

@@ -10,6 +10,7 @@ from digital_twin.detectors import Column
 from digital_twin.drift import DEFAULT
 from digital_twin.misalignment import Misalignment
 from digital_twin.readout import IDEAL, Readout
+from digital_twin.shortcuts import NONE, Shortcuts
 from hardware_bridge.messages import Go, Holder, Optics
 
 ZERO_GO = Go(
@@ -49,7 +50,7 @@ class Apparatus:
     ``camera`` what happens before that to those of broad-beam images and patterns, ``conditions`` what drifts and
     shakes by itself, ``optics`` what current and lenses are set to at the start. In stepped time the beam goes on at
     multiples of ``beat_s`` only, if it is above zero: then instruments that are given commands together stay on one
-    clock.
+    clock. ``shortcuts`` is what is left out of the physics.
     """
 
     column: Column = PLAIN_COLUMN
@@ -60,6 +61,7 @@ class Apparatus:
     conditions: Conditions = DEFAULT
     optics: Optics = START_OPTICS
     beat_s: float = 0.0
+    shortcuts: Shortcuts = NONE
 
 
 PLAIN = Apparatus()

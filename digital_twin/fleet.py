@@ -14,6 +14,7 @@ from torch import Tensor
 
 from digital_twin.instrument import Twin, Wanted
 from digital_twin.materials import Material
+from digital_twin.shortcuts import NONE, Shortcuts
 from digital_twin.signals import Look, Signals
 from digital_twin.specimen import Box, Grid
 from digital_twin.world import World, apparatus_of
@@ -78,12 +79,15 @@ class Share:
 
 
 class Fleet:
-    """Twins of worlds, one a seed, in stepped time; ``seats`` are the instruments that they are."""
+    """Twins of worlds, one a seed, in stepped time; ``seats`` are the instruments that they are.
 
-    def __init__(self, kind: type[World], seeds: Sequence[int], beat_s: float) -> None:
+    ``shortcuts`` is what is left out of the physics.
+    """
+
+    def __init__(self, kind: type[World], seeds: Sequence[int], beat_s: float, shortcuts: Shortcuts = NONE) -> None:
         self.worlds, self._beats = kind(*seeds), 0
-        apparatus = replace(apparatus_of(kind.facts), beat_s=beat_s)
-        self._signals = Signals(self.worlds, apparatus.column)
+        apparatus = replace(apparatus_of(kind.facts), beat_s=beat_s, shortcuts=shortcuts)
+        self._signals = Signals(self.worlds, apparatus.column, shortcuts=shortcuts)
         self.worlds.set_holder(kind.facts.holder)
         twins = [Twin(Share(self.worlds, n), seed, apparatus=apparatus) for n, seed in enumerate(seeds)]
         self.seats = tuple(Seat(self, n, twin) for n, twin in enumerate(twins))

@@ -95,7 +95,7 @@ class Twin:
         self._seed = seed
         self._speed = speed
         self._on_beam = on_beam or (lambda on: None)
-        self._signals = Signals(specimen, self.column, hidden.zero_loss_eV)
+        self._signals = Signals(specimen, self.column, hidden.zero_loss_eV, apparatus.shortcuts)
         self._capabilities = capabilities(self.column, "stepped" if speed is None else "real")
         self._hidden = hidden
         self._camera, self._readout = apparatus.camera, apparatus.readout

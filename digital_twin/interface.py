@@ -25,7 +25,7 @@ from digital_twin.maps import places_nm, sampled
 from digital_twin.materials import COPPER, NITRIDE, PLATINUM, WATER, ZINC, mean_potential_V_nm
 from digital_twin.optics import Array
 from digital_twin.specimen import Box, Grid, worlds_of
-from digital_twin.world import Facts
+from digital_twin.world import LEARNING_SMOOTH, Facts
 from hardware_bridge.messages import Holder
 
 LIQUID_NM = 120.0
@@ -78,6 +78,7 @@ class Interface:
             "Radiolysis: Lee et al., Phys. Chem. Chem. Phys. 2021, 10.1039/d0cp06369j; budget as in the growth world",
         ),
         rows_alike=False,
+        shortcuts=LEARNING_SMOOTH,
     )
     extent_nm = EXTENT_NM
     materials = (COPPER, ZINC, PLATINUM, WATER, NITRIDE)

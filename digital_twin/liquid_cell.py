@@ -20,7 +20,7 @@ from digital_twin.growth import (
 )
 from digital_twin.materials import COPPER, NITRIDE, WATER, ZIRCONIA, mean_potential_V_nm
 from digital_twin.specimen import Box, Grid, draw_spheres, worlds_of
-from digital_twin.world import Facts, binned, disc_points
+from digital_twin.world import LEARNING_SMOOTH, Facts, binned, disc_points
 from hardware_bridge.messages import Holder
 
 WATER_NM = 150.0
@@ -57,6 +57,7 @@ class LiquidCell:
             "Kinetics: diffusion-limited growth, Zener, J. Appl. Phys. 20 (1949) 950",
             "Radiolysis: Schneider et al., J. Phys. Chem. C 118 (2014) 22373",
         ),
+        shortcuts=LEARNING_SMOOTH,
     )
     extent_nm = EXTENT_NM
     materials = (COPPER, ZIRCONIA, WATER, NITRIDE)

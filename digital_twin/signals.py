@@ -20,10 +20,12 @@ from torch import Tensor
 
 from digital_twin.detectors import Column, Spectrometer, WIDEST_mrad, elastic_per_nm, haadf_fraction
 from digital_twin.imaging import expected_spectra, expected_xrays, incoherent, widened
-from digital_twin.optics import Aberrations, blur_extent_nm, wavelength_nm
+from digital_twin.optics import Aberrations
+from digital_twin.patterns import Camera, patterns
 from digital_twin.phase_contrast import Detector, margin_pixels, phase_contrast
+from digital_twin.shortcuts import NONE, Shortcuts
 from digital_twin.specimen import Grid, Specimen, worlds_of
-from digital_twin.waves import cbed, hrtem, largest_mrad, transmission
+from digital_twin.waves import hrtem, largest_mrad, transmission
 from digital_twin.xrays import XraySpectrometer
 from hardware_bridge.messages import Mode
 
@@ -32,15 +34,6 @@ BF_SHARE = 0.5
 
 MARGIN_SHARE = 0.125
 """Of a broad-beam field, on either side of it: what lies there blurs into it."""
-
-STRIP_PIXELS = 2048
-"""Longest strip of the specimen, in pixels of its potential, that neighbouring probes share."""
-
-LARGEST_PATCH = 8
-"""A probe out of focus is followed over a patch of at most this many times what the camera's pixels ask for."""
-
-SHARP_PATCH = 2
-"""On larger patches than this, the camera's pixels blur the pattern more than the foci and the source do."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +51,10 @@ class Look:
 class Signals:
     """What specimens of some materials show in a column; tables are computed once."""
 
-    def __init__(self, specimen: Specimen, column: Column, zero_loss_eV: float = 0.0) -> None:
-        self.specimen, self.column = specimen, column
+    def __init__(
+        self, specimen: Specimen, column: Column, zero_loss_eV: float = 0.0, shortcuts: Shortcuts = NONE
+    ) -> None:
+        self.specimen, self.column, self._shortcuts = specimen, column, shortcuts
         self._losses = Spectrometer(specimen.materials, column, specimen.device, zero_loss_eV)
         self._xrays = XraySpectrometer(column.xrays, specimen.materials, column.beam_energy_keV, specimen.device)
 
@@ -132,55 +127,9 @@ class Signals:
         return torch.stack(images)
 
     def _patterns(self, look: Look, size: int) -> Tensor:
-        """A pattern at every pixel, (B, H, W, size, size): of the probe through the potential, and what it loses.
-
-        The potential is drawn in strips along each row of the scan, as fine as the camera's angles ask for.
-        """
-        pixel_nm = 1e3 * wavelength_nm(self.column.beam_energy_keV) / (2 * self.column.pattern_mrad)
-        rows, columns = len(look.grids[0].origin_nm), look.grids[0].columns
-        patterns = torch.empty(len(look.grids), rows, columns, size, size, device=self.specimen.device)
-        apart = max(grid.pixel_nm for grid in look.grids) / pixel_nm
-        together = max(1, min(columns, int((STRIP_PIXELS - size) // apart)))
-        at_height = self._at_height(look)
-        blurs_px = [blur_extent_nm(each, self.column.probe()) / pixel_nm for each in at_height]
-        wide = [size * min(LARGEST_PATCH, 2 ** max(0, math.ceil(math.log2(blur / size)))) for blur in blurs_px]
-        for row in range(rows):
-            for first in range(0, columns, together):
-                probes = range(first, min(first + together, columns))
-                patterns[:, row, first : probes.stop] = self._strip(
-                    look, (row, probes), (pixel_nm, wide, size), at_height
-                )
-        return patterns
-
-    def _strip(
-        self, look: Look, where: tuple[int, range], patch: tuple[float, list[int], int], at_height: list[Aberrations]
-    ) -> Tensor:
-        """Patterns (B, P, size, size) of neighbouring probes of one row, each on a patch as wide as its world's probe.
-
-        Strips of all worlds are as high as the widest patch asks for.
-        """
-        (row, probes), (pixel_nm, wides, size) = where, patch
-        grids, places, wide = [], [], max(wides)
-        length = wide + 2 + math.ceil(max(grid.pixel_nm for grid in look.grids) / pixel_nm * (len(probes) - 1))
-        for grid in look.grids:
-            across, down = (pixel_nm / grid.pixel_nm * step for step in (grid.across_nm, grid.down_nm))
-            start = grid.origin_nm[row] + probes.start * grid.across_nm - (wide // 2) * (across + down)
-            origin = start + np.arange(wide)[:, None] * down
-            grids.append(Grid(origin, across, down, length, grid.world))
-            steps = np.arange(len(probes)) * grid.pixel_nm / pixel_nm + wide // 2
-            places.append(np.column_stack([np.full(len(probes), wide // 2), steps]))
-        potential, matter = self.specimen.potential_V_nm(grids), self.specimen.project(grids)
-        missed = 1 - self._kept(matter, self.column.pattern_mrad)
-        waves = transmission(potential, self.column.beam_energy_keV, missed)
-        patterns = []
-        for wave, place, own, each in zip(waves, places, wides, at_height, strict=True):
-            probe, cut = self.column.coherent_probe(), (wide - own) // 2
-            if own > SHARP_PATCH * size:
-                probe = replace(probe, source_fwhm_nm=0.0, chromatic_mm=0.0)
-            inner = wave[cut : cut + own, cut : wave.shape[1] - cut]
-            at = torch.from_numpy(place - cut).to(wave.device)
-            patterns.append(_binned(cbed(inner[None], pixel_nm, at[None], own, [each], probe)[0], size))
-        return torch.stack(patterns)
+        """A pattern at every pixel, (B, H, W, size, size): of the probe through the potential, and what it loses."""
+        camera = Camera(self.column, size, self._shortcuts)
+        return patterns(self.specimen, look.grids, self._at_height(look), camera)
 
     def _at_height(self, look: Look) -> list[Aberrations]:
         """The aberrations with the height of the middle of each field added to C10."""
@@ -191,13 +140,3 @@ class Signals:
             replace(each, C10_nm=float(each.C10_nm) + height)
             for each, height in zip(look.aberrations, heights, strict=True)
         ]
-
-
-def _binned(patterns: Tensor, size: int) -> Tensor:
-    """Patterns (..., K, K) on a camera of fewer, larger pixels (..., size, size), their sums kept."""
-    times = patterns.shape[-1] // size
-    if times == 1:
-        return patterns
-    # Pixels lie about their angles: the one of angle 0 is the middle one of those that are summed.
-    rolled = torch.roll(patterns, (times // 2, times // 2), dims=(-2, -1))
-    return rolled.reshape(*patterns.shape[:-2], size, times, size, times).sum(dim=(-3, -1))

@@ -25,7 +25,7 @@ from digital_twin.materials import CARBON, FEPO4, LIFEPO4, mean_potential_V_nm
 from digital_twin.mosaic import CELL_NM, EXTENT_NM, FINE_NM, HALF_NM, MARGIN_NM, owners, thickness_nm
 from digital_twin.radiolysis import shares
 from digital_twin.specimen import Box, Grid, worlds_of
-from digital_twin.world import Facts
+from digital_twin.world import LEARNING_SMOOTH, Facts
 from hardware_bridge.messages import Holder
 
 CARBON_NM = 20.0
@@ -71,6 +71,7 @@ class Valence:
             "Operando STEM-EELS of a solid battery: Nomura et al., Nano Lett. (2018)",
             "Fluences of 500 to 750 e/A^2 for spectra of battery materials: PMC4100024, figure 1",
         ),
+        shortcuts=LEARNING_SMOOTH,
     )
     extent_nm = EXTENT_NM
     materials = (LIFEPO4, FEPO4, CARBON)

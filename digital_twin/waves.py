@@ -262,15 +262,27 @@ def _patterns(patches: Tensor, places: Tensor, beams: Tensor) -> Tensor:
 @lru_cache(maxsize=8)
 def pupils(size: int, pixel_nm: float, aberrations: Aberrations, probe: Probe, device: torch.device) -> Tensor:
     """A exp(-i chi) (J, size, size) complex64 for each focus and point of the source; all squares sum to 1."""
-    angle = _powers(size, pixel_nm, probe.beam_energy_keV, device)
-    share, C10_nm, x_nm, y_nm = torch.from_numpy(probe.points_nm().T).to(device)[..., None, None]
-    square = angle[2, :, None] + angle[2]
+    inside, angles = _disc(size, pixel_nm, probe.beam_energy_keV, probe.semi_angle_mrad, device)
+    share, C10_nm, x_nm, y_nm = torch.from_numpy(probe.points_nm().T).to(device)[..., None]
+    y, x = angles
     # A probe out of focus has another C10, one beside the axis a slope.
-    path = angle.T @ _path_nm(aberrations, device) @ angle + C10_nm * square / 2
-    path = path + x_nm * angle[1] + y_nm * angle[1][:, None]
-    inside = square <= (1e-3 * probe.semi_angle_mrad) ** 2
-    amplitude = (share.sqrt() * inside / inside.sum().sqrt()).float()
-    return _turned(amplitude, (-2 * math.pi / wavelength_nm(probe.beam_energy_keV)) * path)
+    path = ((_path_nm(aberrations, device) @ x) * y).sum(dim=0) + C10_nm * (x[2] + y[2]) / 2
+    path = path + x_nm * x[1] + y_nm * y[1]
+    amplitude = (share / len(inside)).sqrt().float()
+    whole = torch.zeros(len(share), size * size, dtype=torch.complex64, device=device)
+    # A small part of the pixels lies in the aperture: the phase is worth computing there alone.
+    whole.index_copy_(1, inside, _turned(amplitude, (-2 * math.pi / wavelength_nm(probe.beam_energy_keV)) * path))
+    return whole.view(-1, size, size)
+
+
+@lru_cache(maxsize=8)
+def _disc(
+    size: int, pixel_nm: float, beam_energy_keV: float, semi_angle_mrad: float, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Flat places of the aperture's pixels (P,), and the powers of their angles y and x, (2, 5, P)."""
+    angle = _powers(size, pixel_nm, beam_energy_keV, device)
+    inside = (angle[2, :, None] + angle[2] <= (1e-3 * semi_angle_mrad) ** 2).flatten().nonzero()[:, 0]
+    return inside, torch.stack([angle[:, inside // size], angle[:, inside % size]])
 
 
 def angles_mrad(size: int, pixel_nm: float, beam_energy_keV: float) -> Array:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -20,8 +20,15 @@ from digital_twin.conditions import Conditions
 from digital_twin.detectors import Column
 from digital_twin.drift import DEFAULT
 from digital_twin.misalignment import Misalignment
+from digital_twin.shortcuts import Shortcuts
 from digital_twin.specimen import Specimen
 from hardware_bridge.messages import Holder, Optics
+
+LEARNING = Shortcuts(largest_patch=4, sharp_patch=1)
+"""Of worlds with lattices or atoms in them."""
+
+LEARNING_SMOOTH = replace(LEARNING, matter_px=4)
+"""Of worlds in which nothing scatters coherently but mean potentials."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class Facts:
     ``globals`` map the targets to their units; fields are asked for at ``times_s`` on the specimen's clock. ``holder``
     holds the set points from the start, ``column`` the microscope, ``conditions`` how it drifts and ``optics`` what it
     is set to. ``sources`` say where extents, time scales and budgets come from. ``rows_alike`` is False where cells of
-    different rows are not alike before anything is seen.
+    different rows are not alike before anything is seen. ``shortcuts`` is what environments leave out of its physics.
     """
 
     name: str
@@ -49,6 +56,7 @@ class Facts:
     conditions: Conditions = DEFAULT
     optics: Optics = START_OPTICS
     rows_alike: bool = True
+    shortcuts: Shortcuts = LEARNING
 
 
 def apparatus_of(facts: Facts) -> Apparatus:

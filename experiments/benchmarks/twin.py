@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from experiments.benchmarks import beside_abtem, twin_images, twin_memory, twin_spectra, twin_waves
+from experiments.benchmarks import beside_abtem, twin_env, twin_images, twin_memory, twin_spectra, twin_waves
 from experiments.benchmarks.lines import Reached, measure
 
-MODULES = (twin_images, twin_spectra, twin_waves)
+MODULES = (twin_images, twin_spectra, twin_waves, twin_env)
 RESULT = Path(__file__).with_name("TWIN.md")
 
 

@@ -1,0 +1,123 @@
+"""Diffraction patterns of whole scans (CBED, 4D-STEM): one of the probe through the potential at every pixel.
+
+The potential is drawn in strips along each row of the scan, as fine as the camera's angles ask for, and each probe is
+followed over a patch of its strip that is as wide as the probe, whatever the batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from digital_twin.detectors import Column, WIDEST_mrad, elastic_per_nm
+from digital_twin.materials import mean_potential_V_nm
+from digital_twin.optics import Aberrations, blur_extent_nm, wavelength_nm
+from digital_twin.shortcuts import Shortcuts
+from digital_twin.specimen import Grid, Specimen, worlds_of
+from digital_twin.waves import cbed, transmission
+
+STRIP_PIXELS = 2048
+"""Longest strip of the specimen, in pixels of its potential, that neighbouring probes share."""
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What patterns are taken with: ``size`` pixels a side, each strip of the specimen ``pixel_nm`` a pixel."""
+
+    column: Column
+    size: int
+    shortcuts: Shortcuts
+
+    @property
+    def pixel_nm(self) -> float:
+        """The coarsest pixel of the specimen that still scatters into the corners of the camera."""
+        return 1e3 * wavelength_nm(self.column.beam_energy_keV) / (2 * self.column.pattern_mrad)
+
+    def patch(self, aberrations: Aberrations) -> int:
+        """How many pixels of the specimen a probe lights, along either direction: a multiple of the camera's."""
+        blur = blur_extent_nm(aberrations, self.column.probe()) / self.pixel_nm
+        times: int = 1 << max(0, math.ceil(math.log2(blur / self.size)))
+        return self.size * min(self.shortcuts.largest_patch, times)
+
+
+def patterns(specimen: Specimen, grids: Sequence[Grid], at_height: Sequence[Aberrations], camera: Camera) -> Tensor:
+    """A pattern at every pixel, (B, H, W, size, size) float32: shares of the incident electrons.
+
+    ``at_height`` are the aberrations of each scan at the height of the specimen.
+    """
+    rows, columns, size = len(grids[0].origin_nm), grids[0].columns, camera.size
+    taken = torch.empty(len(grids), rows, columns, size, size, device=specimen.device)
+    wides = [camera.patch(each) for each in at_height]
+    placed = [replace(grid, world=world) for grid, world in zip(grids, worlds_of(grids), strict=True)]
+    for wide in sorted(set(wides)):
+        some = [n for n, own in enumerate(wides) if own == wide]
+        mine, lenses = [placed[n] for n in some], [at_height[n] for n in some]
+        apart = max(grid.pixel_nm for grid in mine) / camera.pixel_nm
+        together = max(1, min(columns, int((STRIP_PIXELS - size) // apart)))
+        for row in range(rows):
+            for first in range(0, columns, together):
+                probes = range(first, min(first + together, columns))
+                taken[some, row, first : probes.stop] = _strip(specimen, mine, lenses, (row, probes, wide), camera)
+    return taken
+
+
+def _strip(
+    specimen: Specimen,
+    grids: Sequence[Grid],
+    at_height: Sequence[Aberrations],
+    where: tuple[int, range, int],
+    camera: Camera,
+) -> Tensor:
+    """Patterns (B, P, size, size) of neighbouring probes of one row, each on a patch of so many pixels."""
+    (row, probes, wide), pixel_nm, cell = where, camera.pixel_nm, camera.shortcuts.matter_px
+    apart = max(grid.pixel_nm for grid in grids) / pixel_nm
+    length = wide + 2 + math.ceil(apart * (len(probes) - 1)) if len(probes) > 1 else wide
+    strips, places = [], []
+    for grid in grids:
+        across, down = (pixel_nm / grid.pixel_nm * step for step in (grid.across_nm, grid.down_nm))
+        start = grid.origin_nm[row] + probes.start * grid.across_nm - (wide // 2) * (across + down)
+        start = start + (cell - 1) / 2 * (across + down)
+        origin = start + cell * np.arange(math.ceil(wide / cell))[:, None] * down
+        strips.append(Grid(origin, cell * across, cell * down, math.ceil(length / cell), grid.world))
+        steps = np.arange(len(probes)) * grid.pixel_nm / pixel_nm + wide // 2
+        places.append(np.column_stack([np.full(len(probes), wide // 2), steps]))
+    waves = _transmitted(specimen, strips, camera)[:, :wide, :length]
+    probe = camera.column.coherent_probe()
+    if wide > camera.shortcuts.sharp_patch * camera.size:
+        probe = replace(probe, source_fwhm_nm=0.0, chromatic_mm=0.0)
+    at = torch.from_numpy(np.stack(places)).to(waves.device)
+    taken = [
+        binned(cbed(wave[None], pixel_nm, place[None], wide, [each], probe)[0], camera.size)
+        for wave, place, each in zip(waves, at, at_height, strict=True)
+    ]
+    return torch.stack(taken)
+
+
+def _transmitted(specimen: Specimen, strips: Sequence[Grid], camera: Camera) -> Tensor:
+    """What strips multiply a wave with, (B, h, w) complex64; of squares of ``matter_px`` pixels the means are drawn."""
+    energy, cell, matter = camera.column.beam_energy_keV, camera.shortcuts.matter_px, specimen.project(strips)
+    rates = elastic_per_nm(specimen.materials, camera.column, camera.column.pattern_mrad, WIDEST_mrad)
+    missed = -torch.expm1(-torch.einsum("bmhw,m->bhw", matter, torch.from_numpy(rates).to(matter)))
+    if cell == 1:
+        return transmission(specimen.potential_V_nm(strips), energy, missed)
+    potential = mean_potential_V_nm(matter, specimen.materials)
+    # What is the same everywhere changes nothing; without it float32 has digits enough.
+    drawn = torch.stack([potential - potential.mean(dim=(1, 2), keepdim=True), missed], dim=1).float()
+    potential, missed = interpolate(drawn, scale_factor=cell, mode="bilinear").unbind(1)
+    return transmission(potential, energy, missed.clamp_(0.0, 1.0))
+
+
+def binned(taken: Tensor, size: int) -> Tensor:
+    """Patterns (..., K, K) on a camera of fewer, larger pixels (..., size, size), their sums kept."""
+    times = taken.shape[-1] // size
+    if times == 1:
+        return taken
+    # Pixels lie about their angles: the one of angle 0 is the middle one of those that are summed.
+    rolled = torch.roll(taken, (times // 2, times // 2), dims=(-2, -1))
+    return rolled.reshape(*taken.shape[:-2], size, times, size, times).sum(dim=(-3, -1))
