@@ -8,6 +8,7 @@ batch begins anew when its time is over. What perception and score take is a lin
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -111,9 +112,11 @@ def whole(world: str, batch: int) -> Work:
 def _serve(world: str, batch: int, pipe: Connection) -> None:
     torch.set_num_threads(1)
     work = stepped(world, batch)
-    while pipe.recv():
-        work()
-        pipe.send(True)
+    # The other end goes away with the line.
+    with contextlib.suppress(EOFError):
+        while pipe.recv():
+            work()
+            pipe.send(True)
 
 
 def side_by_side(world: str, batch: int, processes: int = 2) -> Work:
@@ -121,7 +124,6 @@ def side_by_side(world: str, batch: int, processes: int = 2) -> Work:
     context, pipes = multiprocessing.get_context("spawn"), []
     for _ in range(processes):
         ours, theirs = context.Pipe()
-        # They end with this process.
         context.Process(target=_serve, args=(world, batch // processes, theirs), daemon=True).start()
         pipes.append(ours)
 
