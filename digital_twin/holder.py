@@ -10,31 +10,36 @@ import numpy as np
 from digital_twin.growth import LAG_S
 from hardware_bridge.messages import Holder
 
-NOISE_K = 0.05
-NOISE_NL_PER_S = 0.02
+NOISE_K, NOISE_V, NOISE_NL_PER_S = 0.05, 1e-3, 0.02
+CHANNELS = ("temperature_K", "bias_V", "flow_nl_per_s")
+AT_REST = (298.0, 0.0, 0.0)
+"""What a holder reads that was just put in: room temperature, and nothing else."""
 
 
 class TwinHolder:
-    """Reads temperature and flow; implements ``hardware_bridge.holder.HolderDevice``.
+    """Reads temperature, bias and flow; implements ``hardware_bridge.holder.HolderDevice``.
 
-    Readings go to their set points with the time constant of the liquid cell, with Gaussian noise of ``NOISE_K`` and
-    ``NOISE_NL_PER_S`` that depends on seed and time alone. ``clock`` gives the instrument's time in s.
+    Readings begin at rest and go to their set points with the time constant of the worlds, with Gaussian noise of
+    ``NOISE_K``, ``NOISE_V`` and ``NOISE_NL_PER_S`` that depends on seed and time alone. ``clock`` gives the
+    instrument's time in s.
     """
 
     def __init__(self, start: Holder, clock: Callable[[], float], seed: int) -> None:
         self._clock, self._seed = clock, seed
-        self._points = np.array([start.temperature_K, start.flow_nl_per_s], dtype=np.float64)
-        self._values = self._points.copy()
+        self._values = np.array(AT_REST)
+        self._points = self._values.copy()
         self._at_s = clock()
+        self.set(start)
 
     def channels(self) -> tuple[str, ...]:
-        """Flow and temperature."""
-        return ("flow_nl_per_s", "temperature_K")
+        """Temperature, bias and flow."""
+        return CHANNELS
 
     def set(self, points: Holder) -> None:
         """Take set points; None leaves one as it is."""
         self._follow()
-        for index, point in enumerate((points.temperature_K, points.flow_nl_per_s)):
+        for index, name in enumerate(CHANNELS):
+            point = getattr(points, name)
             if point is not None:
                 self._points[index] = point
 
@@ -42,8 +47,9 @@ class TwinHolder:
         """What the sensors say now."""
         self._follow()
         random = np.random.default_rng([self._seed, 7, round(1e3 * self._at_s)])
-        temperature, flow = self._values + random.normal(size=2) * (NOISE_K, NOISE_NL_PER_S)
-        return Holder(temperature_K=float(temperature), flow_nl_per_s=max(0.0, float(flow)))
+        read = self._values + random.normal(size=3) * (NOISE_K, NOISE_V, NOISE_NL_PER_S)
+        temperature, bias, flow = read.tolist()
+        return Holder(temperature_K=temperature, bias_V=bias, flow_nl_per_s=max(0.0, flow))
 
     def _follow(self) -> None:
         now_s = self._clock()
