@@ -55,7 +55,7 @@ TUNING_OPTICS = Optics(
 STANDARD = "standard"
 """The specimen to calibrate on; it has no truth."""
 
-COLUMN = ("source_fwhm_nm",)
+COLUMN = ("source_fwhm_nm", "chromatic_mm")
 """What of the column a configuration may say; the rest is the world's."""
 
 
@@ -78,8 +78,9 @@ def twin(config: Config, seed: int) -> Microscope:
     hidden = Misalignment(backlash_nm=(conditions.backlash_nm, conditions.backlash_nm))
     if config.instrument.misaligned is not None:
         hidden = Misalignment.drawn(config.instrument.misaligned)
-    source_nm = config.instrument.column.get("source_fwhm_nm", apparatus.column.source_fwhm_nm)
-    made = replace(apparatus.column, source_fwhm_nm=source_nm)
+    base, given = apparatus.column, config.instrument.column
+    source_nm, chromatic_mm = (given.get(name, getattr(base, name)) for name in COLUMN)
+    made = replace(base, source_fwhm_nm=source_nm, chromatic_mm=chromatic_mm)
     apparatus = replace(apparatus, column=made, readout=readout, camera=camera, conditions=conditions, hidden=hidden)
     column = Twin(specimen(config, seed), seed, speed, apparatus=apparatus)
     return WithHolder(column, TwinHolder(apparatus.holder, lambda: column.state().clock_s, seed))

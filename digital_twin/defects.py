@@ -77,6 +77,7 @@ class Defects:
             haadf_inner_mrad=60.0,
             haadf_outer_mrad=200.0,
             source_fwhm_nm=0.08,
+            gun_fwhm_eV=0.3,
         ),
         holder=Holder(temperature_K=TEMPERATURE_K, bias_V=0.0, flow_nl_per_s=0.0),
         sources=(

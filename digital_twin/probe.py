@@ -16,6 +16,7 @@ from digital_twin.optics import (
     aperture,
     chi_coefficients_nm,
     chi_polynomials,
+    foci,
     kernel_pixels,
     source_envelope,
     wavelength_nm,
@@ -46,15 +47,23 @@ def formed_kernels(pixels: int, pixel_nm: float, weights_nm: Tensor, column: Col
     """
     size, inside, polynomials, damping = _grid(pixels, pixel_nm, column, weights_nm.device)
     half = pixels // 2
-    phase = weights_nm @ polynomials
+    C10_nm, shares = foci(column)
+    spread = torch.zeros(len(shares), weights_nm.shape[-1], dtype=weights_nm.dtype)
+    spread[:, 0] = torch.from_numpy(C10_nm)
+    # All foci of a probe, one after the other.
+    phase = (weights_nm[:, None] + spread.to(weights_nm.device)).flatten(0, 1) @ polynomials
     if dtype != phase.dtype:
         # Many turns are too much for the digits of a float32.
         phase = phase.div_(2 * math.pi).frac_().to(dtype).mul_(2 * math.pi)
-    pupil = torch.zeros(len(weights_nm), size * size, dtype=dtype.to_complex(), device=phase.device)
+    pupil = torch.zeros(len(phase), size * size, dtype=dtype.to_complex(), device=phase.device)
     # Sine and cosine apart: torch.polar computes them one number at a time.
     pupil.index_copy_(1, inside, torch.complex(phase.cos(), phase.sin().neg_()))
     squares = torch.view_as_real(torch.fft.ifft2(pupil.view(-1, size, size))).square_()
-    spectrum = torch.fft.rfft2(squares[..., 0] + squares[..., 1])
+    intensity = squares[..., 0] + squares[..., 1]
+    if len(shares) > 1:
+        weight = torch.from_numpy(shares).to(intensity)
+        intensity = torch.einsum("bjyx,j->byx", intensity.view(-1, len(shares), size, size), weight)
+    spectrum = torch.fft.rfft2(intensity)
     band = torch.cat([spectrum[:, : half + 1, : half + 1], spectrum[:, size - half :, : half + 1]], dim=1)
     current = band[:, :1, :1].real
     kernel = torch.fft.irfft2(band * damping.to(dtype) / current, s=(pixels, pixels))

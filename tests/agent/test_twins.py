@@ -58,7 +58,11 @@ def test_impossible_conditions_and_worlds_are_told_by_their_path() -> None:
 def test_the_source_of_the_column_is_chosen_by_the_config() -> None:
     assert column_of(configured()).column.source_fwhm_nm == LiquidCell.facts.column.source_fwhm_nm
     assert column_of(configured("instrument.column={source_fwhm_nm = 0.7}")).column.source_fwhm_nm == 0.7
-    with pytest.raises(ConfigErrors, match=r"instrument\.column\.source_fwhm: unknown field, known is source_fwhm_nm"):
+    achromat = column_of(configured("instrument.column={chromatic_mm = 0}")).column
+    assert (achromat.chromatic_mm, achromat.source_fwhm_nm) == (0.0, LiquidCell.facts.column.source_fwhm_nm)
+    with pytest.raises(
+        ConfigErrors, match=r"instrument\.column\.source_fwhm: unknown field, known is source_fwhm_nm, chromatic"
+    ):
         configured("instrument.column={source_fwhm = 0.7}")
     with pytest.raises(ConfigErrors, match=r"instrument\.column\.source_fwhm_nm"):
         configured("instrument.column={source_fwhm_nm = -0.7}")

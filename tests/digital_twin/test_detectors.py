@@ -204,3 +204,16 @@ def test_spectra_are_finite_and_never_hold_more_than_came_in(thickness, wander_e
     shares = FOUR.probabilities(layers, torch.tensor([wander_eV], dtype=torch.float64))
     assert torch.isfinite(shares).all()
     assert 0.0 <= shares.sum() < 1.0 + 1e-9
+
+
+def test_a_spread_of_focus_counts_where_it_takes_something_off_the_peak():
+    assert Column().probe().focal_spread_nm == 0.0
+    wide = Column(beam_energy_keV=80.0, convergence_mrad=30.0, gun_fwhm_eV=0.3)
+    assert wide.probe().focal_spread_nm == wide.coherent_probe().focal_spread_nm == pytest.approx(2.9, abs=0.1)
+    assert Column(beam_energy_keV=80.0, convergence_mrad=30.0, chromatic_mm=0.0).probe().focal_spread_nm == 0.0
+
+
+@pytest.mark.parametrize("wrong", [{"gun_fwhm_eV": 1.6}, {"gun_fwhm_eV": -0.1}, {"chromatic_mm": -1.0}])
+def test_a_beam_less_sharp_than_its_spectra_is_refused(wrong):
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Column(**wrong)

@@ -1,19 +1,31 @@
 """The optics against abTEM (golden files of experiments/validation) and closed forms."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.special import j0, j1
 
 from digital_twin import optics
-from digital_twin.optics import Aberrations, Column, chi_rad, strehl, summed, wavelength_nm
+from digital_twin.optics import (
+    Aberrations,
+    Column,
+    chi_rad,
+    foci,
+    probe_intensity,
+    spread_loss,
+    strehl,
+    summed,
+    wavelength_nm,
+)
 
 # The aberrations that experiments/validation/references/optics.py used, in the twin's units.
 ALL = Aberrations(
     C10_nm=-60.0, C12_nm=15.0, phi12_rad=0.4, C21_nm=400.0, phi21_rad=1.1, C23_nm=300.0, phi23_rad=-0.5, C30_um=1200.0
 )
 COLUMN = Column(beam_energy_keV=200.0, semi_angle_mrad=10.0)
+COLUMN_WITH_SOURCE = Column(200.0, 10.0, 0.2)
 
 
 def test_wavelength_and_interaction_agree_with_abtem(golden_optics):
@@ -159,3 +171,37 @@ def test_aberrations_add_as_their_phases_do():
     x, y = g.uniform(-0.02, 0.02, (2, 50))
     phases = chi_rad(x, y, one, 200.0) + chi_rad(x, y, other, 200.0)
     assert chi_rad(x, y, summed(one, other), 200.0) == pytest.approx(phases)
+
+
+@pytest.mark.parametrize("focal_spread_nm", [3.0, 8.0, 15.0, 40.0])
+def test_a_spread_of_focus_takes_off_the_peak_what_its_closed_form_says(focal_spread_nm):
+    still, spread = Column(80.0, 30.0), Column(80.0, 30.0, 0.0, focal_spread_nm)
+    sharp, soft = (probe_intensity(256, 0.03, Aberrations(), column)[0, 0] for column in (still, spread))
+    # Summed numerically over the spread: the intensity on the axis is sinc^2(C10 alpha^2 / 2 lambda).
+    C10_nm = np.linspace(-5 * focal_spread_nm, 5 * focal_spread_nm, 20_001)
+    weight = np.exp(-((C10_nm / focal_spread_nm) ** 2))
+    mean = weight @ np.sinc(C10_nm * 30e-3**2 / (2 * wavelength_nm(80.0))) ** 2 / weight.sum()
+    assert soft / sharp == pytest.approx(mean, rel=0.005)
+    assert 1 - spread_loss(spread) == pytest.approx(mean, rel=1e-6)
+    assert spread_loss(still) == 0.0
+
+
+@pytest.mark.parametrize(("focal_spread_nm", "count"), [(19.0, 3), (20.0, 7), (200.0, 21)])
+def test_foci_have_the_variance_of_their_spread(focal_spread_nm, count):
+    C10_nm, weights = foci(Column(200.0, 10.0, 0.0, focal_spread_nm))
+    assert len(weights) == count
+    assert weights.sum() == pytest.approx(1.0)
+    assert weights @ C10_nm == pytest.approx(0.0, abs=1e-12)
+    # Many foci end at two half-widths, beyond which 0.5 % of the Gaussian lie, and a little of its variance.
+    assert weights @ C10_nm**2 == pytest.approx(focal_spread_nm**2 / 2, rel=0.03)
+    assert [len(each) for each in foci(Column(200.0, 10.0))] == [1, 1]
+
+
+@pytest.mark.parametrize("focal_spread_nm", [4.0, 40.0])
+def test_a_spread_probe_is_the_mean_of_sharp_ones(focal_spread_nm):
+    aberrations, spread = replace(ALL, C30_um=100.0), Column(200.0, 10.0, 0.2, focal_spread_nm)
+    C10_nm = focal_spread_nm * np.linspace(-4.0, 4.0, 161)
+    weight = np.exp(-((C10_nm / focal_spread_nm) ** 2))
+    sharp = probe_intensity(128, 0.06, replace(aberrations, C10_nm=aberrations.C10_nm + C10_nm), COLUMN_WITH_SOURCE)
+    mean = np.tensordot(weight / weight.sum(), sharp, axes=1)
+    assert probe_intensity(128, 0.06, aberrations, spread) == pytest.approx(mean, abs=0.01 * mean.max())

@@ -42,3 +42,12 @@ def test_many_kernels_are_the_kernels_one_by_one():
 def test_a_kernel_hands_on_all_of_the_current():
     kernels = probe_kernels(2.0, Aberrations(C10_nm=np.array([0.0, 700.0]), **ALL), COLUMN, CPU)
     assert kernels.sum(dim=(1, 2)).numpy() == pytest.approx(np.ones(2))
+
+
+@pytest.mark.parametrize("focal_spread_nm", [3.0, 15.0, 60.0])
+def test_a_spread_of_focus_gives_the_same_kernels_as_the_formulae(focal_spread_nm):
+    column = Column(200.0, 10.0, 0.2, focal_spread_nm)
+    aberrations = Aberrations(C10_nm=-80.0, **ALL)
+    fine = probe_kernel(0.5, aberrations, column)
+    (kernel,) = probe_kernels(0.5, aberrations, column, CPU).numpy()
+    assert kernel == pytest.approx(fine, abs=1e-12 * fine.max())
