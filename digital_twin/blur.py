@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 
 import numpy as np
 import scipy.fft
@@ -12,7 +13,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
 from digital_twin.optics import Aberrations, Array, Column, chi_coefficients_nm, kernel_pixels
-from digital_twin.probe import formed_kernels
+from digital_twin.probe import formed_kernels, probe_kernels
+
+MOST_PROBES = 2048
+"""Probes that are remembered; one in focus on pixels of 4 nm takes a kilobyte, one of a micrometre beside it ten."""
 
 CACHED = 2**17
 """Pixels of objects that are convolved at a time on a processor: what that takes fits into its cache."""
@@ -42,6 +46,29 @@ def kernels_of(
         formed = formed_kernels(pixels, pixel_nm, torch.cat([scans[n] for n in some]), column, like.dtype)
         kernels.update(zip(some, torch.split(formed, [counts[n] for n in some]), strict=True))
     return [kernels[n] for n in range(len(aberrations))]
+
+
+def remembered(
+    pixels_nm: Sequence[float],
+    aberrations: Sequence[Aberrations],
+    C10_nm: Sequence[Array],
+    column: Column,
+    like: Tensor,
+) -> list[Tensor]:
+    """The same as ``kernels_of``, one by one, of which the last MOST_PROBES are kept: for C10 that comes again."""
+    found = []
+    for pixel_nm, each, levels in zip(pixels_nm, aberrations, C10_nm, strict=True):
+        probes = [_probe(pixel_nm, replace(each, C10_nm=float(C10)), column, like.dtype, like.device) for C10 in levels]
+        half = max(probe.shape[-1] for probe in probes) // 2
+        found.append(torch.stack([pad(probe, 4 * (half - probe.shape[-1] // 2,)) for probe in probes]))
+    return found
+
+
+@lru_cache(maxsize=MOST_PROBES)
+def _probe(
+    pixel_nm: float, aberrations: Aberrations, column: Column, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    return probe_kernels(pixel_nm, aberrations, column, device, dtype)[0]
 
 
 @dataclass(frozen=True)

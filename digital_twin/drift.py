@@ -10,7 +10,13 @@ from digital_twin.conditions import Conditions
 from digital_twin.optics import Aberrations, Array, summed
 
 WAVES = 96
+MOST_TABLES = 4
+"""Scans of how many different timings are remembered."""
+
 MAINS_Hz = 50.0
+SHAKEN_s = 10.0
+"""The probe shakes along y as it did along x so much later, which is long forgotten."""
+
 DEFAULT = Conditions()
 
 
@@ -24,12 +30,32 @@ class Wander:
         self._sd = sd
         self._omega = random.standard_cauchy(WAVES) / tau_s
         self._phase = random.uniform(0, 2 * math.pi, WAVES)
+        self._tables: dict[tuple[float, int], Array] = {}
 
     def at(self, time_s: Array | float) -> Array:
         """Values at times in s, of the shape of ``time_s``, in the unit of ``sd``."""
         t = np.asarray(time_s, dtype=np.float64)
+        if self._sd == 0.0:
+            return np.zeros(t.shape)
         waves = np.cos(t[..., None] * self._omega + self._phase)
         result: Array = self._sd * math.sqrt(2 / WAVES) * waves.sum(axis=-1)
+        return result
+
+    def even(self, start_s: Array, rows: tuple[float, int]) -> Array:
+        """Values at even times, (T, S): ``rows`` are the step in s and T, ``start_s`` (S,) where each of S begins.
+
+        The same as ``at`` but for rounding: cos(a + b) by a table of what b is, which is kept.
+        """
+        if self._sd == 0.0:
+            return np.zeros((rows[1], len(start_s)))
+        if rows not in self._tables:
+            if len(self._tables) == MOST_TABLES:
+                self._tables.pop(next(iter(self._tables)))
+            turn = (rows[0] * np.arange(rows[1]))[:, None] * self._omega
+            self._tables[rows] = np.concatenate([np.cos(turn), -np.sin(turn)], axis=1)
+        begin = self._omega[:, None] * start_s + self._phase[:, None]
+        waves = self._tables[rows] @ np.concatenate([np.cos(begin), np.sin(begin)])
+        result: Array = self._sd * math.sqrt(2 / WAVES) * waves
         return result
 
 
@@ -83,16 +109,27 @@ class Drift:
         self._zero_loss = Wander(c.zero_loss_wander_eV, c.zero_loss_s, random)
         self._mains_nm = c.mains_nm * random.normal(0.0, 1.0, 2) / math.sqrt(2)
         self._mains_rad = random.uniform(0.0, 2 * math.pi)
+        self._first_nm: Array = np.zeros(2)
+        self._first_nm = self.specimen_nm(np.zeros(1))[0]
 
     def specimen_nm(self, time_s: Array) -> Array:
         """Displacement of the specimen from where it was at time zero, (T, 2) nm."""
-        t = np.concatenate([[0.0], np.atleast_1d(time_s)])
+        t = np.atleast_1d(time_s)
         wander = np.stack([self._x.at(t), self._y.at(t)], axis=-1)
-        shake = np.stack([self._jitter.at(t), self._jitter.at(t + 10.0)], axis=-1)
+        shake = np.stack([self._jitter.at(t), self._jitter.at(t + SHAKEN_s)], axis=-1)
+        return self._specimen_nm(t, wander + shake) - self._first_nm
+
+    def rows_nm(self, start_s: float, step_s: float, rows: int) -> Array:
+        """The same, (rows, 2) nm, for the even times of the rows of a scan: in a fraction of the time."""
+        begin, even = np.array([start_s]), (step_s, rows)
+        wander = np.concatenate([self._x.even(begin, even), self._y.even(begin, even)], axis=1)
+        shake = self._jitter.even(np.array([start_s, start_s + SHAKEN_s]), even)
+        return self._specimen_nm(start_s + step_s * np.arange(rows), wander + shake) - self._first_nm
+
+    def _specimen_nm(self, t: Array, random_nm: Array) -> Array:
         decayed = (1 - np.exp(-t / self._conditions.decay_s))[:, None] * self._decay_nm
         mains = np.sin(2 * math.pi * MAINS_Hz * t + self._mains_rad)[:, None] * self._mains_nm
-        total = wander + shake + decayed + mains
-        result: Array = total[1:] - total[0]
+        result: Array = random_nm + decayed + mains
         return result
 
     def C10_nm(self, time_s: float) -> float:

@@ -64,12 +64,18 @@ class DoseMap:
     def add(self, box_nm: Box, electrons: float) -> None:
         """Spread electrons evenly over a box."""
         x0, x1, y0, y1 = box_nm
-        edges = self.origin_nm + self.cell_nm * np.arange(len(self.electrons) + 1)
-        wide = np.clip(np.minimum(edges[1:], x1) - np.maximum(edges[:-1], x0), 0, None) / (x1 - x0)
-        high = np.clip(np.minimum(edges[1:], y1) - np.maximum(edges[:-1], y0), 0, None) / (y1 - y0)
+        (left, wide), (top, high) = self._shares(x0, x1), self._shares(y0, y1)
         part = electrons * high[:, None] * wide[None, :]
-        self.electrons += part
+        self.electrons[top : top + len(high), left : left + len(wide)] += part
         self.outside += electrons - float(part.sum())
+
+    def _shares(self, low_nm: float, high_nm: float) -> tuple[int, Array]:
+        """The first cell that an interval meets along one direction, and the share of it in that and those after it."""
+        cells = len(self.electrons)
+        first, last = (min(max(int((end - self.origin_nm) // self.cell_nm), 0), cells - 1) for end in (low_nm, high_nm))
+        edges = self.origin_nm + self.cell_nm * np.arange(first, last + 2)
+        covered = np.minimum(edges[1:], high_nm) - np.maximum(edges[:-1], low_nm)
+        return first, np.clip(covered, 0.0, None) / (high_nm - low_nm)
 
     def fluence_e_per_A2(self) -> Array:
         """Fluence of each cell in e/A^2."""

@@ -30,6 +30,7 @@ from torch import Tensor
 
 from digital_twin.brownian import Kicks, diffusion_nm3_per_s
 from digital_twin.merging import touching
+from digital_twin.optics import Array
 from digital_twin.ripening import ripened
 
 EXTENT_NM = 2048.0
@@ -147,11 +148,13 @@ class GrowthWorld:
         self._origin_nm = -(EXTENT_NM / 2 + 2 * MARGIN_NM)
         self.radicals = torch.zeros(len(seeds), cells, cells, dtype=torch.float64, device=self.device)
         self._deposit = torch.zeros_like(self.radicals)
+        self._exposed = self._irradiated = False
         # Eigenvalues of the five-point Laplacian: unlike those of the continuum it keeps every level positive.
         turn = 2 * math.pi * torch.arange(cells, dtype=torch.float64, device=self.device) / cells
         k2 = (2 - 2 * torch.cos(turn)) / RADICAL_CELL_NM**2
         rate = (1 + RADICAL_LENGTH_NM**2 * (k2[:, None] + k2[None, :])) / RADICAL_LIFE_S
         self._decay = torch.exp(-rate * TICK_S)
+        self._gain = (1 - self._decay) / rate / RADICAL_LIFE_S
 
     def _column(self, values: list[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float64, device=self.device)[:, None]
@@ -171,13 +174,22 @@ class GrowthWorld:
     def expose(self, world: int, box_nm: tuple[float, float, float, float], electrons: float) -> None:
         """Spread electrons evenly over a box (x0, x1, y0, y1) of one world during the running tick."""
         x0, x1, y0, y1 = box_nm
-        cells = self.radicals.shape[-1]
-        edges = self._origin_nm + RADICAL_CELL_NM * torch.arange(cells + 1, dtype=torch.float64, device=self.device)
-        wx = (torch.clamp(edges[1:], max=x1) - torch.clamp(edges[:-1], min=x0)).clamp(min=0)
-        wy = (torch.clamp(edges[1:], max=y1) - torch.clamp(edges[:-1], min=y0)).clamp(min=0)
+        (first_x, wide), (first_y, high) = self._covered(x0, x1), self._covered(y0, y1)
         area = max((x1 - x0) * (y1 - y0), 1e-12)
         cell_A2 = (10 * RADICAL_CELL_NM) ** 2
-        self._deposit[world] += electrons * wy[:, None] * wx[None, :] / area / cell_A2
+        part = torch.from_numpy(electrons * high[:, None] * wide / area / cell_A2).to(self.device)
+        self._deposit[world, first_y : first_y + len(high), first_x : first_x + len(wide)] += part
+        self._exposed = True
+
+    def _covered(self, low_nm: float, high_nm: float) -> tuple[int, Array]:
+        """The first cell that an interval covers along one direction, and the nm it covers of it and those after it."""
+        cells = self.radicals.shape[-1]
+        first, last = (
+            min(max(math.floor((end - self._origin_nm) / RADICAL_CELL_NM), 0), cells - 1) for end in (low_nm, high_nm)
+        )
+        edges = self._origin_nm + RADICAL_CELL_NM * np.arange(first, last + 2)
+        covered = np.minimum(edges[1:], high_nm) - np.maximum(edges[:-1], low_nm)
+        return first, np.clip(covered, 0.0, None)
 
     def advance_to(self, clock_s: float) -> None:
         """Run whole ticks up to a time on the specimen's clock."""
@@ -186,14 +198,15 @@ class GrowthWorld:
 
     def _tick(self) -> None:
         self.driver += (self.set_point - self.driver) * (1 - math.exp(-TICK_S / LAG_S))
-        beam = self.radicals.any() or self._deposit.any()
-        if beam:
-            source = self._deposit / TICK_S / DOSE_RATE_REFERENCE_E_PER_A2_S
-            spectrum = torch.fft.fft2(self.radicals) * self._decay
-            k0 = (1 - self._decay) / (-torch.log(self._decay) / TICK_S) / RADICAL_LIFE_S
-            spectrum = spectrum + torch.fft.fft2(source) * k0
+        self._irradiated |= self._exposed
+        if self._irradiated:
+            spectrum = torch.fft.fft2(self.radicals).mul_(self._decay)
+            if self._exposed:
+                source = self._deposit / TICK_S / DOSE_RATE_REFERENCE_E_PER_A2_S
+                spectrum.add_(torch.fft.fft2(source).mul_(self._gain))
+                self._deposit.zero_()
+                self._exposed = False
             self.radicals = torch.fft.ifft2(spectrum).real.clamp(min=0)
-            self._deposit.zero_()
             boost = 1 + self._coupling * self._radicals_at(self.position_nm)
         else:
             boost = torch.ones_like(self.radius_nm)
@@ -238,5 +251,4 @@ class GrowthWorld:
     def _radicals_at(self, position_nm: Tensor) -> Tensor:
         cells = self.radicals.shape[-1]
         index = ((position_nm - self._origin_nm) / RADICAL_CELL_NM).long().clamp(0, cells - 1)
-        worlds = torch.arange(len(self.seeds), device=self.device)[:, None]
-        return self.radicals[worlds, index[..., 1], index[..., 0]]
+        return self.radicals.flatten(1).gather(1, index[..., 1] * cells + index[..., 0])

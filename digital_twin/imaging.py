@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from digital_twin.blur import blur_of, blurred, kernels_of
+from digital_twin.blur import blur_of, blurred, kernels_of, remembered
 from digital_twin.detectors import Column, Spectrometer, haadf_fraction
 from digital_twin.optics import Aberrations, Array, depth_of_focus_nm
 from digital_twin.specimen import Grid, Specimen, on_device, worlds_of
@@ -48,13 +48,17 @@ class Planes:
     place: Tensor
 
 
-def planes(specimen: Specimen, grids: Sequence[Grid], column: Column, C10_nm: Sequence[float]) -> Planes:
+def planes(
+    specimen: Specimen, grids: Sequence[Grid], column: Column, C10_nm: Sequence[float], focus_parts: int = 0
+) -> Planes:
     """Cut what lies under each scan into planes; ``C10_nm`` is the column's, to which the specimen adds its height.
 
     A window that bulges by a micrometre changes its height by some 500 nm over a field of 512 nm, more than the depth
     of focus (44 nm at 200 kV and 10 mrad), and the probe's radius by alpha times that: by pixels. Between two planes
     probes are blended, which adds up to alpha / 4 of their distance to the probe's width (rms). That is kept below an
     eighth of a pixel, or of the blur that the depth of focus stands for, or below 7 % of the width out of focus.
+
+    With ``focus_parts`` planes lie at multiples of that part of their least distance, so that the same ones come again.
     """
     rows = np.linspace(0, len(grids[0].origin_nm) - 1, LATTICE).round().astype(int)
     columns = np.linspace(0, grids[0].columns - 1, LATTICE)[:, None]
@@ -64,13 +68,19 @@ def planes(specimen: Specimen, grids: Sequence[Grid], column: Column, C10_nm: Se
     levels, places = [], []
     for grid, total in zip(grids, heights + np.reshape(C10_nm, (-1, 1, 1)), strict=True):
         apart_nm = max(depth_nm, grid.pixel_nm / (1e-3 * column.convergence_mrad)) / 2
-        levels.append(_levels(float(total.min()), float(total.max()), apart_nm))
+        levels.append(_levels(float(total.min()), float(total.max()), apart_nm, focus_parts))
         places.append(np.interp(total, levels[-1], np.arange(len(levels[-1]))))
     return Planes(tuple(levels), on_device(places, specimen.device))
 
 
-def _levels(low: float, high: float, apart: float) -> Array:
-    """Values from low to high, ascending: from what is nearest to focus outwards, ever farther apart."""
+def _levels(low: float, high: float, apart: float, parts: int = 0) -> Array:
+    """Values from low to high, ascending: from what is nearest to focus outwards, ever farther apart.
+
+    With ``parts`` all of them are whole multiples of that part of ``apart``, as float64 counts them.
+    """
+    if parts:
+        step = apart / parts
+        return step * _levels(math.floor(low / step), math.ceil(high / step), parts).round()
     nearest = min(max(0.0, low), high)
     found = [nearest]
     for end, sign in ((low, -1.0), (high, 1.0)):
@@ -81,6 +91,19 @@ def _levels(low: float, high: float, apart: float) -> Array:
             found.append(value)
     return np.sort(found)
 
+
+@dataclass(frozen=True)
+class Care:
+    """How exactly images are computed: in float32 they are right to 1e-5 of the brightest pixel.
+
+    With ``focus_parts`` probes lie in planes that come again, and are remembered.
+    """
+
+    dtype: torch.dtype = torch.float64
+    focus_parts: int = 0
+
+
+EXACT = Care()
 
 Share = Callable[[Tensor, Sequence[float]], Tensor]
 """From thicknesses (B, M, H, W) and the pixels of the scans in nm to shares of the electrons, (B, H, W)."""
@@ -98,7 +121,7 @@ def expected_haadf(
     def share(matter: Tensor, pixels_nm: Sequence[float]) -> Tensor:
         return haadf_fraction(matter, specimen.materials, column, pixels_nm)
 
-    return incoherent(specimen, grids, column, aberrations, share, dtype)
+    return incoherent(specimen, grids, column, aberrations, share, Care(dtype))
 
 
 def incoherent(
@@ -107,22 +130,22 @@ def incoherent(
     column: Column,
     aberrations: Sequence[Aberrations],
     share_of: Share,
-    dtype: torch.dtype = torch.float64,
+    care: Care = EXACT,
 ) -> Tensor:
     """Share of the incident electrons that comes from each pixel of each scan, (B, H, W), seen incoherently.
 
     What is projected is convolved with the probe's intensity at its height; ``aberrations``, one a scan, hold the C10
     of the column, to which the specimen adds its height. A scan in a batch equals the scan alone but for rounding: the
-    margin and the transform are as wide as the most blurred scan of the batch needs. In float32 it is right to 1e-5 of
-    the brightest pixel.
+    margin and the transform are as wide as the most blurred scan of the batch needs.
     """
-    cut = planes(specimen, grids, column, [float(each.C10_nm) for each in aberrations])
+    cut = planes(specimen, grids, column, [float(each.C10_nm) for each in aberrations], care.focus_parts)
     pixels_nm = [grid.pixel_nm for grid in grids]
-    like = torch.empty(0, dtype=dtype, device=specimen.device)
-    kernels = kernels_of(pixels_nm, aberrations, cut.C10_nm, column.probe(), like)
+    like = torch.empty(0, dtype=care.dtype, device=specimen.device)
+    form = remembered if care.focus_parts else kernels_of
+    kernels = form(pixels_nm, aberrations, cut.C10_nm, column.probe(), like)
     blur = blur_of(kernels, (len(grids[0].origin_nm), grids[0].columns))
     matter = specimen.project([widened(grid, blur.margin) for grid in grids])
-    return blurred(share_of(matter, pixels_nm).to(dtype), blur, cut.place.to(dtype)).clamp_(0.0, 1.0)
+    return blurred(share_of(matter, pixels_nm).to(care.dtype), blur, cut.place.to(care.dtype)).clamp_(0.0, 1.0)
 
 
 def smeared(image: Tensor, moved_px: Array) -> Tensor:

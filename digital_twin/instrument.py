@@ -262,7 +262,7 @@ class Twin:
         row_start_s = np.asarray(self._clock_s + plan.row_s * np.arange(acquire.pixels_y))
         if not plan.scanned:
             row_start_s += acquire.dwell_s / 2
-        scan = self._scan(acquire, row_start_s)
+        scan = self._scan(acquire, row_start_s, plan.row_s)
         current_pA = (
             0.0 if acquire.blanked else self._drift.current(self._clock_s) * (self._optics.beam_current_pA or 0.0)
         )
@@ -300,11 +300,14 @@ class Twin:
             run.chunks += 1
             yield Chunk(header, numbers)
 
-    def _scan(self, acquire: Acquire, row_start_s: Array) -> Scan:
+    def _scan(self, acquire: Acquire, row_start_s: Array, row_s: float) -> Scan:
         centre = np.array(field_centre_nm(self._go, self._true))
         matrix = np.array(self._true.stage_to_specimen).reshape(2, 2)
         # What the stage and the specimen do by themselves carries the specimen away from under the beam.
-        moved = self._drift.specimen_nm(row_start_s) - self._stage.error_nm(row_start_s) @ matrix.T
+        moved = (
+            self._drift.rows_nm(float(row_start_s[0]), row_s, len(row_start_s))
+            - self._stage.error_nm(row_start_s) @ matrix.T
+        )
         wide = replace(acquire, fov_nm=self._hidden.pixel_size * acquire.fov_nm)
         return Scan.over(wide, centre, (self._go.scan_rotation_deg or 0.0) + self._hidden.scan_rotation_deg, moved)
 

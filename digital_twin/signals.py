@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from digital_twin.detectors import Column, Spectrometer, WIDEST_mrad, elastic_per_nm, haadf_fraction
-from digital_twin.imaging import expected_spectra, expected_xrays, incoherent, widened
+from digital_twin.imaging import Care, Share, expected_spectra, expected_xrays, incoherent, widened
 from digital_twin.optics import Aberrations
 from digital_twin.patterns import Camera, patterns
 from digital_twin.phase_contrast import Detector, margin_pixels, phase_contrast
@@ -64,7 +64,7 @@ class Signals:
         Of EDS it is X-rays an electron; they take none away. Of HRTEM it is relative to what falls on a pixel's area.
         """
         if mode == "HAADF":
-            return incoherent(self.specimen, look.grids, self.column, look.aberrations, self._annular)
+            return self._incoherent(look, self._annular)
         if mode == "EELS":
             return expected_spectra(self.specimen, look.grids, self._losses, look.zero_loss_eV)
         if mode == "EDS":
@@ -75,6 +75,10 @@ class Signals:
             return self._patterns(look, self.column.pattern_pixels[mode])
         middle = BF_SHARE * self.column.convergence_mrad
         return self._bright(look, (0.0, middle) if mode == "BF" else (middle, self.column.convergence_mrad))
+
+    def _incoherent(self, look: Look, share: Share) -> Tensor:
+        care = Care(focus_parts=self._shortcuts.focus_parts)
+        return incoherent(self.specimen, look.grids, self.column, look.aberrations, share, care)
 
     def _annular(self, matter: Tensor, pixels_nm: Sequence[float]) -> Tensor:
         return haadf_fraction(matter, self.specimen.materials, self.column, pixels_nm)
@@ -93,7 +97,7 @@ class Signals:
         def stays(matter: Tensor, pixels_nm: Sequence[float]) -> Tensor:
             return self._kept(matter, self.column.convergence_mrad)
 
-        kept = incoherent(self.specimen, look.grids, self.column, look.aberrations, stays)
+        kept = self._incoherent(look, stays)
         probe = self.column.coherent_probe()
         at_height = self._at_height(look)
         margin = max(

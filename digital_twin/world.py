@@ -24,7 +24,7 @@ from digital_twin.shortcuts import Shortcuts
 from digital_twin.specimen import Specimen
 from hardware_bridge.messages import Holder, Optics
 
-LEARNING = Shortcuts(largest_patch=4, sharp_patch=1)
+LEARNING = Shortcuts(largest_patch=4, sharp_patch=1, focus_parts=4)
 """Of worlds with lattices or atoms in them."""
 
 LEARNING_SMOOTH = replace(LEARNING, matter_px=4)
