@@ -124,7 +124,7 @@ class Drift:
         begin, even = np.array([start_s]), (step_s, rows)
         wander = np.concatenate([self._x.even(begin, even), self._y.even(begin, even)], axis=1)
         shake = self._jitter.even(np.array([start_s, start_s + SHAKEN_s]), even)
-        return self._specimen_nm(start_s + step_s * np.arange(rows), wander + shake) - self._first_nm
+        return self._specimen_nm(np.asarray(start_s + step_s * np.arange(rows)), wander + shake) - self._first_nm
 
     def _specimen_nm(self, t: Array, random_nm: Array) -> Array:
         decayed = (1 - np.exp(-t / self._conditions.decay_s))[:, None] * self._decay_nm

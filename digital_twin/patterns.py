@@ -7,17 +7,17 @@ followed over a patch of its strip that is as wide as the probe, whatever the ba
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import avg_pool2d, interpolate
 
 from digital_twin.detectors import Column, WIDEST_mrad, elastic_per_nm
 from digital_twin.materials import mean_potential_V_nm
-from digital_twin.optics import Aberrations, blur_extent_nm, wavelength_nm
+from digital_twin.optics import Aberrations, blur_extent_nm, interaction_rad_per_V_A, wavelength_nm
 from digital_twin.shortcuts import Shortcuts
 from digital_twin.specimen import Grid, Specimen, worlds_of
 from digital_twin.waves import cbed, transmission
@@ -87,11 +87,11 @@ def _strip(
         strips.append(Grid(origin, cell * across, cell * down, math.ceil(length / cell), grid.world))
         steps = np.arange(len(probes)) * grid.pixel_nm / pixel_nm + wide // 2
         places.append(np.column_stack([np.full(len(probes), wide // 2), steps]))
-    waves = _transmitted(specimen, strips, camera)[:, :wide, :length]
+    waves = _transmitted(specimen, strips, camera, (wide, length))
     probe = camera.column.coherent_probe()
     if wide > camera.shortcuts.sharp_patch * camera.size:
         probe = replace(probe, source_fwhm_nm=0.0, chromatic_mm=0.0)
-    at = torch.from_numpy(np.stack(places)).to(waves.device)
+    at = torch.from_numpy(np.stack(places)).to(specimen.device)
     taken = [
         binned(cbed(wave[None], pixel_nm, place[None], wide, [each], probe)[0], camera.size)
         for wave, place, each in zip(waves, at, at_height, strict=True)
@@ -99,25 +99,32 @@ def _strip(
     return torch.stack(taken)
 
 
-def _transmitted(specimen: Specimen, strips: Sequence[Grid], camera: Camera) -> Tensor:
-    """What strips multiply a wave with, (B, h, w) complex64; of squares of ``matter_px`` pixels the means are drawn."""
+def _transmitted(specimen: Specimen, strips: Sequence[Grid], camera: Camera, size: tuple[int, int]) -> Iterator[Tensor]:
+    """What strips multiply a wave with, (h, w) complex64 each; of squares of ``matter_px`` pixels the means are drawn.
+
+    One by one, for the sake of a processor's cache.
+    """
     energy, cell, matter = camera.column.beam_energy_keV, camera.shortcuts.matter_px, specimen.project(strips)
     rates = elastic_per_nm(specimen.materials, camera.column, camera.column.pattern_mrad, WIDEST_mrad)
-    missed = -torch.expm1(-torch.einsum("bmhw,m->bhw", matter, torch.from_numpy(rates).to(matter)))
+    exponents = torch.einsum("bmhw,m->bhw", matter, torch.from_numpy(rates).to(matter))
     if cell == 1:
-        return transmission(specimen.potential_V_nm(strips), energy, missed)
+        for volts, exponent in zip(specimen.potential_V_nm(strips), exponents, strict=True):
+            yield transmission(volts, energy, -torch.expm1(-exponent))
+        return
     potential = mean_potential_V_nm(matter, specimen.materials)
     # What is the same everywhere changes nothing; without it float32 has digits enough.
-    drawn = torch.stack([potential - potential.mean(dim=(1, 2), keepdim=True), missed], dim=1).float()
-    potential, missed = interpolate(drawn, scale_factor=cell, mode="bilinear").unbind(1)
-    return transmission(potential, energy, missed.clamp_(0.0, 1.0))
+    phase = 10 * interaction_rad_per_V_A(energy) * (potential - potential.mean(dim=(1, 2), keepdim=True))
+    for drawn in torch.stack([phase, torch.exp(-exponents / 2)], dim=1).float():
+        turn, amplitude = interpolate(drawn[None], scale_factor=cell, mode="bilinear")[0, :, : size[0], : size[1]]
+        yield torch.complex(turn.cos().mul_(amplitude), turn.sin().mul_(amplitude))
 
 
 def binned(taken: Tensor, size: int) -> Tensor:
-    """Patterns (..., K, K) on a camera of fewer, larger pixels (..., size, size), their sums kept."""
+    """Patterns (P, K, K) on a camera of fewer, larger pixels (P, size, size), their sums kept."""
     times = taken.shape[-1] // size
     if times == 1:
         return taken
     # Pixels lie about their angles: the one of angle 0 is the middle one of those that are summed.
     rolled = torch.roll(taken, (times // 2, times // 2), dims=(-2, -1))
-    return rolled.reshape(*taken.shape[:-2], size, times, size, times).sum(dim=(-3, -1))
+    coarse: Tensor = avg_pool2d(rolled, times).mul_(times**2)
+    return coarse

@@ -232,14 +232,13 @@ def cbed(
     if bool(((corner < 0) | (corner > room)).any()):
         rows, columns = waves.shape[-2:]
         raise ValueError(f"a patch of {size} pixels about a place lies partly outside the field of {rows} x {columns}")
-    span = torch.arange(size, device=waves.device)
     patterns = torch.empty(*places.shape[:2], size, size, device=waves.device)
     for wave, where, low, each, result in zip(waves, places, corner, aberrations, patterns, strict=True):
         beams = pupils(size, pixel_nm, each, probe, waves.device)
         for first in range(0, len(where), AT_ONCE):
             some = slice(first, first + AT_ONCE)
-            top, left = low[some, 0, None] + span, low[some, 1, None] + span
-            patch = wave[top[:, :, None], left[:, None, :]]
+            corners = low[some].tolist()
+            patch = torch.stack([wave[top : top + size, left : left + size] for top, left in corners])
             result[some] = _patterns(patch, where[some] - low[some], beams)
     return patterns
 

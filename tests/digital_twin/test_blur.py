@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from digital_twin.blur import blur_of, blurred, kernels_of
+from digital_twin.blur import blur_of, blurred, kernels_of, remembered
 from digital_twin.detectors import Column, haadf_fraction
 from digital_twin.imaging import widened
 from digital_twin.optics import Aberrations
@@ -52,3 +52,17 @@ def test_objects_of_another_size_are_refused():
     blur = blur_of(kernels, (16, 16))
     with pytest.raises(ValueError, match=r"objects: .* margin of"):
         blurred(torch.zeros(1, 16, 16), blur, torch.zeros(1, 2, 2))
+
+
+def test_probes_that_are_remembered_are_those_that_are_formed():
+    aberrations = [Aberrations(C12_nm=4.0, C30_um=1000.0), Aberrations()]
+    levels, pixels_nm = [np.array([-450.0, 0.0, 100.0]), np.array([50.0])], [1.0, 2.0]
+    for _ in range(2):
+        kept = remembered(pixels_nm, aberrations, levels, COLUMN.probe(), torch.zeros(0).double())
+        formed = kernels_of(pixels_nm, aberrations, levels, COLUMN.probe(), torch.zeros(0).double())
+        assert [each.shape for each in kept] == [each.shape for each in formed]
+        for one, other in zip(kept, formed, strict=True):
+            assert one.sum(dim=(1, 2)).numpy() == pytest.approx(1.0)
+            # The tails of a probe near focus end sooner than the widest of a scan has room for.
+            assert (one - other).abs().max() < 5e-3 * other.max()
+    assert torch.allclose(kept[0][0], formed[0][0], rtol=0.0, atol=1e-13)

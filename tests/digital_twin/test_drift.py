@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from digital_twin.conditions import STILL, Conditions
-from digital_twin.drift import DEFAULT, Drift, Stage, Wander
+from digital_twin.drift import DEFAULT, MOST_TABLES, Drift, Stage, Wander
 from digital_twin.optics import Aberrations, chi_coefficients_nm
 
 
@@ -28,6 +28,20 @@ def test_drift_is_the_same_whenever_it_is_asked_for():
     for t, place in zip(times, together, strict=True):
         assert np.array_equal(other.specimen_nm(np.array([t]))[0], place)
     assert one.C10_nm(77.0) == other.C10_nm(77.0)
+
+
+def test_rows_of_a_scan_drift_as_at_their_times():
+    drift = Drift(5, Conditions(mains_nm=0.3))
+    for start_s, step_s, rows in ((300.0, 3.2e-4, 64), (77.0, 0.0, 8), (300.0, 2e-3, 4), (500.0, 3.2e-4, 64)):
+        times_s = start_s + step_s * np.arange(rows)
+        assert drift.rows_nm(start_s, step_s, rows) == pytest.approx(drift.specimen_nm(times_s), abs=1e-9)
+
+
+def test_few_tables_are_kept():
+    wander = Wander(1.0, 10.0, np.random.default_rng(1))
+    for n in range(10):
+        wander.even(np.zeros(1), (1e-3 * n, 4))
+    assert len(wander._tables) == MOST_TABLES
 
 
 def test_drift_begins_at_zero_and_differs_between_seeds():

@@ -9,7 +9,8 @@ from msgspec import structs
 from digital_twin.fleet import Fleet
 from digital_twin.instrument import Twin
 from digital_twin.liquid_cell import LiquidCell
-from digital_twin.world import apparatus_of
+from digital_twin.shortcuts import NONE
+from digital_twin.world import LEARNING_SMOOTH, apparatus_of
 from hardware_bridge.errors import Rejected
 from hardware_bridge.messages import Acquire, Command, Go, Holder, Optics, Settings
 from hardware_bridge.microscope import execute
@@ -31,9 +32,10 @@ def look(turn: int, place: int) -> Command:
     )
 
 
-def test_every_seat_gives_the_data_of_a_lone_twin():
-    fleet = Fleet(LiquidCell, SEEDS, BEAT_S)
-    apparatus = replace(apparatus_of(LiquidCell.facts), beat_s=BEAT_S)
+@pytest.mark.parametrize("shortcuts", [NONE, LEARNING_SMOOTH])
+def test_every_seat_gives_the_data_of_a_lone_twin(shortcuts):
+    fleet = Fleet(LiquidCell, SEEDS, BEAT_S, shortcuts)
+    apparatus = replace(apparatus_of(LiquidCell.facts), beat_s=BEAT_S, shortcuts=shortcuts)
     alone = [Twin(LiquidCell(seed), seed, apparatus=apparatus) for seed in SEEDS]
     for turn in range(5):
         # One of them waits now and then.

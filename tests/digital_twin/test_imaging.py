@@ -7,7 +7,16 @@ import pytest
 import torch
 
 from digital_twin.detectors import Column, Spectrometer, haadf_fraction
-from digital_twin.imaging import expected_haadf, expected_spectra, expected_xrays, planes, widened
+from digital_twin.imaging import (
+    EXACT,
+    Care,
+    expected_haadf,
+    expected_spectra,
+    expected_xrays,
+    incoherent,
+    planes,
+    widened,
+)
 from digital_twin.liquid_cell import LiquidCell
 from digital_twin.optics import Aberrations, depth_of_focus_nm
 from digital_twin.specimen import Grid
@@ -204,3 +213,34 @@ def test_float32_is_right_to_a_hundred_thousandth(square_grid, pixels, C10_nm):
     coarse = expected_haadf(cells, grids, COLUMN, aberrations, torch.float32)
     assert coarse.dtype == torch.float32
     assert (fine - coarse).abs().max() < 1e-5 * fine.max()
+
+
+@pytest.mark.parametrize("C10_nm", [0.0, 90.0, -400.0, 1100.0])
+def test_planes_that_come_again_show_the_same_image(square_grid, C10_nm):
+    # A window that bulges; of the contrast. It is the blending between planes that differs, a little.
+    cell = LiquidCell(3)
+    cell.world.position_nm[0, :40] = torch.from_numpy(np.random.default_rng(0).uniform(0.0, 256.0, (40, 2)))
+    cell.world.radius_nm[0, :40] = 10.0
+    middle = torch.full((1, 1), 128.0, dtype=torch.float64)
+    lens = Aberrations(C10_nm=C10_nm - cell.height_nm(middle, middle).item(), C12_nm=4.0, C30_um=1200.0)
+
+    def image(care: Care) -> torch.Tensor:
+        def share(matter, pixels_nm):
+            return haadf_fraction(matter, cell.materials, COLUMN, pixels_nm)
+
+        return incoherent(cell, [square_grid(64, 4.0)], COLUMN, [lens], share, care)[0]
+
+    exact, quick = image(EXACT), image(Care(focus_parts=4))
+    contrast = exact.max() - exact.min()
+    assert contrast > 0.05
+    assert (quick - exact).square().mean().sqrt() < 2e-3 * contrast
+    assert (quick - exact).abs().max() < 2e-2 * contrast
+
+
+def test_planes_that_come_again_lie_at_multiples(square_grid, make_balls):
+    balls, pixel_nm = make_balls([(5.0, 5.0)], 3.0, slope=1.0), 4.0
+    cut = planes(balls, [square_grid(64, pixel_nm)], COLUMN, [33.0], focus_parts=4)
+    step = pixel_nm / (1e-3 * COLUMN.convergence_mrad) / 2 / 4
+    assert cut.C10_nm[0] / step == pytest.approx((cut.C10_nm[0] / step).round())
+    assert cut.C10_nm[0][0] <= 33.0
+    assert cut.C10_nm[0][-1] >= 33.0 + 63 * pixel_nm
