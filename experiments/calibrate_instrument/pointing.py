@@ -40,8 +40,8 @@ class _Eye:
         grids: list[Grid] = []
         scan = self.twin._scan
 
-        def kept(acquire: Acquire, row_start_s: NDArray[np.float64]) -> object:
-            laid = scan(acquire, row_start_s)
+        def kept(acquire: Acquire, row_start_s: NDArray[np.float64], row_s: float) -> object:
+            laid = scan(acquire, row_start_s, row_s)
             grids.append(laid.grid)
             return laid
 
