@@ -28,7 +28,7 @@ def scan_of(twin, command):
     execute(twin, command, 5.0)
     twin._drift.specimen_nm = lambda time_s: np.zeros((np.size(time_s), 2))
     twin._stage.error_nm = lambda time_s: np.zeros((np.size(time_s), 2))
-    grid = twin._scan(command.acquire, np.zeros(command.acquire.pixels_y)).grid
+    grid = twin._scan(command.acquire, np.zeros(command.acquire.pixels_y), 0.0).grid
     middle = grid.corners().mean(axis=0)
     return middle, grid.across_nm, grid.down_nm
 
