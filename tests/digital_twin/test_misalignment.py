@@ -26,7 +26,7 @@ TURNED = Misalignment(
 def scan_of(twin, command):
     """Origin and directions of the scan that a command lays over the specimen, drift and creep taken off."""
     execute(twin, command, 5.0)
-    twin._drift.specimen_nm = lambda time_s: np.zeros((np.size(time_s), 2))
+    twin._drift.rows_nm = lambda start_s, step_s, rows: np.zeros((rows, 2))
     twin._stage.error_nm = lambda time_s: np.zeros((np.size(time_s), 2))
     grid = twin._scan(command.acquire, np.zeros(command.acquire.pixels_y), 0.0).grid
     middle = grid.corners().mean(axis=0)
