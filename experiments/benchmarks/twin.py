@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = reached(("cpu", "cuda") if torch.cuda.is_available() else ("cpu",), given.seconds, given.only)
     notes = [linear(found)]
     if not given.only:
-        notes += [memory(), abtem(given.abtem, given.seconds)]
+        notes += [memory(), twin_env.shares(), abtem(given.abtem, given.seconds)]
     notes = [note for note in notes if note]
     print(*notes, sep="\n")
     if given.out != "-":

@@ -9,10 +9,13 @@ batch begins anew when its time is over. What perception and score take is a lin
 from __future__ import annotations
 
 import contextlib
+import cProfile
 import multiprocessing
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -38,6 +41,8 @@ SHARE = 1.0 / 3.0
 
 FOCUS_DEPTHS = 2.0
 """Standard deviation of the focus about the height of the specimen, in depths of focus."""
+
+PROCESSES = 2
 
 BAR = 3000.0
 """Steps a second that are asked for, of all processes together."""
@@ -109,6 +114,46 @@ def whole(world: str, batch: int) -> Work:
     return lambda: next(running)
 
 
+PARTS = {
+    "probes, drawing and blurring of images": "signals._incoherent",
+    "diffraction patterns": "signals._patterns",
+    "spectra": "imaging.expected_spectra",
+    "noise and cameras": "sensors.record",
+    "kinetics": "fleet.advance_to",
+}
+"""Parts of a step, by the function whose time they are."""
+
+ALL_OF_THEM = "fleet.run"
+
+
+def shares(world: str = "growth", batch: int = 64, turns: int = 6) -> str:
+    """Where the time of steps goes, in sentences; a profiler makes what is Python look larger than it is."""
+    work = stepped(world, batch)
+    work()
+    profile = cProfile.Profile()
+    begun = time.perf_counter()
+    profile.runcall(lambda: [work() for _ in range(turns)])
+    whole_s = time.perf_counter() - begun
+    spent = dict.fromkeys((ALL_OF_THEM, *PARTS.values()), 0.0)
+    for entry in profile.getstats():
+        if not isinstance(entry.code, str):
+            name = f"{Path(entry.code.co_filename).stem}.{entry.code.co_name}"
+            if name in spent:
+                spent[name] += entry.totaltime
+    alone = {
+        "stage, drift, dose map and clock": spent[ALL_OF_THEM] - sum(spent[name] for name in PARTS.values()),
+        "guard, safety and gathering": whole_s - spent[ALL_OF_THEM],
+    }
+    parts = {part: spent[name] for part, name in PARTS.items()} | alone
+    told = ", ".join(f"{part} {part_s / whole_s:.0%}" for part, part_s in parts.items())
+    us = 1e6 / (turns * batch)
+    return (
+        f"Where the time of steps goes, {batch} worlds of {world}: {told}. Under the profiler a step takes "
+        f"{us * whole_s:,.0f} us, of which the last two parts, Python for each world by itself, are "
+        f"{us * sum(alone.values()):,.0f}; {1e6 * PROCESSES / BAR:,.0f} are allowed at {BAR:,.0f} steps a second."
+    )
+
+
 def _serve(world: str, batch: int, pipe: Connection) -> None:
     torch.set_num_threads(1)
     work = stepped(world, batch)
@@ -119,7 +164,7 @@ def _serve(world: str, batch: int, pipe: Connection) -> None:
             pipe.send(True)
 
 
-def side_by_side(world: str, batch: int, processes: int = 2) -> Work:
+def side_by_side(world: str, batch: int, processes: int = PROCESSES) -> Work:
     """Steps of as many processes as there are cores, each with a part of the batch."""
     context, pipes = multiprocessing.get_context("spawn"), []
     for _ in range(processes):

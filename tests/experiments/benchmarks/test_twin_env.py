@@ -1,6 +1,9 @@
 """Steps that are timed are steps that learners would take: near focus, allowed, in all modes."""
 
+import re
+
 import numpy as np
+import pytest
 import torch
 
 from agent import twins
@@ -41,3 +44,11 @@ def test_what_is_asked_is_asked_of_two_processes():
     asked = [line for line in twin_env.lines("cpu") if line.bar is not None]
     assert [line.per_call for line in asked] == [64]
     assert not twin_env.lines("cuda")
+
+
+def test_shares_are_of_the_whole():
+    told = twin_env.shares(batch=4, turns=4)
+    parts = [int(number) for number in re.findall(r"(\d+)%", told)]
+    assert len(parts) == len(twin_env.PARTS) + 2
+    assert sum(parts) == pytest.approx(100, abs=4)
+    assert min(parts) > 0
