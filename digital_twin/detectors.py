@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from digital_twin import optics
+from digital_twin.broadening import Layers, broadening_fwhm_nm
 from digital_twin.elastic import annular_nm2
 from digital_twin.materials import Material, edges_of
 from digital_twin.optics import Array
@@ -46,7 +47,8 @@ class Column:
     One energy axis that begins below the zero loss and reaches beyond the core edges holds what dual EELS takes in two
     exposures, all in one dose. A broad beam lights a disc of ``lit_diameter_nm`` and is seen through an objective
     aperture of ``objective_mrad``; ``source_angle_mrad`` is the 1/e half-angle of its illumination. A camera of
-    ``pattern_pixels`` a side, by mode, sees diffraction up to ``pattern_mrad`` in either direction.
+    ``pattern_pixels`` a side, by mode, sees diffraction up to ``pattern_mrad`` in either direction. What lies ``above``
+    the plane that is looked at, materials and nm from the gun on, widens the probe of images seen incoherently.
 
     ``energy_fwhm_eV`` is how sharp spectra are, of which the beam's own energies take ``gun_fwhm_eV``; with the
     chromatic aberration ``chromatic_mm`` (0: none) these spread the focus. 0.7 eV is a Schottky emitter's, a cold one
@@ -71,6 +73,7 @@ class Column:
     lit_diameter_nm: float = 1000.0
     pattern_mrad: float = 30.0
     pattern_pixels: Mapping[Mode, int] = field(default_factory=lambda: {"CBED": 128, "4DSTEM": 64})
+    above: Layers = ()
 
     @property
     def energy_spread_eV(self) -> float:
@@ -103,15 +106,19 @@ class Column:
             raise ValueError(f"haadf_inner_mrad and haadf_outer_mrad {span}: rising, up to {WIDEST_mrad:g}")
         if not self.collection_mrad < WIDEST_mrad:
             raise ValueError(f"collection_mrad {self.collection_mrad:g}: below {WIDEST_mrad:g}")
+        for material, thickness_nm in self.above:
+            if not 0 <= thickness_nm < math.inf:
+                raise ValueError(f"above: {thickness_nm:g} nm of {material.name}: at least 0 and finite")
         origin = -self.energy_offset_eV / self.energy_step_eV
         if not (abs(origin - round(origin)) < 1e-6 and 0 <= round(origin) < self.energy_channels - 1):
             first = f"energy_offset_eV {self.energy_offset_eV:g}"
             raise ValueError(f"{first}: a channel before the last of {self.energy_channels} must lie at zero loss")
 
     def probe(self) -> optics.Column:
-        """What of the column shapes the probe; a spread of focus that takes nothing off its peak is left out."""
+        """What shapes the probe; a spread of focus that takes nothing off its peak is left out."""
         spread_nm = optics.focal_spread_nm(self.chromatic_mm, self.energy_spread_eV, self.beam_energy_keV)
-        column = optics.Column(self.beam_energy_keV, self.convergence_mrad, self.source_fwhm_nm, spread_nm)
+        source_nm = math.hypot(self.source_fwhm_nm, broadening_fwhm_nm(self.above, self.beam_energy_keV))
+        column = optics.Column(self.beam_energy_keV, self.convergence_mrad, source_nm, spread_nm)
         return column if optics.spread_loss(column) > FAINT_LOSS else replace(column, focal_spread_nm=0.0)
 
     def energy_axis_eV(self) -> Array:

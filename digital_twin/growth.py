@@ -57,6 +57,7 @@ class Draw:
     Off unless it is given: ``reaction_radius_nm`` is a, below which attachment limits growth; ``ripening_nm3_per_s`` is
     M, and nuclei of radius r survive where M / r^2 < K f / 2 (r + a); ``hindrance`` is h, the share of Stokes and
     Einstein's diffusion that is left at the window. Steps of a tick longer than particles are wide miss encounters.
+    ``thickening`` is the share of the window's bulge by which the liquid is thicker than at the edges.
 
     Raises:
         ValueError: one of them is negative or not finite.
@@ -70,6 +71,7 @@ class Draw:
     reaction_radius_nm: float = 0.0
     ripening_nm3_per_s: float = 0.0
     hindrance: float = 0.0
+    thickening: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -81,8 +83,9 @@ class Draw:
 def draw(seed: int) -> Draw:
     """Draw the parameters of one seed: log-normal spreads of the size that repeated flow-cell runs show.
 
-    The world that is shipped has diffusion-limited growth, merging and radicals on; limits by attachment, ripening and
-    Brownian motion are off in it, as are a broadened beam and liquid that thickens with the bulge (``liquid_cell``).
+    The world that is shipped has diffusion-limited growth, merging and radicals on. Off in it are limits by attachment,
+    ripening, Brownian motion, liquid that is thicker where the window bulges, and, in the column of ``LiquidCell``, the
+    window ``above`` that widens the beam.
     """
     g = np.random.default_rng([seed, 1])
     z = g.standard_normal(5)
@@ -213,7 +216,7 @@ class GrowthWorld:
         drive = self.driver[:, None] * boost * TICK_S
         self._hazard += self._births * self._activity * drive
         born = (self._hazard >= self._threshold) & (self.radius_nm == 0) & ~self.spent
-        grown = torch.sqrt((self.radius_nm + self._reaction_nm) ** 2 + self._rate * drive) - self._reaction_nm
+        grown = grown_nm(self.radius_nm, self._reaction_nm, self._rate * drive)
         self.radius_nm = torch.where(self.radius_nm > 0, grown, torch.where(born, BIRTH_RADIUS_NM, 0.0))
         if self._ripens:
             self._ripen()
@@ -231,6 +234,9 @@ class GrowthWorld:
         diffusion = self._hindrance * diffusion_nm3_per_s(1.0, self.temperature_K) / self.radius_nm
         step_nm = (2 * diffusion * TICK_S).sqrt().where(self.radius_nm > 0, 0.0)
         self.position_nm += step_nm[..., None] * self._kicks.next()
+        # Instead of what wanders off somebody else wanders in.
+        beyond_nm = (self.position_nm.abs() - (EXTENT_NM / 2 + MARGIN_NM)).clamp(min=0.0)
+        self.position_nm -= 2 * beyond_nm * self.position_nm.sign()
 
     def _merge(self) -> None:
         # In the order of the sites, which does not depend on what else is in the batch.
@@ -252,3 +258,8 @@ class GrowthWorld:
         cells = self.radicals.shape[-1]
         index = ((position_nm - self._origin_nm) / RADICAL_CELL_NM).long().clamp(0, cells - 1)
         return self.radicals.flatten(1).gather(1, index[..., 1] * cells + index[..., 0])
+
+
+def grown_nm(radius_nm: Tensor, reaction_radius_nm: Tensor, way_nm2: Tensor) -> Tensor:
+    """Radii after dr/dt = K/2 / (r + a) for a while, exactly; ``way_nm2`` is K times the time."""
+    return torch.sqrt((radius_nm + reaction_radius_nm) ** 2 + way_nm2) - reaction_radius_nm

@@ -16,10 +16,11 @@ from digital_twin.growth import (
     EXTENT_NM,
     FLOW_REFERENCE_NL_PER_S,
     TEMPERATURE_REFERENCE_K,
+    Draw,
     GrowthWorld,
 )
 from digital_twin.materials import COPPER, NITRIDE, WATER, ZIRCONIA, mean_potential_V_nm
-from digital_twin.specimen import Box, Grid, draw_spheres, worlds_of
+from digital_twin.specimen import Box, Grid, draw_spheres, on_device, worlds_of
 from digital_twin.world import LEARNING_SMOOTH, Facts, binned, disc_points
 from hardware_bridge.messages import Holder
 
@@ -39,7 +40,8 @@ RINGS = 8
 class LiquidCell:
     """Worlds of nanoparticle growth, seen by the beam: a batch, of one where one seed is given.
 
-    Everything random in a world is keyed by its seed, and drawn on the host whatever the device.
+    Everything random in a world is keyed by its seed, and drawn on the host whatever the device. Particles sit on the
+    window that the beam meets first, so that the liquid behind them blurs nothing and scatters into the background.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -62,9 +64,10 @@ class LiquidCell:
     extent_nm = EXTENT_NM
     materials = (COPPER, ZIRCONIA, WATER, NITRIDE)
 
-    def __init__(self, *seeds: int, device: torch.device | str = "cpu") -> None:
+    def __init__(self, *seeds: int, device: torch.device | str = "cpu", draws: Sequence[Draw] | None = None) -> None:
         self.device = torch.device(device)
-        self.world = GrowthWorld(seeds, self.device)
+        self.world = GrowthWorld(seeds, self.device, draws)
+        self._thickening = [each.thickening for each in self.world.draws]
         debris, windows = zip(*(_drawn(seed) for seed in seeds), strict=True)
         self._debris_world = torch.repeat_interleave(torch.tensor([len(each) for each in debris])).to(self.device)
         beads = torch.from_numpy(np.concatenate(debris)).to(self.device)
@@ -85,13 +88,30 @@ class LiquidCell:
 
     def height_nm(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None = None) -> Tensor:
         """A paraboloid that bulges towards the gun, on a slightly tilted chip."""
+        fall, bulge, tilt_x, tilt_y = self._shape(x_nm, y_nm, worlds)
+        height: Tensor = bulge * (0.5 - fall) + tilt_x * x_nm + tilt_y * y_nm
+        return height
+
+    def _shape(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None) -> tuple[Tensor, ...]:
+        """The share of the bulge that is lost at points, and of their worlds bulge in nm and tilt along x and y."""
         one_a_world = (-1, *(1 for _ in x_nm.shape[1:]))
         middle_x, middle_y, bulge, tilt_x, tilt_y = (
             each.view(one_a_world) for each in self._window[:, worlds or slice(None)]
         )
         fall = ((x_nm - middle_x) ** 2 + (y_nm - middle_y) ** 2) / (EXTENT_NM / 2) ** 2
-        height: Tensor = bulge * (0.5 - fall) + tilt_x * x_nm + tilt_y * y_nm
-        return height
+        return fall, bulge, tilt_x, tilt_y
+
+    def liquid_nm(self, grids: Sequence[Grid]) -> Tensor:
+        """Distance between the windows at each pixel, (B, H, W) nm."""
+        shape = (len(grids), len(grids[0].origin_nm), grids[0].columns)
+        depth = torch.full(shape, WATER_NM, dtype=torch.float64, device=self.device)
+        shares = [self._thickening[world] for world in worlds_of(grids)]
+        if any(shares):
+            columns = np.arange(grids[0].columns)[:, None]
+            points = on_device([g.origin_nm[:, None] + columns * g.across_nm for g in grids], self.device)
+            fall, bulge, *_ = self._shape(points[..., 0], points[..., 1], worlds_of(grids))
+            depth += torch.tensor(shares).to(depth)[:, None, None] * bulge * (1 - fall).clamp(min=0.0)
+        return depth
 
     def project(self, grids: Sequence[Grid]) -> Tensor:
         """Projected copper, debris, water and nitride, (B, 4, H, W) nm; solids displace water."""
@@ -106,7 +126,7 @@ class LiquidCell:
             torch.cat([self.world.radius_nm[seen[scan], site], self.debris_radius_nm[beads[:, 1]]]),
         )
         copper, debris = drawn.chunk(2)
-        water = (WATER_NM - copper - debris).clamp_(min=0.0)
+        water = (self.liquid_nm(grids) - copper - debris).clamp_(min=0.0)
         nitride = torch.full((), NITRIDE_NM, dtype=torch.float64, device=self.device).expand_as(copper)
         return torch.stack([copper, debris, water, nitride], dim=1)
 

@@ -17,10 +17,15 @@ def ripened(radius_nm: Tensor, way_nm3: Tensor) -> Tensor:
     number = (radius_nm > 0).sum(dim=1, keepdim=True).clamp(min=1)
     # Running sums: others may round otherwise in a batch.
     mean = radius_nm.cumsum(dim=1)[:, -1:] / number
-    wanted = 3 * way_nm3 * (radius_nm / mean.clamp(min=1e-12) - 1)
+    wanted = 3 * way_nm3 * excess(radius_nm / mean.clamp(min=1e-12))
     change = wanted.where(radius_nm > 0, 0.0).maximum(-cubed)
     # What the last of a particle cannot give is missing where it should have gone.
     gained, lost = (each.cumsum(dim=1)[:, -1:] for each in (change.clamp(min=0), -change.clamp(max=0)))
     change = change.where(change < 0, change * (lost / gained.clamp(min=1e-300)))
     left: Tensor = (cubed + change).clamp(min=0.0)
     return left ** (1 / 3)
+
+
+def excess(size: Tensor) -> Tensor:
+    """What attachment gains over dissolution, by r / r_c, where diffusion limits both."""
+    return size - 1

@@ -116,6 +116,14 @@ def test_small_particles_shake_more():
     assert float(small / large) == pytest.approx(4.0, rel=0.1)
 
 
+def test_particles_do_not_wander_off():
+    world = world_with(1, hindrance=1e-6)
+    world.set_holder(0.0, growth.TEMPERATURE_REFERENCE_K)
+    world.radius_nm[:] = 1.0
+    world.advance_to(50.0)
+    assert float(world.position_nm.abs().max()) <= growth.EXTENT_NM / 2 + growth.MARGIN_NM
+
+
 def test_with_all_kinetics_on_batches_are_singles():
     seeds = range(4)
     batch = world_with(*seeds, **ALL_ON)
@@ -163,7 +171,7 @@ def test_impossible_parameters_are_refused(name, value):
 
 def test_the_shipped_world_has_none_of_the_further_kinetics_on():
     for seed in range(5):
-        assert [getattr(draw(seed), name) for name in ALL_ON] == [0.0, 0.0, 0.0]
+        assert [getattr(draw(seed), name) for name in (*ALL_ON, "thickening")] == [0.0] * 4
 
 
 def test_births_follow_the_integrated_hazard():

@@ -1,9 +1,12 @@
 """The liquid cell as a specimen: what lies where, and what its window does to focus."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from digital_twin.growth import draw
 from digital_twin.liquid_cell import NITRIDE_NM, WATER_NM, LiquidCell
 from digital_twin.specimen import Specimen
 
@@ -50,6 +53,23 @@ def test_cells_of_a_seed_are_alike_and_of_seeds_differ():
     assert torch.equal(one.debris_position_nm, same.debris_position_nm)
     assert torch.equal(one.height_nm(*EDGES), same.height_nm(*EDGES))
     assert not torch.equal(one.height_nm(*EDGES), other.height_nm(*EDGES))
+
+
+def test_liquid_may_be_thicker_where_the_window_bulges(square_grid):
+    draws = [draw(3), replace(draw(4), thickening=0.5)]
+    cells, grid = LiquidCell(3, 4, draws=draws), square_grid(64, 32.0)
+    grid.origin_nm[:] -= 1024.0
+    water = cells.project([grid, grid])[:, 2] + cells.project([grid, grid])[:, :2].sum(dim=1)
+    assert (water[0] == WATER_NM).all()
+    _, _, bulge, *_ = cells._window[:, 1].tolist()
+    assert float(water[1].max()) == pytest.approx(WATER_NM + 0.5 * bulge, rel=0.01)
+    assert float(water[1].min()) == WATER_NM
+    x, y = (torch.from_numpy(each)[None] for each in (grid.origin_nm[:, 0], grid.origin_nm[:, 1]))
+    level = cells.height_nm(x, y, [1])[0] - cells._window[3, 1] * x[0] - cells._window[4, 1] * y[0]
+    thicker = water[1, :, 0] > WATER_NM
+    assert torch.allclose((water[1, :, 0] - WATER_NM)[thicker], 0.5 * (level + bulge / 2)[thicker])
+    alone = LiquidCell(4, draws=draws[1:])
+    assert torch.equal(alone.liquid_nm([grid])[0], cells.liquid_nm([grid, grid])[1])
 
 
 def test_a_batch_of_cells_is_the_cells_one_by_one(square_grid):
