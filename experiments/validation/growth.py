@@ -295,6 +295,14 @@ CHECKS = (
         unmet="the law leaves out that merged particles are larger, and one standard deviation is 1.6 %.",
     ),
     Check(
+        name="growth: time in which nine tenths have merged, relative",
+        reference=SMOLUCHOWSKI,
+        achieved=lambda: meeting(0.1, 8.0),
+        tolerance=0.03,
+        mutation=ONE_WAY,
+        slow=True,
+    ),
+    Check(
         name="growth: copper kept in ripening and coalescence, relative",
         reference="closed form: none is lost",
         achieved=volume,
