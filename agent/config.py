@@ -52,18 +52,18 @@ class Instrument(Word, frozen=True, kw_only=True):
 
     ``endpoint`` is where a bridge listens; left out, a twin is served by a process of its own for the run. ``world``
     (one of the twin's, or ``standard`` to calibrate on) and ``seed`` choose its specimen, or ``specimen`` names a file
-    with a measured micrograph to use as one. ``misaligned`` is the seed of hidden errors of the twin's stage, beam
-    shift, scan, lens and spectrometer; left out, it is as it says. ``calibration`` is a file of `adaptem calibrate`
-    through which the twin is driven; a bridge at an endpoint applies its own. ``readout`` is gain, offset and noise of
-    its detectors, by the names of `digital_twin.readout.Readout`; left out, they are ideal. ``camera`` is what the
-    sensor of its camera does to broad-beam images and patterns, by the names of `digital_twin.camera.Camera`, laid over
-    those of a CCD; each is off at 0. ``conditions`` is what drifts, shakes and ages, by the names of
-    `digital_twin.conditions.Conditions`, laid over those of the world; each is off at 0. ``column`` may hold
-    ``source_fwhm_nm``, the width of the image of its source, and ``chromatic_mm``, the chromatic aberration.
-    In ``stepped`` time only
-    commands pass time, so a seed gives the same record; in ``real`` time the wall clock does, ``speed`` times as fast.
-    ``keys`` is the file that `adaptem keys make` wrote for this client of the bridge; without it only a bridge on this
-    machine can be reached.
+    with a measured micrograph to use as one. ``image`` names one whose structure a world's specimen starts with, and
+    ``contamination_nm_per_e_per_A2`` is how much carbon the beam leaves on a world (0: none). ``misaligned`` is the
+    seed of hidden errors of the twin's stage, beam shift, scan, lens and spectrometer; left out, it is as it says.
+    ``calibration`` is a file of `adaptem calibrate` through which the twin is driven; a bridge at an endpoint applies
+    its own. ``readout`` is gain, offset and noise of its detectors, by the names of `digital_twin.readout.Readout`;
+    left out, they are ideal. ``camera`` is what the sensor of its camera does to broad-beam images and patterns, by the
+    names of `digital_twin.camera.Camera`, laid over those of a CCD; each is off at 0. ``conditions`` is what drifts,
+    shakes and ages, by the names of `digital_twin.conditions.Conditions`, laid over those of the world; each is off at
+    0. ``column`` may hold ``source_fwhm_nm``, the width of the image of its source, and ``chromatic_mm``, the chromatic
+    aberration. In ``stepped`` time only commands pass time, so a seed gives the same record; in ``real`` time the wall
+    clock does, ``speed`` times as fast. ``keys`` is the file that `adaptem keys make` wrote for this client of the
+    bridge; without it only a bridge on this machine can be reached.
     """
 
     kind: Literal["twin", "bridge"] = "twin"
@@ -71,6 +71,8 @@ class Instrument(Word, frozen=True, kw_only=True):
     keys: Text | None = None
     world: Name = "growth"
     specimen: Text | None = None
+    image: Text | None = None
+    contamination_nm_per_e_per_A2: NotNegative = 0.0
     misaligned: Count | None = None
     calibration: Text | None = None
     readout: dict[Name, Number] = {}

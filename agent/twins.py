@@ -15,11 +15,14 @@ from digital_twin.apparatus import Apparatus
 from digital_twin.camera import Camera
 from digital_twin.column import capabilities
 from digital_twin.conditions import Conditions
+from digital_twin.contamination import Contaminated, Contamination
 from digital_twin.detectors import Column
 from digital_twin.fleet import Fleet
 from digital_twin.gold_on_carbon import GoldOnCarbon
 from digital_twin.holder import TwinHolder
+from digital_twin.image_files import read_image
 from digital_twin.instrument import Twin
+from digital_twin.layered import Upon, Worlds
 from digital_twin.measured import MeasuredSpecimen
 from digital_twin.misalignment import Misalignment
 from digital_twin.optics import aberrations_of, strehl, summed
@@ -60,10 +63,21 @@ COLUMN = ("source_fwhm_nm", "chromatic_mm")
 
 
 def specimen(config: Config, seed: int) -> Specimen:
-    """The specimen that a configuration asks for."""
+    """The specimen that a configuration asks for.
+
+    Raises:
+        ValueError: a file that it names holds no image with a known pixel size.
+    """
     if config.instrument.specimen is not None:
         return MeasuredSpecimen(Path(config.instrument.specimen))
-    return Standard(seed) if config.instrument.world == STANDARD else world_type(config.instrument.world)(seed)
+    if config.instrument.world == STANDARD:
+        return Standard(seed)
+    worlds: Worlds = world_type(config.instrument.world)(seed)
+    if config.instrument.image is not None:
+        worlds = Upon(worlds, Path(config.instrument.image))
+    if config.instrument.contamination_nm_per_e_per_A2:
+        worlds = Contaminated(worlds, Contamination(config.instrument.contamination_nm_per_e_per_A2))
+    return worlds
 
 
 def twin(config: Config, seed: int) -> Microscope:
@@ -161,6 +175,14 @@ def check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             read_calibration(Path(got["calibration"]))
         except ValueError as error:
             yield "calibration", str(error).removeprefix("calibration = ")
+    if got.get("image") is not None:
+        try:
+            read_image(Path(got["image"]))
+        except ValueError as error:
+            yield "image", str(error)
+    for name in ("image", "contamination_nm_per_e_per_A2"):
+        if got.get(name) and (got.get("specimen") is not None or got.get("world") == STANDARD):
+            yield name, "only worlds have one: leave it out, or instrument.specimen and world = standard"
     for name in got.get("column", {}):
         if name not in COLUMN:
             yield f"column.{name}", f"unknown field, known is {', '.join(COLUMN)}"

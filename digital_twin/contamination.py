@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from digital_twin.materials import CARBON, Material
+from digital_twin.layered import Layered, Worlds
+from digital_twin.materials import CARBON
 from digital_twin.potential import pixel_places_nm
 from digital_twin.specimen import Box, Grid, worlds_of
-from digital_twin.world import Facts, World
 from hardware_bridge.messages import Holder
 
 TICK_S = 1.0
@@ -54,17 +54,16 @@ class Contamination:
         return rate * fluence_e_per_A2 / (1 + fluence_e_per_A2 / (seconds * self.supply_e_per_A2_s))
 
 
-class Contaminated:
+class Contaminated(Layered):
     """Worlds on which carbon grows; a specimen of one more material, all else is the worlds' own.
 
     ``carbon_nm`` (B, CELLS, CELLS), row is y, is how thick it is. Electrons are counted in ticks of TICK_S.
     """
 
-    def __init__(self, worlds: World, contamination: Contamination) -> None:
-        self._worlds, self._contamination = worlds, contamination
-        self.facts: Facts = worlds.facts
-        self.extent_nm, self.device = worlds.extent_nm, worlds.device
-        self.materials: tuple[Material, ...] = (*worlds.materials, CARBON)
+    def __init__(self, worlds: Worlds, contamination: Contamination) -> None:
+        super().__init__(worlds)
+        self._contamination = contamination
+        self.materials = (*worlds.materials, CARBON)
         self._half_nm = worlds.extent_nm * (0.5 + MARGIN)
         self._temperature_K = worlds.facts.holder.temperature_K or ROOM_K
         self._clock_s = 0.0
@@ -103,18 +102,6 @@ class Contaminated:
     def potential_V_nm(self, grids: Sequence[Grid]) -> Tensor:
         """The worlds' potential and that of carbon, which has no structure of its own here, (B, H, W) V nm."""
         return self._worlds.potential_V_nm(grids) + CARBON.inner_potential_V * self._carbon_under(grids)
-
-    def height_nm(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None = None) -> Tensor:
-        """The height of the worlds."""
-        return self._worlds.height_nm(x_nm, y_nm, worlds)
-
-    def fields(self) -> dict[str, Tensor]:
-        """The fields of the worlds."""
-        return self._worlds.fields()
-
-    def globals(self) -> dict[str, Tensor]:
-        """The hidden constants of the worlds."""
-        return self._worlds.globals()
 
     def _carbon_under(self, grids: Sequence[Grid]) -> Tensor:
         """Thickness at the pixels, interpolated between the middles of cells, (B, H, W) nm."""

@@ -197,7 +197,8 @@ class Seat:
 def _together(some: Sequence[tuple[Seat, Wanted]]) -> Look:
     """The looks of several seats as one."""
     looks = [wanted.look for _, wanted in some]
-    wander = [look.zero_loss_eV for look in looks]
+    wander, slopes = [look.zero_loss_eV for look in looks], [look.slopes for look in looks]
+    level = torch.zeros(1, 4, dtype=torch.float64)
     still = torch.zeros(1, len(looks[0].grids[0].origin_nm), dtype=torch.float64)
     return Look(
         grids=[replace(look.grids[0], world=seat.place) for look, (seat, _) in zip(looks, some, strict=True)],
@@ -205,4 +206,7 @@ def _together(some: Sequence[tuple[Seat, Wanted]]) -> Look:
         zero_loss_eV=None
         if not any(each is not None for each in wander)
         else torch.cat([still if each is None else each for each in wander]),
+        slopes=None
+        if not any(each is not None for each in slopes)
+        else torch.cat([level if each is None else each for each in slopes]),
     )

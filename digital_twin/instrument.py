@@ -28,6 +28,7 @@ from digital_twin.optics import Aberrations, Array, aberrations_of, summed
 from digital_twin.sensors import Sensors
 from digital_twin.signals import Look, Signals
 from digital_twin.specimen import Specimen
+from digital_twin.tilted import slopes_of
 from hardware_bridge.cost import ELECTRONS_PER_PA_S, move_s
 from hardware_bridge.errors import Rejected
 from hardware_bridge.geometry import field_centre_nm, merged
@@ -50,7 +51,7 @@ from hardware_bridge.words import WordT
 EXPOSURE_PARTS = 8
 """Moments of an exposure at which it is asked where the specimen is."""
 
-MOST_DEFOCUS_NM = 5000.0
+MOST_DEFOCUS_NM, MOST_TILT_deg = 5000.0, 40.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -320,7 +321,17 @@ class Twin:
             grids=[scan.grid],
             aberrations=[dataclasses.replace(drifted, C10_nm=C10_nm)],
             zero_loss_eV=torch.from_numpy(moved_eV[None]) if moved_eV.any() else None,
+            slopes=self._slopes(),
         )
+
+    def _slopes(self) -> Tensor | None:
+        """How a tilted specimen stands: its stage keeps what is under the unshifted beam at its height."""
+        along_x, along_y = slopes_of(self._go.tilt_alpha_deg or 0.0, self._go.tilt_beta_deg or 0.0)
+        if not (along_x or along_y):
+            return None
+        level = replace(self._go, beam_shift_x_nm=0.0, beam_shift_y_nm=0.0)
+        x_nm, y_nm = field_centre_nm(level, self._true)
+        return torch.tensor([[x_nm, y_nm, along_x, along_y]], dtype=torch.float64)
 
     def _with_residual(self, set_to: Aberrations) -> Aberrations:
         return set_to if self._hidden.residual == NONE else summed(set_to, self._hidden.residual)
@@ -369,6 +380,12 @@ def _check_able(command: Command, capabilities: Capabilities) -> None:
     for path, value in (("set.optics.C10_nm", command.set.optics.C10_nm), ("go.stage_z_nm", command.go.stage_z_nm)):
         if value is not None and abs(value) > MOST_DEFOCUS_NM:
             raise Rejected("range", path, f"{value:g}", f"{-MOST_DEFOCUS_NM:g}..{MOST_DEFOCUS_NM:g}")
+    for path, value in (
+        ("go.tilt_alpha_deg", command.go.tilt_alpha_deg),
+        ("go.tilt_beta_deg", command.go.tilt_beta_deg),
+    ):
+        if value is not None and abs(value) > MOST_TILT_deg:
+            raise Rejected("range", path, f"{value:g}", f"{-MOST_TILT_deg:g}..{MOST_TILT_deg:g}")
 
 
 def _filled(before: WordT, asked: WordT) -> WordT:

@@ -25,6 +25,7 @@ from digital_twin.patterns import Camera, patterns
 from digital_twin.phase_contrast import Detector, margin_pixels, phase_contrast
 from digital_twin.shortcuts import NONE, Shortcuts
 from digital_twin.specimen import Grid, Specimen, worlds_of
+from digital_twin.tilted import Tilted
 from digital_twin.waves import hrtem, largest_mrad, transmission
 from digital_twin.xrays import XraySpectrometer
 from hardware_bridge.messages import Mode
@@ -40,12 +41,15 @@ MARGIN_SHARE = 0.125
 class Look:
     """One scan of each world: where its pixels are, and the column's aberrations, to which the specimen adds height.
 
-    ``zero_loss_eV`` (B, H) is how far the zero loss has wandered in each row; None is nowhere.
+    ``zero_loss_eV`` (B, H) is how far the zero loss has wandered in each row; None is nowhere. ``slopes`` (B, 4) are
+    those of tilted specimens: x and y in nm of a point that keeps its height, and how much higher one gets a nm along x
+    and y; None is level.
     """
 
     grids: Sequence[Grid]
     aberrations: Sequence[Aberrations]
     zero_loss_eV: Tensor | None = None
+    slopes: Tensor | None = None
 
 
 class Signals:
@@ -78,7 +82,7 @@ class Signals:
 
     def _incoherent(self, look: Look, share: Share) -> Tensor:
         care = Care(focus_parts=self._shortcuts.focus_parts)
-        return incoherent(self.specimen, look.grids, self.column, look.aberrations, share, care)
+        return incoherent(self._standing(look), look.grids, self.column, look.aberrations, share, care)
 
     def _annular(self, matter: Tensor, pixels_nm: Sequence[float]) -> Tensor:
         return haadf_fraction(matter, self.specimen.materials, self.column, pixels_nm)
@@ -135,11 +139,15 @@ class Signals:
         camera = Camera(self.column, size, self._shortcuts)
         return patterns(self.specimen, look.grids, self._at_height(look), camera)
 
+    def _standing(self, look: Look) -> Specimen:
+        """The specimen as it stands in a look."""
+        return self.specimen if look.slopes is None else Tilted(self.specimen, look.slopes)
+
     def _at_height(self, look: Look) -> list[Aberrations]:
         """The aberrations with the height of the middle of each field added to C10."""
         middles = np.stack([grid.corners().mean(axis=0) for grid in look.grids])[:, :, None]
         at = torch.from_numpy(middles).to(self.specimen.device)
-        heights = self.specimen.height_nm(at[:, 0], at[:, 1], worlds_of(look.grids))[:, 0].tolist()
+        heights = self._standing(look).height_nm(at[:, 0], at[:, 1], worlds_of(look.grids))[:, 0].tolist()
         return [
             replace(each, C10_nm=float(each.C10_nm) + height)
             for each, height in zip(look.aberrations, heights, strict=True)

@@ -1,5 +1,8 @@
 """The twin that a configuration asks for is put together from what it says and from the facts of its world."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from agent.assemble import CHOICES, DEFAULT_CONFIG, card_of
@@ -7,7 +10,9 @@ from agent.config import Config, ConfigErrors, load
 from agent.twins import specimen, twin
 from digital_twin.camera import Camera
 from digital_twin.conditions import Conditions
+from digital_twin.contamination import Contaminated
 from digital_twin.instrument import Twin
+from digital_twin.layered import Upon
 from digital_twin.liquid_cell import LiquidCell
 from digital_twin.misalignment import Misalignment
 from digital_twin.standard import Standard
@@ -66,3 +71,25 @@ def test_the_source_of_the_column_is_chosen_by_the_config() -> None:
         configured("instrument.column={source_fwhm = 0.7}")
     with pytest.raises(ConfigErrors, match=r"instrument\.column\.source_fwhm_nm"):
         configured("instrument.column={source_fwhm_nm = -0.7}")
+
+
+def test_a_world_may_start_with_an_image_and_get_dirty(tmp_path: Path) -> None:
+    assert isinstance(specimen(configured(), 1), LiquidCell)
+    np.savez(tmp_path / "shades.npz", image=np.eye(8), pixel_nm=100.0)
+    both = specimen(
+        configured(
+            f'instrument.image="{tmp_path}/shades.npz"',
+            "instrument.contamination_nm_per_e_per_A2=1e-5",
+            "instrument.world=defects",
+        ),
+        1,
+    )
+    assert isinstance(both, Contaminated)
+    assert isinstance(vars(both)["_worlds"], Upon)
+    for wrong, told in (
+        ((f'instrument.image="{tmp_path}/none.npz"',), r"instrument\.image: .*none\.npz"),
+        (("instrument.contamination_nm_per_e_per_A2=-1",), r"instrument\.contamination_nm_per_e_per_A2"),
+        (("instrument.contamination_nm_per_e_per_A2=1", "instrument.world=standard"), "only worlds have one"),
+    ):
+        with pytest.raises(ConfigErrors, match=told):
+            configured(*wrong)

@@ -1,18 +1,24 @@
 """Carbon that the beam leaves: where it grows and how fast, and that every signal sees it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from digital_twin.conditions import STILL
 from digital_twin.contamination import Contaminated, Contamination
 from digital_twin.defects import Defects
 from digital_twin.detectors import Spectrometer
 from digital_twin.imaging import expected_haadf, expected_spectra
+from digital_twin.instrument import Twin
 from digital_twin.liquid_cell import LiquidCell
 from digital_twin.materials import CARBON
 from digital_twin.optics import Aberrations
 from digital_twin.specimen import Grid, Specimen
-from hardware_bridge.messages import Holder
+from digital_twin.world import apparatus_of
+from hardware_bridge.messages import Acquire, Command, Holder
+from hardware_bridge.microscope import execute
 
 COLUMN = Defects.facts.column
 DIRTY = Contamination(nm_per_e_per_A2=1e-4, supply_e_per_A2_s=1e5)
@@ -153,3 +159,20 @@ def test_what_is_outside_the_map_leaves_nothing():
 def test_impossible_rates_are_refused(rate, supply):
     with pytest.raises(ValueError, match=r"nm_per_e_per_A2 = .* must not be below 0"):
         Contamination(nm_per_e_per_A2=rate, supply_e_per_A2_s=supply)
+
+
+def test_a_field_gets_brighter_where_it_is_looked_at_and_not_where_it_is_clean():
+    def brightening(contamination: Contamination) -> float:
+        facts = Defects.facts
+        apparatus = replace(apparatus_of(facts), conditions=STILL)
+        instrument = Twin(Contaminated(Defects(2), contamination), 2, apparatus=apparatus)
+        means = []
+        for turn in range(4):
+            look = Acquire(mode="HAADF", fov_nm=6.0, pixels_x=48, pixels_y=48, dwell_s=1e-4)
+            seen = execute(instrument, Command(id=f"look-{turn}", acquire=look), 10.0)
+            assert seen.data is not None
+            means.append(float(seen.data.mean()))
+        return means[-1] / means[0]
+
+    assert brightening(Contamination(nm_per_e_per_A2=3e-4, supply_e_per_A2_s=1e6)) > 1.05
+    assert brightening(Contamination(nm_per_e_per_A2=0.0)) < 1.02
