@@ -8,10 +8,12 @@ from envs.coding import MODES, Coding
 from hardware_bridge.messages import Box, Capabilities, Limits, Range
 from hardware_bridge.report import Card
 
-DETECTOR_E_PER_S = 1e9
-"""What a detector bears: at ten times the middle current of any world it is far from it."""
+DETECTOR_E_PER_S = 1e10
+"""What a detector bears: more than ten times the middle current of any world gives it."""
 
-DOSE_RATE_E_PER_A2_S = 1e5
+DOSE_RATE_E_PER_A2_S = 1e9
+"""No wall where a pixel holds a few atoms: there what is harmed is told by the fluence."""
+
 DECADES = 1.0
 """The current goes so many decades either way."""
 

@@ -9,7 +9,11 @@ VECTOR_ENTRY_POINT = "agent.assemble:make_vector_env"
 AUTOTUNE, AUTOTUNE_ENTRY_POINT = "adaptem/Autotune-v0", "agent.assemble:make_autotune"
 IDS = {
     "adaptem/Growth-v0": "growth",
+    "adaptem/Transformation-v0": "transformation",
     "adaptem/Interface-v0": "interface",
+    "adaptem/Valence-v0": "valence",
+    "adaptem/BeamSensitive-v0": "beam_sensitive",
+    "adaptem/Defects-v0": "defects",
 }
 
 

@@ -38,7 +38,7 @@ class Kept:
 class Row:
     """One reading: the sum of standardised values at ``places`` (3,), times ``weights`` (3,), and an error of its own.
 
-    ``var`` of that error and ``value``, which counts from what the prior expects, are in units of the prior's sd.
+    ``value`` counts from what the prior expects; it and ``var`` of the error are in units of the largest sd there is.
     """
 
     places: NDArray[np.intp]
@@ -115,7 +115,7 @@ class Prior:
         before = self.place(field, after - 1, cell)
         places = np.array([before, before + self.card.cells**2, self.size + field * self.card.cells**2 + cell])
         line = np.array([1 - share, share])
-        unit = max(float(self.sd[places[:2]].max()), 1e-12)
+        unit = max(float(self.sd[places[:2]].max()), estimate.sd, 1e-12)
         common = float(self.correlation[places[2], places[2]])
         bend = 4 * share * (1 - share) * self.bend_sd[field, after - 1]
         return Row(

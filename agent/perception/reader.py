@@ -185,7 +185,7 @@ class Conditioned:
 
     def __init__(self, prior: Prior) -> None:
         self._prior = prior
-        self._belief = Belief.of(prior)
+        self.belief = Belief.of(prior)
         self._fields = {target.name: n for n, target in enumerate(prior.fields)}
 
     def add(self, percept: Percept) -> None:
@@ -197,8 +197,8 @@ class Conditioned:
                 cell = int(place[0]) * self._prior.card.cells + int(place[1])
                 rows.append(self._prior.row(self._fields[field], cell, time_s, estimate))
         if rows:
-            self._belief = self._belief.after(self._prior, Rows.of(rows))
+            self.belief = self.belief.after(self._prior, Rows.of(rows))
 
     def report(self) -> Report:
         """Claim mean and standard deviation of every value of every target."""
-        return report_of(self._prior, self._belief)
+        return report_of(self._prior, self.belief)

@@ -50,6 +50,11 @@ class Look:
         return [p for p in self.percept.particles if p.real >= REAL]
 
 
+def follows(header: Header) -> bool:
+    """Whether who perceived follows single particles; a reader sees cells alone."""
+    return header.config.perception.name != "reader"
+
+
 def looks(run: Run) -> list[Look]:
     """All turns with a percept, in order."""
     start_s = run.header.start_s if run.header is not None else 0.0

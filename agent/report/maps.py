@@ -100,13 +100,13 @@ def dose_figure(fluence: Array, seen: list[Look], header: Header) -> Figure:
 
 
 def believed(card: Card, claims: Report | None) -> list[Target]:
-    """The fields whose belief is drawn: covered fraction and count, or the first two there are."""
+    """The fields whose belief is drawn: covered fraction and count, where they are, then the first, two in all."""
     fields = [
         t
         for t in card.targets
         if t.kind == "field" and claims is not None and t.name in claims.targets and len(t.prior_mean) == _size(card)
     ]
-    return [t for t in fields if t.name in _WANTED] or fields[:2]
+    return sorted(fields, key=lambda target: target.name not in _WANTED)[:2]
 
 
 def belief_figure(card: Card, values: tuple[float, ...], look: tuple[Colormap, float | None, str]) -> Figure:
@@ -120,10 +120,12 @@ def belief_figure(card: Card, values: tuple[float, ...], look: tuple[Colormap, f
 def cells(
     axes: Axes, card: Card, values: tuple[float, ...], colours: Colormap, top: float | None = None
 ) -> ScalarMappable:
-    """One value a cell at the last time, over the specimen, on a scale that begins at zero."""
+    """One value a cell at the last time, over the specimen; the scale begins at zero, unless all lie far from it."""
     last = at_end(card, values)
+    low = float(last.min())
+    bottom = 0.0 if top is not None or 0.0 <= low <= float(last.max()) / 2 else low
     edges = np.linspace(-card.extent_nm / 2, card.extent_nm / 2, card.cells + 1)
-    mesh = axes.pcolormesh(edges, edges, last, cmap=colours, vmin=0.0, vmax=top, edgecolors="face", linewidth=0.2)
+    mesh = axes.pcolormesh(edges, edges, last, cmap=colours, vmin=bottom, vmax=top, edgecolors="face", linewidth=0.2)
     frame(axes, card)
     return mesh
 

@@ -64,7 +64,7 @@ def belief(header: Header, claims: Report | None) -> str:
         return section("What it believes", said(f"There is no map of beliefs: {why}."))
     last_s = header.card.times_s[-1]
     words = {
-        "covered_fraction": "Share of each cell that copper covers",
+        "covered_fraction": "Share of each cell that is covered",
         "count": "Number of particles in each cell",
     }
     cards = []
@@ -104,7 +104,7 @@ def growth(run: Run, header: Header, claims: Report | None) -> str:
             picture = svg(curves.holder_figure(readings, channel), f"holder-{channel}", words)
             cards.append(card(picture, "What the holder's own sensor said, on the same clock as the images."))
     parts = [grid(cards, 3)] if cards else []
-    if not followed:
+    if not followed and gathered.follows(header):
         parts.append(said("No particle was seen twice, so there are no growth curves of single ones."))
     numbers = [
         f"{maps.spoken(t.name)} {measured(claims.targets[t.name].mean[0], claims.targets[t.name].sd[0])}{_unit(t)} "

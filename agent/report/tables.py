@@ -48,7 +48,11 @@ def brief(run: Run, header: Header) -> str:
             ("Duration", f"{end_s - header.start_s:.0f} of {header.end_s - header.start_s:.0f} s of specimen time"),
             ("Turns", f"{len(run.records)}: {gathered.modes(run)}"),
             ("Electrons", f"{scientific(electrons)} charged of {scientific(header.max_electrons)} allowed"),
-            ("Found", f"{real} particles and {debris} pieces of debris were tracked"),
+            *(
+                [("Found", f"{real} particles and {debris} pieces of debris were tracked")]
+                if gathered.follows(header)
+                else []
+            ),
             *([("Events", events(run))] if header.config.watch is not None else []),
             ("Ended", ending(run, header)),
         )
@@ -86,7 +90,7 @@ def score(scores: Scores | None, card: Card) -> str:
     ranked = sorted(scores.by_policy.items(), key=lambda item: -item[1])
     rows = [(f"{name} (this run)" if name == scores.policy else name, f"{value:+.3f}") for name, value in ranked]
     words = (
-        "The score compares the claims with what would have grown without the beam: 1 is exact with certainty, 0 is no "
+        "The score compares the claims with what would be there without the beam: 1 is exact with certainty, 0 is no "
         "better than what was known before the run, below 0 is misled. All had the same seed, dose and time to spend "
         "(and turns, where they were limited) and the same perception."
     )

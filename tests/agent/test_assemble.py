@@ -12,7 +12,9 @@ from agent import twins
 from agent.assemble import (
     CHOICES,
     DEFAULT_CONFIG,
+    card_of,
     instrument,
+    outlook,
     perception,
     watching,
 )
@@ -23,10 +25,12 @@ from agent.record import Record
 from agent.spool import Spool
 from hardware_bridge.calibrated import Calibrated
 from hardware_bridge.calibration import Calibration, write_calibration
+from hardware_bridge.guard import Guard
 from hardware_bridge.messages import Capabilities, Command, Optics, Settings
 from hardware_bridge.microscope import execute
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Estimate, FrameEvent
+from policies.interface import Setup
 
 
 def complaints(*overrides: str) -> list[str]:
@@ -37,6 +41,21 @@ def complaints(*overrides: str) -> list[str]:
 
 def test_the_shipped_config_has_nothing_wrong() -> None:
     load(DEFAULT_CONFIG, (), CHOICES)
+
+
+@pytest.mark.parametrize("path", sorted(DEFAULT_CONFIG.with_name("worlds").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_world_has_a_config_in_which_its_policy_may_look(path: Path) -> None:
+    config = load(path, ("instrument.kind=twin",), CHOICES)
+    card = card_of(config)
+    assert (config.goal.world, config.instrument.world, config.perception.name) == (path.stem, path.stem, "reader")
+    assert (config.budget.electrons, config.budget.duration_s) == (card.budget_electrons, card.duration_s)
+    assert config.limits.max_fluence_e_per_A2 == card.max_fluence_e_per_A2
+    microscope = Guard(twins.driver(config, 1), config.limits)
+    able = microscope.describe()
+    setup = Setup(able, config.limits, card, 0.0, config.budget.duration_s, config.budget.electrons)
+    proposals, _ = outlook(config, 1, setup, microscope.state())
+    assert proposals
+    microscope.submit(proposals[0].command)
 
 
 def test_names_and_settings_are_told_with_all_other_errors() -> None:

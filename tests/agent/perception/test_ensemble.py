@@ -105,12 +105,21 @@ def test_rows_that_are_not_alike_stay_apart() -> None:
 def test_between_two_times_a_reading_is_of_both(prior: Prior, time_s: float, first: int, weights: tuple[float]) -> None:
     row = prior.row(0, 5, time_s, Estimate(value=3.0, sd=0.5))
     assert row.places.tolist() == [prior.place(0, first, 5), prior.place(0, first + 1, 5), prior.size + 5]
-    unit = prior.sd[row.places[:2]].max()
+    unit = max(0.5, prior.sd[row.places[:2]].max())
     np.testing.assert_allclose(row.weights[:2], np.array(weights) * prior.sd[row.places[:2]] / unit)
     assert row.value == pytest.approx((3.0 - np.dot(weights, prior.mean[row.places[:2]])) / unit)
     # Heights are straight in time: what is new in the error is what is not kept.
     assert row.weights[2] == pytest.approx(0.5 / unit)
     assert row.var == pytest.approx(0.4 * 0.25 / unit**2)
+
+
+def test_where_all_is_known_a_reading_has_finite_numbers() -> None:
+    values = ensemble()
+    values["height"][:, 0] = 0.0
+    target = replace(card().targets[0], prior_sd=(0.0,) * 16 + (2.0,) * 16)
+    known = Prior.of(replace(card(), targets=(target, card().targets[1])), values, {})
+    row = known.row(0, 0, 50.0, Estimate(value=3.0, sd=0.5))
+    assert np.abs([*row.weights, row.var, row.value]).max() < 10.0
 
 
 def test_a_field_that_bends_is_read_less_well_half_way() -> None:

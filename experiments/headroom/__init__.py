@@ -1,0 +1,1 @@
+"""How much choosing well is worth in each world: simple plans beside one who knows the truth, with the same eyes."""

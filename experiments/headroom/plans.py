@@ -1,0 +1,206 @@
+"""Who decides where to look: staring, raster, uniform random, and one who knows the truth. All look in the same way.
+
+A plan is told at each look which one it is and says what to look at. All spend their electrons evenly over their looks,
+and their looks evenly over time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from agent.perception.belief import Belief, Rows, gain
+from agent.perception.ensemble import Prior
+from agent.perception.reader import Eyesight
+from envs.score import losses
+from hardware_bridge.report import Estimate
+
+Array = NDArray[np.float64]
+
+TRIED_CELLS, TRIED_RANDOM = 12, 4
+"""Cells that the clairvoyant thinks about: those where most is wrong, and some at random."""
+
+WIDER = {"HAADF": 2.0, "EELS": 4.0}
+"""How many times as wide a wide field is: an image of two cells by two, a spectrum of a whole cell."""
+
+
+class Settings(Struct, frozen=True):
+    """What is tuned: how many looks, in which modes by turns, and whether at wide fields.
+
+    ``tiles`` is how many fields lie along the extent's edge, for those who tile it.
+    """
+
+    looks: int = 32
+    modes: tuple[str, ...] = ("HAADF",)
+    wide: bool = False
+    tiles: int = 8
+
+
+@dataclass(frozen=True)
+class Look:
+    """Where to look, in parts of half the extent, in which mode, and whether at a wide field."""
+
+    x: float
+    y: float
+    mode: str
+    wide: bool
+
+
+class Plan(Protocol):
+    """Decides for one world; ``electrons`` is what the look may take."""
+
+    def look(self, number: int, clock_s: float, electrons: float) -> Look:
+        """What to look at next."""
+        ...
+
+
+class Staring:
+    """One field near the middle, again and again."""
+
+    def __init__(self, settings: Settings, seed: int) -> None:
+        self._settings = settings
+
+    def look(self, number: int, clock_s: float, electrons: float) -> Look:
+        """The same place."""
+        middle = 0.0 if self._settings.wide else 1 / 8
+        return Look(middle, middle, _mode(self._settings, number), self._settings.wide)
+
+
+class Raster:
+    """Tile after tile in a serpentine, and again; each mode has its turn at a tile before the next one's."""
+
+    def __init__(self, settings: Settings, seed: int) -> None:
+        self._settings = settings
+
+    def look(self, number: int, clock_s: float, electrons: float) -> Look:
+        """The tile that is due: rounds that do not fit are spread over the whole extent."""
+        tiles, modes = self._settings.tiles, len(self._settings.modes)
+        places = max(1, self._settings.looks // modes)
+        index = number // modes
+        step = max(1.0, tiles**2 / places)
+        row, column = divmod(int(index * step) % tiles**2, tiles)
+        column = tiles - 1 - column if row % 2 else column
+        x, y = (2 * (each + 0.5) / tiles - 1 for each in (column, row))
+        return Look(x, y, _mode(self._settings, number), self._settings.wide)
+
+
+class Random:
+    """Places drawn uniformly."""
+
+    def __init__(self, settings: Settings, seed: int) -> None:
+        self._settings, self._random = settings, np.random.default_rng([seed, 80])
+
+    def look(self, number: int, clock_s: float, electrons: float) -> Look:
+        """A place drawn at random."""
+        reach = 1 - (WIDER["HAADF"] if self._settings.wide else 1.0) / 8
+        x, y = self._random.uniform(-reach, reach, 2).tolist()
+        return Look(x, y, _mode(self._settings, number), self._settings.wide)
+
+
+def _mode(settings: Settings, number: int) -> str:
+    return settings.modes[number % len(settings.modes)]
+
+
+class Clairvoyant:
+    """Knows the truth and what the report claims now: takes the look that is worth most to the score.
+
+    It thinks that a look would read the truth with the error that such looks usually have, and looks one look ahead.
+    ``told`` gives what is believed now, and ``truth`` (values,) what is true, in the order of the prior.
+    """
+
+    def __init__(self, settings: Settings, seed: int, prior: Prior, sight: Eyesight, truth: Array) -> None:
+        self._settings, self._prior, self._sight, self._truth = settings, prior, sight, truth
+        self._random = np.random.default_rng([seed, 81])
+        self.belief = Belief.of(prior)
+        self._weight = np.zeros(prior.size)
+        self._units = [(slice(0, 0), "")] * 0
+        block, cells = len(prior.times_s) * prior.card.cells**2, prior.card.cells**2
+        for n, target in enumerate(prior.fields):
+            asked = slice(n * block + cells, (n + 1) * block)
+            self._weight[asked] = target.weight / target.crps_scale
+            self._units.append((asked, target.unit))
+        for n, target in enumerate(prior.globals, start=len(prior.fields) * block):
+            self._weight[n] = target.weight / target.crps_scale
+            self._units.append((slice(n, n + 1), target.unit))
+
+    def look(self, number: int, clock_s: float, electrons: float) -> Look:
+        """The best of some candidates."""
+        candidates = list(self._candidates())
+        now = self._loss(self.belief.mean, self.belief.var)
+        one = Belief(self.belief.mean[None], self.belief.var[None], self.belief.factors[None])
+        worth = []
+        for look, cells in candidates:
+            rows = self._rows(look.mode, cells, clock_s, electrons)
+            if rows is None:
+                worth.append(0.0)
+                continue
+            factors, said = gain(self._prior.correlation, one, rows)
+            mean, var = self.belief.mean + said[0] @ factors[0], self.belief.var - (factors[0] ** 2).sum(axis=0)
+            worth.append(float((now - self._loss(mean, np.maximum(var, 1e-6))) @ self._weight))
+        return candidates[int(np.argmax(worth))][0]
+
+    def _candidates(self) -> Sequence[tuple[Look, list[int]]]:
+        cells = self._prior.card.cells
+        wrong = self._wrong()
+        tried = {
+            *np.argsort(wrong)[-TRIED_CELLS:].tolist(),
+            *self._random.integers(cells**2, size=TRIED_RANDOM).tolist(),
+        }
+        found = []
+        for cell in sorted(tried):
+            row, column = divmod(cell, cells)
+            x, y = (2 * (each + 0.5) / cells - 1 for each in (column, row))
+            found += [(Look(x, y, mode, False), [cell]) for mode in self._sight.networks]
+            found.append((Look(x, y, "EELS", True), [cell]))
+            low_row, low_column = min(row, cells - 2), min(column, cells - 2)
+            four = [r * cells + c for r in (low_row, low_row + 1) for c in (low_column, low_column + 1)]
+            x, y = (2 * (each + 1) / cells - 1 for each in (low_column, low_row))
+            found.append((Look(x, y, "HAADF", True), four))
+        return found
+
+    def _wrong(self) -> Array:
+        """What each cell loses now."""
+        prior, cells = self._prior, self._prior.card.cells**2
+        lost = self._loss(self.belief.mean, self.belief.var) * self._weight
+        fields = lost[: len(prior.fields) * len(prior.times_s) * cells]
+        return np.asarray(fields.reshape(-1, cells).sum(axis=0))
+
+    def _loss(self, mean: NDArray[np.float32], var: NDArray[np.float32]) -> Array:
+        prior, size = self._prior, self._prior.size
+        claimed = prior.mean[:size] + prior.sd[:size] * mean[:size]
+        sd = prior.sd[:size] * np.sqrt(var[:size])
+        found = np.zeros(size)
+        for where, unit in self._units:
+            found[where] = losses(unit, claimed[where], sd[where], self._truth[where])
+        return found
+
+    def _rows(self, mode: str, cells: Sequence[int], clock_s: float, electrons: float) -> Rows | None:
+        prior, card = self._prior, self._sight.card
+        rows = []
+        for field, target in enumerate(prior.fields):
+            sd = card.tempered * float(
+                np.interp(np.log(electrons), np.log(card.electrons), card.typical[mode][target.name])
+            )
+            for cell in cells:
+                value = self._true(field, cell, clock_s)
+                rows.append(prior.row(field, cell, clock_s, Estimate(value=value, sd=sd)))
+        many = Rows.of(rows)
+        return Rows(many.places[None], many.weights[None], many.var[None], many.value[None])
+
+    def _true(self, field: int, cell: int, clock_s: float) -> float:
+        places = [self._prior.place(field, n, cell) for n in range(len(self._prior.times_s))]
+        return float(np.interp(clock_s, self._prior.times_s, self._truth[places]))
+
+
+BASELINES: Mapping[str, type[Staring] | type[Raster] | type[Random]] = {
+    "staring": Staring,
+    "raster": Raster,
+    "random": Random,
+}
+CLAIRVOYANT = "clairvoyant"
+POLICIES = (*BASELINES, CLAIRVOYANT)

@@ -1,0 +1,135 @@
+"""Plays plans on a fleet of worlds: the reader and the reporter that all share, the twin in process, no wire."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+
+from agent import twins
+from agent.lessons import prior_of
+from agent.perception.reader import Conditioned, Eyesight, Reader, load_eyesight
+from digital_twin.world import truths
+from digital_twin.worlds import world_type
+from envs.coding import MODES, VIEWS, Coding
+from envs.limits import beat_s
+from envs.prior import load_card, since_start
+from envs.score import score
+from experiments.headroom.plans import BASELINES, WIDER, Array, Clairvoyant, Look, Plan, Settings
+from hardware_bridge.cost import ELECTRONS_PER_PA_S
+from hardware_bridge.errors import Malformed, Rejected
+from hardware_bridge.guard import Guard
+from hardware_bridge.messages import Command
+from hardware_bridge.report import Card
+
+SILENCE_S = 10.0
+LESS = 0.5
+"""What is refused is tried again with this share of its electrons, as often as ATTEMPTS."""
+
+ATTEMPTS = 4
+
+
+class Played(Struct, frozen=True):
+    """How a plan did on the world of one seed, in all and by target, and how many looks it got."""
+
+    policy: str
+    seed: int
+    share: float
+    score: float
+    scores: dict[str, float]
+    looks: int
+    electrons: float
+
+
+@cache
+def eyesight(world: str) -> Eyesight:
+    """What the reader of a world has learned, read once."""
+    return load_eyesight(world)
+
+
+@cache
+def true_values(world: str, seeds: tuple[int, ...]) -> dict[str, Array]:
+    """Truths of worlds with the start in front, (seeds, values) each."""
+    kind = world_type(world)
+    return truths(kind, seeds, since_start(kind.facts))
+
+
+class _Seat:
+    """One world that is played: its instrument, its plan, and what is made of what it sees."""
+
+    def __init__(self, world: str, card: Card, guard: Guard, plan: Plan, settings: Settings) -> None:
+        self.guard, self.plan, self.settings = guard, plan, settings
+        self._reader, self.reporter = Reader(guard.describe(), card, eyesight(world)), Conditioned(prior_of(world))
+        self._coding = Coding.of(card, guard.describe())
+        self._number, self._turn, self.looks = 0, 0, 0
+
+    def begin(self, due: bool, budget: float) -> None:
+        """Give the command of this beat: a look where one is due, else nothing."""
+        self._turn += 1
+        if due:
+            state = self.guard.state()
+            electrons = max(budget - state.electrons_charged, 0.0) / max(self.settings.looks - self._number, 1)
+            look = self.plan.look(self._number, state.clock_s, max(electrons, 1.0))
+            self._number += 1
+            for attempt in range(ATTEMPTS):
+                try:
+                    self.guard.submit(self._command(look, f"{self._turn}-{attempt}", electrons * LESS**attempt))
+                    self.looks += 1
+                    return
+                except (Malformed, Rejected):
+                    continue
+        self.guard.submit(Command(id=f"{self._turn}-wait"))
+
+    def end(self) -> None:
+        """Let perception see what came."""
+        observation = self.guard.gather(SILENCE_S)
+        if observation.data is not None:
+            self.reporter.add(self._reader(observation))
+        if isinstance(self.plan, Clairvoyant):
+            self.plan.belief = self.reporter.belief
+
+    def _command(self, look: Look, name: str, electrons: float) -> Command:
+        mode = MODES.index(look.mode)
+        _, pixels, dwell_s = VIEWS[mode]
+        middle = self._coding.middle_pA * pixels**2 * dwell_s * ELECTRONS_PER_PA_S
+        spend = min(max(math.log10(max(electrons, 1.0) / middle), -1.0), 1.0)
+        command = self._coding.command(name, np.array([look.x, look.y, 0.0, spend]), mode)
+        if not look.wide or command.acquire is None:
+            return command
+        fov_nm = command.acquire.fov_nm * WIDER.get(look.mode, 1.0)
+        return replace(command, acquire=replace(command.acquire, fov_nm=fov_nm))
+
+
+def play(world: str, policy: str, settings: Settings, seeds: Sequence[int], share: float) -> list[Played]:
+    """Play the worlds of some seeds together with a share of the electron budget."""
+    card, prior = load_card(world), prior_of(world)
+    known = true_values(world, tuple(seeds))
+    seats = []
+    for n, (seed, guard) in enumerate(zip(seeds, twins.guarded(world, card, seeds), strict=True)):
+        if policy in BASELINES:
+            plan: Plan = BASELINES[policy](settings, seed)
+        else:
+            named = [*prior.fields, *prior.globals]
+            truth = np.concatenate([known[target.name][n] for target in named])
+            plan = Clairvoyant(settings, seed, prior, eyesight(world), truth)
+        seats.append(_Seat(world, card, guard, plan, settings))
+    beats = math.ceil(card.duration_s / beat_s(card, seats[0].guard.describe()))
+    done = 0
+    for beat in range(beats):
+        due = min(settings.looks, beats) * (beat + 1) // beats > done
+        done += due
+        for seat in seats:
+            seat.begin(due, share * card.budget_electrons)
+        for seat in seats:
+            seat.end()
+    found = []
+    for n, (seed, seat) in enumerate(zip(seeds, seats, strict=True)):
+        asked = {t.name: known[t.name][n][card.cells**2 if t.kind == "field" else 0 :] for t in card.targets}
+        total, parts = score(seat.reporter.report(), {name: each.tolist() for name, each in asked.items()}, card)
+        electrons = seat.guard.state().electrons_charged
+        found.append(Played(policy, seed, share, total, parts, seat.looks, electrons))
+    return found

@@ -1,0 +1,129 @@
+"""The steps of the study: the same tuning for all baselines, then paired seeds; what is known is not played again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from experiments.headroom.plans import CLAIRVOYANT, POLICIES, Settings
+from experiments.headroom.play import Played, play
+
+TUNING_SEEDS, TEST_SEEDS = range(4), range(1000, 1010)
+SHARES = (0.125, 1.0)
+TRIALS = 10
+MIXES = (
+    ("HAADF",),
+    ("EELS",),
+    ("CBED",),
+    ("HAADF", "EELS"),
+    ("HAADF", "HAADF", "HAADF", "EELS"),
+    ("HAADF", "CBED"),
+)
+LOOKS, TILES = (16, 32, 64), (4, 8)
+MOST_PATTERNS = 32
+"""Patterns take long to compute: no more of them an episode."""
+
+WordT = TypeVar("WordT", bound=msgspec.Struct)
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One trial of the search: the mean score over tuning seeds and shares."""
+
+    world: str
+    policy: str
+    settings: Settings
+    score: float
+
+
+class Result(msgspec.Struct, frozen=True):
+    """One episode of one world."""
+
+    world: str
+    played: Played
+
+
+def tune(world: str, folder: Path) -> None:
+    """Try different settings for every policy, as many for each, on the tuning seeds; appends to tuned.jsonl."""
+    path = folder / "tuned.jsonl"
+    known = {(t.policy, t.settings) for t in read(path, Trial) if t.world == world}
+    for policy in POLICIES:
+        for number, settings in enumerate(drawn(policy), start=1):
+            if (policy, settings) in known:
+                continue
+            scores = [p.score for share in SHARES for p in play(world, policy, settings, TUNING_SEEDS, share)]
+            _append(path, Trial(world, policy, settings, mean(scores)))
+            print(f"{world} {policy} trial {number}: {named(settings)}: S = {mean(scores):+.3f}", flush=True)
+
+
+def drawn(policy: str) -> Iterator[Settings]:
+    """What is tried; the clairvoyant chooses modes and places by itself, so that only its looks are tuned."""
+    if policy == CLAIRVOYANT:
+        yield from (Settings(looks=looks) for looks in LOOKS)
+        return
+    random, tried = np.random.default_rng(0), set[Settings]()
+    while len(tried) < TRIALS:
+        modes = MIXES[len(tried) % len(MIXES)]
+        most = MOST_PATTERNS if "CBED" in modes else max(LOOKS)
+        settings = Settings(
+            looks=min(most, int(random.choice(LOOKS))),
+            modes=modes,
+            wide=bool(random.integers(2)),
+            tiles=int(random.choice(TILES)),
+        )
+        if settings not in tried:
+            tried.add(settings)
+            yield settings
+
+
+def best(world: str, folder: Path) -> dict[str, Settings]:
+    """The best settings of every policy."""
+    trials = [t for t in read(folder / "tuned.jsonl", Trial) if t.world == world]
+    return {
+        policy: max((t for t in trials if t.policy == policy), key=lambda t: t.score).settings
+        for policy in POLICIES
+        if any(t.policy == policy for t in trials)
+    }
+
+
+def run(world: str, folder: Path) -> None:
+    """Play all policies on the test seeds; appends to episodes.jsonl."""
+    path = folder / "episodes.jsonl"
+    done = [r.played for r in read(path, Result) if r.world == world]
+    for policy, settings in best(world, folder).items():
+        for share in SHARES:
+            known = {p.seed for p in done if (p.policy, p.share) == (policy, share)}
+            seeds = [seed for seed in TEST_SEEDS if seed not in known]
+            if not seeds:
+                continue
+            for played in play(world, policy, settings, seeds, share):
+                _append(path, Result(world, played))
+                done.append(played)
+            scores = [p.score for p in done if (p.policy, p.share) == (policy, share)]
+            print(f"{world} {policy} at {share:g}: S = {mean(scores):+.3f} on {len(scores)} seeds", flush=True)
+
+
+def read(path: Path, kind: type[WordT]) -> list[WordT]:
+    """All lines of a file, none where there is no file; a torn last line is left out."""
+    found = []
+    for line in path.read_bytes().splitlines() if path.exists() else []:
+        try:
+            found.append(msgspec.json.decode(line, type=kind))
+        except msgspec.DecodeError:
+            print(f"{path}: a line that is not whole is left out", flush=True)
+    return found
+
+
+def _append(path: Path, word: msgspec.Struct) -> None:
+    with path.open("ab") as file:
+        file.write(msgspec.json.encode(word) + b"\n")
+
+
+def named(settings: Settings) -> str:
+    """Settings in words."""
+    fields = "wide fields" if settings.wide else "fields of a cell"
+    return f"{settings.looks} looks, {'+'.join(settings.modes)}, {fields}, {settings.tiles} x {settings.tiles} tiles"
