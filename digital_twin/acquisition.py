@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from digital_twin.detectors import Column
+from digital_twin.optics import aberrations_of, blur_extent_nm
 from hardware_bridge.errors import Rejected
-from hardware_bridge.messages import SCANNED_MODES, Acquire, Axis, Capabilities, Kind, Mode
+from hardware_bridge.messages import SCANNED_MODES, Acquire, Axis, Capabilities, Kind, Mode, Optics
 
 CHUNK_ROWS = 32
 CHUNK_S = 0.1
@@ -20,6 +21,11 @@ MOST_VALUES = 2**27
 
 CHUNK_VALUES = 2**22
 """Most values in a chunk of more than one row."""
+
+INCOHERENT_MODES: frozenset[Mode] = frozenset({"HAADF", "ABF", "BF"})
+
+MOST_BLUR_PIXELS = 2048
+"""Most pixels of an image that a probe may be wide."""
 
 KINDS: dict[Mode, Kind] = {"EELS": "spectrum", "EDS": "spectrum", "CBED": "pattern", "4DSTEM": "pattern"}
 """Of what is not an image."""
@@ -76,6 +82,20 @@ def check_able(acquire: Acquire, capabilities: Capabilities) -> None:
     values = acquire.pixels_x * acquire.pixels_y * each
     if values > MOST_VALUES:
         raise Rejected("size", "acquire.pixels_x", f"{values} values in a frame", f"{MOST_VALUES}, {each} a pixel")
+
+
+def check_blur(acquire: Acquire, optics: Optics, column: Column) -> None:
+    """Refuse pixels so fine that a probe out of focus would spread over more of them than can be computed.
+
+    Raises:
+        Rejected: naming the pixels and how coarse they must be.
+    """
+    if acquire.mode not in INCOHERENT_MODES:
+        return
+    pixel_nm, width_nm = acquire.fov_nm / acquire.pixels_x, blur_extent_nm(aberrations_of(optics), column.probe())
+    if width_nm > MOST_BLUR_PIXELS * pixel_nm:
+        limit = f"at least {width_nm / MOST_BLUR_PIXELS:.3g} nm, the probe is {width_nm:.3g} nm wide"
+        raise Rejected("sampling", "acquire.fov_nm", f"{pixel_nm:.3g} nm a pixel", limit)
 
 
 def kind_of(mode: Mode) -> Kind:

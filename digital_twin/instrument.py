@@ -17,7 +17,7 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor
 
-from digital_twin.acquisition import Plan, axes_of, check_able, dtype_of, kind_of
+from digital_twin.acquisition import Plan, axes_of, check_able, check_blur, dtype_of, kind_of
 from digital_twin.apparatus import PLAIN, ZERO_GO, Apparatus
 from digital_twin.column import capabilities
 from digital_twin.drift import Drift, Stage
@@ -154,6 +154,8 @@ class Twin:
         if self._running is not None:
             raise Rejected("busy", "id", command.id, f"command {self._running.command.id} is still running")
         _check_able(command, self._capabilities)
+        if command.acquire is not None:
+            check_blur(command.acquire, _filled(self._optics, command.set.optics), self.column)
         self._abort.clear()
         self._running = _Running(command, self.state())
 

@@ -4,11 +4,11 @@ import math
 
 import pytest
 
-from digital_twin.acquisition import CHUNK_VALUES, Plan, axes_of, check_able, dtype_of, kind_of
+from digital_twin.acquisition import CHUNK_VALUES, Plan, axes_of, check_able, check_blur, dtype_of, kind_of
 from digital_twin.column import capabilities
 from digital_twin.detectors import Column
 from hardware_bridge.errors import Rejected
-from hardware_bridge.messages import SCANNED_MODES, Acquire
+from hardware_bridge.messages import SCANNED_MODES, Acquire, Optics
 
 COLUMN = Column()
 ABLE = capabilities(COLUMN)
@@ -66,3 +66,12 @@ def test_patterns_are_centred_on_the_axis():
 def test_what_there_is_no_room_for_is_refused(asked, told):
     with pytest.raises(Rejected, match=told):
         check_able(asked, ABLE)
+
+
+def test_pixels_too_fine_for_a_probe_far_out_of_focus_are_refused():
+    far = Optics(C10_nm=4000.0)
+    with pytest.raises(Rejected, match=r"acquire\.fov_nm = 0\.01 nm a pixel .*at least 0\.0\d+ nm, the probe is 8\d"):
+        check_blur(acquire("BF", pixels=100, fov_nm=1.0), far, COLUMN)
+    check_blur(acquire("BF", pixels=100, fov_nm=1.0), Optics(C10_nm=100.0), COLUMN)
+    check_blur(acquire("BF", pixels=100, fov_nm=10.0), far, COLUMN)
+    check_blur(acquire("CBED", pixels=100, fov_nm=1.0), far, COLUMN)

@@ -51,6 +51,7 @@ def middles_nm(seen: Observation) -> np.ndarray:
 def test_what_is_switched_off_is_exactly_still(make_balls, command):
     times_s, drift = np.linspace(0.0, 5e3, 101), Drift(3, STILL)
     assert not drift.specimen_nm(times_s).any()
+    assert not drift.rows_nm(100.0, 0.01, 64).any()
     assert not drift.zero_loss_eV(times_s).any()
     assert drift.C10_nm(4e3) == 0.0
     assert drift.current(4e3) == 1.0
