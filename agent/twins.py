@@ -31,7 +31,7 @@ from digital_twin.specimen import Specimen
 from digital_twin.standard import Standard
 from digital_twin.world import apparatus_of
 from digital_twin.worlds import WORLDS, world_type
-from envs.autotune import RANGES_NM, Bench, optics_of
+from envs.autotune import RANGES_NM, Bench, optics_of, tuning_limits
 from envs.limits import beat_s, world_limits
 from hardware_bridge.calibrated import Calibrated
 from hardware_bridge.calibration import read_calibration
@@ -140,7 +140,7 @@ def guarded(world: str, card: Card, seeds: Sequence[int]) -> list[Guard]:
 
 
 def tuning_bench(seed: int, names: Sequence[str]) -> Bench:
-    """Gold on carbon at 300 kV and 20 mrad, with hidden aberrations drawn evenly over their ranges."""
+    """Gold on carbon at 300 kV and 20 mrad, behind walls, with hidden aberrations drawn evenly over their ranges."""
     random = np.random.default_rng([seed, 15])
     drawn = [random.uniform(-1.0, 1.0) * RANGES_NM[n] for n in names for _ in range(1 if n == "C10" else 2)]
     residual = aberrations_of(optics_of(names, drawn))
@@ -163,7 +163,8 @@ def tuning_bench(seed: int, names: Sequence[str]) -> Bench:
     def strehl_of(optics: Optics) -> float:
         return strehl(summed(aberrations_of(optics), residual), column.probe())
 
-    return Bench(Twin(GoldOnCarbon(seed), seed, apparatus=apparatus), strehl_of)
+    specimen = GoldOnCarbon(seed)
+    return Bench(Guard(Twin(specimen, seed, apparatus=apparatus), tuning_limits(names, specimen.extent_nm)), strehl_of)
 
 
 def check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -13,10 +13,9 @@ import torch
 from torch import Tensor
 
 from digital_twin.instrument import Twin, Wanted
-from digital_twin.materials import Material
 from digital_twin.shortcuts import NONE, Shortcuts
 from digital_twin.signals import Look, Signals
-from digital_twin.specimen import Box, Grid
+from digital_twin.specimen import Around, Box, Grid
 from digital_twin.world import World, apparatus_of
 from hardware_bridge.cost import predict
 from hardware_bridge.errors import Rejected
@@ -30,49 +29,31 @@ LONGEST_S = 0.4
 """The longest beam-on time: what the beam does in one world must not come after what time does in the next."""
 
 
-class Share:
+class Share(Around):
     """One world of a batch as a specimen of its own; time passes for all of them."""
 
     def __init__(self, worlds: World, place: int) -> None:
-        self._worlds, self._place = worlds, place
-
-    @property
-    def extent_nm(self) -> float:
-        """Edge of the square specimen area."""
-        return self._worlds.extent_nm
-
-    @property
-    def device(self) -> torch.device:
-        """Where its tensors are."""
-        return self._worlds.device
-
-    @property
-    def materials(self) -> tuple[Material, ...]:
-        """What it is made of."""
-        return self._worlds.materials
+        super().__init__(worlds)
+        self._place = place
 
     def set_holder(self, holder: Holder) -> None:
         """The holder is that of all worlds; a seat refuses to set it."""
 
-    def advance_to(self, clock_s: float) -> None:
-        """Let time pass up to a time, unless it has passed already."""
-        self._worlds.advance_to(clock_s)
-
     def expose(self, world: int, box_nm: Box, electrons: float) -> None:
         """Take electrons spread evenly over a box."""
-        self._worlds.expose(self._place, box_nm, electrons)
+        super().expose(self._place, box_nm, electrons)
 
     def project(self, grids: Sequence[Grid]) -> Tensor:
         """Projected thickness of each material under a scan, (1, M, H, W) nm."""
-        return self._worlds.project(self._mine(grids))
+        return super().project(self._mine(grids))
 
     def potential_V_nm(self, grids: Sequence[Grid]) -> Tensor:
         """Projected potential at the pixels of a scan, (1, H, W) V nm."""
-        return self._worlds.potential_V_nm(self._mine(grids))
+        return super().potential_V_nm(self._mine(grids))
 
     def height_nm(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None = None) -> Tensor:
         """Height at points (1, ...)."""
-        return self._worlds.height_nm(x_nm, y_nm, [self._place])
+        return super().height_nm(x_nm, y_nm, [self._place])
 
     def _mine(self, grids: Sequence[Grid]) -> list[Grid]:
         return [replace(grid, world=self._place) for grid in grids]

@@ -9,11 +9,9 @@ from typing import Protocol
 import numpy as np
 from torch import Tensor
 
-from digital_twin.materials import Material
 from digital_twin.measured import THICKEST_NM, MeasuredSpecimen
-from digital_twin.specimen import Box, Grid, Specimen
+from digital_twin.specimen import Around, Grid, Specimen
 from digital_twin.world import Facts
-from hardware_bridge.messages import Holder
 
 RELIEF = 0.3
 """What the brightest pixel of an image stands for, as a share of the world's mean thickness."""
@@ -38,38 +36,13 @@ class Worlds(Specimen, Protocol):
         ...
 
 
-class Layered:
+class Layered(Around):
     """Worlds with something on them: all that is not overridden is the worlds' own, their truth among it."""
 
     def __init__(self, worlds: Worlds) -> None:
+        super().__init__(worlds)
         self._worlds = worlds
         self.facts: Facts = worlds.facts
-        self.extent_nm, self.device = worlds.extent_nm, worlds.device
-        self.materials: tuple[Material, ...] = worlds.materials
-
-    def set_holder(self, holder: Holder) -> None:
-        """Take the holder's set points."""
-        self._worlds.set_holder(holder)
-
-    def advance_to(self, clock_s: float) -> None:
-        """Let time pass."""
-        self._worlds.advance_to(clock_s)
-
-    def expose(self, world: int, box_nm: Box, electrons: float) -> None:
-        """Take electrons spread evenly over a box."""
-        self._worlds.expose(world, box_nm, electrons)
-
-    def project(self, grids: Sequence[Grid]) -> Tensor:
-        """What the worlds project, (B, M, H, W) nm."""
-        return self._worlds.project(grids)
-
-    def potential_V_nm(self, grids: Sequence[Grid]) -> Tensor:
-        """The worlds' potential, (B, H, W) V nm."""
-        return self._worlds.potential_V_nm(grids)
-
-    def height_nm(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None = None) -> Tensor:
-        """The height of the worlds."""
-        return self._worlds.height_nm(x_nm, y_nm, worlds)
 
     def fields(self) -> dict[str, Tensor]:
         """The fields of the worlds."""

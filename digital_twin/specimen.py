@@ -136,6 +136,39 @@ class Still(ABC):
         return mean_potential_V_nm(self.project(grids), self.materials)
 
 
+class Around:
+    """A specimen around another: what is not overridden is the inner one's own."""
+
+    def __init__(self, inner: Specimen) -> None:
+        self._inner = inner
+        self.extent_nm, self.device = inner.extent_nm, inner.device
+        self.materials: tuple[Material, ...] = inner.materials
+
+    def set_holder(self, holder: Holder) -> None:
+        """Take the holder's set points."""
+        self._inner.set_holder(holder)
+
+    def advance_to(self, clock_s: float) -> None:
+        """Let time pass."""
+        self._inner.advance_to(clock_s)
+
+    def expose(self, world: int, box_nm: Box, electrons: float) -> None:
+        """Take electrons spread evenly over a box."""
+        self._inner.expose(world, box_nm, electrons)
+
+    def project(self, grids: Sequence[Grid]) -> Tensor:
+        """What the inner one projects, (B, M, H, W) nm."""
+        return self._inner.project(grids)
+
+    def potential_V_nm(self, grids: Sequence[Grid]) -> Tensor:
+        """The inner one's potential, (B, H, W) V nm."""
+        return self._inner.potential_V_nm(grids)
+
+    def height_nm(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None = None) -> Tensor:
+        """The height of the inner one."""
+        return self._inner.height_nm(x_nm, y_nm, worlds)
+
+
 def worlds_of(grids: Sequence[Grid]) -> list[int]:
     """Which world of a batch each scan lies in: the one it names, or that of its place."""
     return [place if grid.world is None else grid.world for place, grid in enumerate(grids)]

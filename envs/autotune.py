@@ -12,7 +12,8 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from hardware_bridge.messages import Acquire, Command, Optics, Settings
+from hardware_bridge.errors import Malformed, Rejected
+from hardware_bridge.messages import Acquire, Box, Command, Limits, Optics, Range, Settings
 from hardware_bridge.microscope import Microscope, execute
 
 Dictionary = dict[str, Any]
@@ -25,7 +26,9 @@ GOOD = 0.8
 MOST_IMAGES = 50
 TRAINING_SEEDS = (10_000, 100_000)
 RANGES_NM = {"C10": 60.0, "C12": 30.0, "C21": 900.0, "C23": 300.0}
-"""How far off each aberration is, in each of its directions. POLICIES: C10 and C12, then C21 and C23 too."""
+"""How far off each aberration is, in each of its directions: C10 and C12 with three parameters, all with seven. C21 has
+the range of BEACON (its B2 is C21 / 3); that of C23 is an assumption.
+"""
 
 ORDERS = {"C10": 0, "C12": 2, "C21": 1, "C23": 3}
 SILENCE_S = 10.0
@@ -51,6 +54,31 @@ def optics_of(names: Sequence[str], values_nm: Sequence[float]) -> Optics:
     return Optics(**given)
 
 
+def tuning_limits(names: Sequence[str], extent_nm: float) -> Limits:
+    """Limits that hold every action, and nothing of what is not tuned."""
+    ranges = {"fov_nm": Range(low=FOV_NM, high=FOV_NM), "dwell_s": Range(low=DWELL_S, high=DWELL_S)}
+    ranges |= dict.fromkeys(("pixels_x", "pixels_y"), Range(low=PIXELS, high=PIXELS))
+    ranges["max_frames"] = Range(low=1, high=1)
+    for name in names:
+        most = RANGES_NM[name] * 1.001
+        if name == "C10":
+            ranges["C10_nm"] = Range(low=-most, high=most)
+            continue
+        ranges[f"{name}_nm"] = Range(low=0.0, high=math.sqrt(2) * most)
+        ranges[f"phi{name[1:]}_rad"] = Range(low=-math.pi, high=math.pi)
+    charted = Range(low=-extent_nm, high=extent_nm)
+    return Limits(
+        ranges=ranges,
+        max_step_nm=1.0,
+        dose_map=Box(x=charted, y=charted),
+        dose_cell_nm=extent_nm / 16,
+        max_electrons=1e12,
+        max_fluence_e_per_A2=1e9,
+        max_dose_rate_e_per_A2_s=1e12,
+        max_detector_e_per_s={"HAADF": 1e10},
+    )
+
+
 class AutotuneEnv(gymnasium.Env[Dictionary, Array]):
     """Find the settings of the lenses that undo hidden aberrations, in as few images as possible.
 
@@ -59,7 +87,8 @@ class AutotuneEnv(gymnasium.Env[Dictionary, Array]):
     the next settings over their ranges: C10, C12 along and across, and with seven parameters C21 and C23 likewise.
 
     The reward of an image is the change of the Strehl ratio, which is known here alone. The episode terminates when it
-    reaches 0.8 and is cut off after 50 images.
+    reaches 0.8 and is cut off after 50 images. An action that safety refuses sets nothing, shows the last image again,
+    counts as an image, and is told in ``info["refused"]``.
     """
 
     metadata: dict[str, Any] = {"render_modes": []}
@@ -88,27 +117,30 @@ class AutotuneEnv(gymnasium.Env[Dictionary, Array]):
         super().reset(seed=seed)
         world = int(self.np_random.integers(*TRAINING_SEEDS)) if seed is None else seed
         self._bench, self._images = self._make_bench(world, self._names), 0
-        self._settings = np.zeros(len(self._ranges))
-        self._look()
+        self._look(np.zeros(len(self._ranges)))
         return self._observe(), {"strehl": self._strehl}
 
     def step(self, action: Array) -> tuple[Dictionary, float, bool, bool, Dictionary]:
         """Set the lenses and take an image."""
-        before = self._strehl
-        self._settings = np.clip(np.asarray(action, dtype=np.float64), -1.0, 1.0)
-        self._look()
+        before, asked = self._strehl, np.asarray(action, dtype=np.float64)
+        told = {}
+        try:
+            self._look(asked)
+        except (Malformed, Rejected) as refusal:
+            told["refused"] = str(refusal)
+            self._images += 1
         over, cut = self._strehl >= GOOD, self._images > MOST_IMAGES
-        return self._observe(), self._strehl - before, over, cut and not over, {"strehl": self._strehl}
+        return self._observe(), self._strehl - before, over, cut and not over, {"strehl": self._strehl, **told}
 
-    def _look(self) -> None:
-        optics = optics_of(self._names, (self._settings * self._ranges).tolist())
+    def _look(self, settings: NDArray[np.float64]) -> None:
+        optics = optics_of(self._names, (settings * self._ranges).tolist())
         acquire = Acquire(mode="HAADF", fov_nm=FOV_NM, pixels_x=PIXELS, pixels_y=PIXELS, dwell_s=DWELL_S)
         command = Command(id=f"image-{self._images}", set=Settings(optics=optics), acquire=acquire)
         seen = execute(self._bench.microscope, command, SILENCE_S)
         assert seen.data is not None  # an image was asked for
         root = np.sqrt(seen.data.astype(np.float32))
         self._image = (root / max(float(root.max()), 1.0))[..., None]
-        self._images += 1
+        self._images, self._settings = self._images + 1, settings
         self._strehl = self._bench.strehl(seen.state.optics)
 
     def _observe(self) -> Dictionary:

@@ -85,7 +85,7 @@ def _look(microscope: Microscope, name: str, asked: tuple[Acquire, float]) -> Ob
     lit_nm = microscope.describe().lit_diameter_nm
     if acquire.mode not in SCANNED_MODES and lit_nm:
         # Of a broad beam a pixel gets the share of its area.
-        current_pA *= 0.785 * lit_nm**2 / (acquire.fov_nm / acquire.pixels_x) ** 2
+        current_pA *= math.pi / 4 * lit_nm**2 / (acquire.fov_nm / acquire.pixels_x) ** 2
     command = Command(
         id=name,
         go=Go(stage_x_nm=0.0, stage_y_nm=0.0),

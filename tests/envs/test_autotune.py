@@ -10,7 +10,8 @@ from gymnasium.utils.env_checker import check_env
 import envs
 from agent.assemble import make_autotune
 from agent.twins import tuning_bench
-from envs.autotune import GOOD, MOST_IMAGES, RANGES_NM, AutotuneEnv, optics_of
+from digital_twin.misalignment import Misalignment
+from envs.autotune import GOOD, MOST_IMAGES, RANGES_NM, AutotuneEnv, Bench, optics_of
 from hardware_bridge.messages import Optics
 
 
@@ -19,9 +20,14 @@ def env() -> AutotuneEnv:
     return make_autotune()
 
 
+def hidden_in(bench: Bench) -> Misalignment:
+    found: Misalignment = vars(vars(bench.microscope)["_inner"])["_hidden"]
+    return found
+
+
 def cure(env: AutotuneEnv) -> np.ndarray:
     """The action that undoes what is hidden."""
-    residual = vars(env._bench.microscope)["_hidden"].residual
+    residual = hidden_in(env._bench).residual
     parts = [residual.C10_nm]
     for name, m in (("C12", 2), ("C21", 1), ("C23", 3)):
         size, angle = getattr(residual, f"{name}_nm"), m * getattr(residual, f"phi{name[1:]}_rad")
@@ -70,6 +76,16 @@ def test_an_episode_is_cut_off_after_its_images(env: AutotuneEnv) -> None:
     assert cuts.index(True) == MOST_IMAGES - 1
 
 
+def test_what_safety_refuses_is_told_and_sets_nothing(env: AutotuneEnv) -> None:
+    before, _ = env.reset(seed=5)
+    for wrong in (np.full(3, np.nan, dtype=np.float32), np.full(3, 1.5, dtype=np.float32)):
+        after, reward, over, cut, info = env.step(wrong)
+        assert "C1" in info["refused"]
+        assert (reward, over, cut) == (0.0, False, False)
+        np.testing.assert_array_equal(after["image"], before["image"])
+        np.testing.assert_array_equal(after["state"][:3], before["state"][:3])
+
+
 def test_the_same_seed_is_the_same_task(env: AutotuneEnv) -> None:
     first, again = (env.reset(seed=6) for _ in range(2))
     np.testing.assert_equal(first, again)
@@ -89,6 +105,6 @@ def test_settings_are_components_over_their_ranges() -> None:
 
 def test_the_strehl_ratio_is_that_of_what_is_set_and_what_is_hidden() -> None:
     bench = tuning_bench(3, ("C10", "C12"))
-    residual = vars(bench.microscope)["_hidden"].residual
+    residual = hidden_in(bench).residual
     undone = Optics(C10_nm=-residual.C10_nm, C12_nm=-residual.C12_nm, phi12_rad=residual.phi12_rad)
     assert bench.strehl(undone) == pytest.approx(1.0)
