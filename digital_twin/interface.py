@@ -25,6 +25,7 @@ from digital_twin.maps import places_nm, sampled
 from digital_twin.materials import COPPER, NITRIDE, PLATINUM, WATER, ZINC, mean_potential_V_nm
 from digital_twin.optics import Array
 from digital_twin.specimen import Box, Grid, worlds_of
+from digital_twin.windows import Bulging
 from digital_twin.world import LEARNING_SMOOTH, Facts
 from hardware_bridge.messages import Holder
 
@@ -88,7 +89,7 @@ class Interface:
         self.front = Front(seeds, self.device)
         textures, windows = zip(*(_drawn(seed) for seed in seeds), strict=True)
         self._texture = torch.from_numpy(np.stack(textures)).to(self.device)
-        self._window = torch.tensor(windows, dtype=torch.float64, device=self.device).T
+        self._window = Bulging(windows, EXTENT_NM / 2, self.device)
 
     def set_holder(self, holder: Holder) -> None:
         """Take the set point of the bias: overpotential of the electrode, negative deposits, positive dissolves."""
@@ -103,14 +104,8 @@ class Interface:
         self.front.expose(world, box_nm, electrons)
 
     def height_nm(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None = None) -> Tensor:
-        """A window that bulges towards the gun as a paraboloid, on a slightly tilted chip."""
-        one_a_world = (-1, *(1 for _ in x_nm.shape[1:]))
-        middle_x, middle_y, bulge, tilt_x, tilt_y = (
-            each.view(one_a_world) for each in self._window[:, worlds or slice(None)]
-        )
-        fall = ((x_nm - middle_x) ** 2 + (y_nm - middle_y) ** 2) / (EXTENT_NM / 2) ** 2
-        height: Tensor = bulge * (0.5 - fall) + tilt_x * x_nm + tilt_y * y_nm
-        return height
+        """A window that bulges towards the gun, on a slightly tilted chip."""
+        return self._window.height_nm(x_nm, y_nm, worlds)
 
     def project(self, grids: Sequence[Grid]) -> Tensor:
         """Projected copper, zinc, platinum, water and nitride, (B, 5, H, W) nm; solids displace water."""

@@ -21,6 +21,7 @@ from digital_twin.growth import (
 )
 from digital_twin.materials import COPPER, NITRIDE, WATER, ZIRCONIA, mean_potential_V_nm
 from digital_twin.specimen import Box, Grid, draw_spheres, on_device, worlds_of
+from digital_twin.windows import Bulging
 from digital_twin.world import LEARNING_SMOOTH, Facts, binned, disc_points
 from hardware_bridge.messages import Holder
 
@@ -72,7 +73,7 @@ class LiquidCell:
         self._debris_world = torch.repeat_interleave(torch.tensor([len(each) for each in debris])).to(self.device)
         beads = torch.from_numpy(np.concatenate(debris)).to(self.device)
         self.debris_position_nm, self.debris_radius_nm = beads[:, :2], beads[:, 2]
-        self._window = torch.tensor(windows, dtype=torch.float64, device=self.device).T
+        self._window = Bulging(windows, EXTENT_NM / 2, self.device)
 
     def set_holder(self, holder: Holder) -> None:
         """Take the set points of flow and temperature."""
@@ -87,19 +88,8 @@ class LiquidCell:
         self.world.expose(world, box_nm, electrons)
 
     def height_nm(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None = None) -> Tensor:
-        """A paraboloid that bulges towards the gun, on a slightly tilted chip."""
-        fall, bulge, tilt_x, tilt_y = self._shape(x_nm, y_nm, worlds)
-        height: Tensor = bulge * (0.5 - fall) + tilt_x * x_nm + tilt_y * y_nm
-        return height
-
-    def _shape(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None) -> tuple[Tensor, ...]:
-        """The share of the bulge that is lost at points, and of their worlds bulge in nm and tilt along x and y."""
-        one_a_world = (-1, *(1 for _ in x_nm.shape[1:]))
-        middle_x, middle_y, bulge, tilt_x, tilt_y = (
-            each.view(one_a_world) for each in self._window[:, worlds or slice(None)]
-        )
-        fall = ((x_nm - middle_x) ** 2 + (y_nm - middle_y) ** 2) / (EXTENT_NM / 2) ** 2
-        return fall, bulge, tilt_x, tilt_y
+        """A window that bulges towards the gun, on a slightly tilted chip."""
+        return self._window.height_nm(x_nm, y_nm, worlds)
 
     def liquid_nm(self, grids: Sequence[Grid]) -> Tensor:
         """Distance between the windows at each pixel, (B, H, W) nm."""
@@ -109,8 +99,8 @@ class LiquidCell:
         if any(shares):
             columns = np.arange(grids[0].columns)[:, None]
             points = on_device([g.origin_nm[:, None] + columns * g.across_nm for g in grids], self.device)
-            fall, bulge, *_ = self._shape(points[..., 0], points[..., 1], worlds_of(grids))
-            depth += torch.tensor(shares).to(depth)[:, None, None] * bulge * (1 - fall).clamp(min=0.0)
+            bulge = self._window.bulge_nm(points[..., 0], points[..., 1], worlds_of(grids))
+            depth += torch.tensor(shares).to(depth)[:, None, None] * bulge
         return depth
 
     def project(self, grids: Sequence[Grid]) -> Tensor:

@@ -119,15 +119,18 @@ PARTS = {
     "diffraction patterns": "signals._patterns",
     "spectra": "imaging.expected_spectra",
     "noise and cameras": "sensors.record",
-    "kinetics": "fleet.advance_to",
+    "kinetics": "specimen.advance_to",
 }
 """Parts of a step, by the function whose time they are."""
 
 ALL_OF_THEM = "fleet.run"
 
+BY_ITSELF = ("stage, drift, dose map and clock", "guard, safety and gathering")
+"""What is done in Python for each world by itself, inside and outside the function of all parts."""
 
-def shares(world: str = "growth", batch: int = 64, turns: int = 6) -> str:
-    """Where the time of steps goes, in sentences; a profiler makes what is Python look larger than it is."""
+
+def parts_s(world: str, batch: int, turns: int) -> dict[str, float]:
+    """Seconds that parts of steps took, all of them together the whole."""
     work = stepped(world, batch)
     work()
     profile = cProfile.Profile()
@@ -140,17 +143,22 @@ def shares(world: str = "growth", batch: int = 64, turns: int = 6) -> str:
             name = f"{Path(entry.code.co_filename).stem}.{entry.code.co_name}"
             if name in spent:
                 spent[name] += entry.totaltime
-    alone = {
-        "stage, drift, dose map and clock": spent[ALL_OF_THEM] - sum(spent[name] for name in PARTS.values()),
-        "guard, safety and gathering": whole_s - spent[ALL_OF_THEM],
+    return {part: spent[name] for part, name in PARTS.items()} | {
+        BY_ITSELF[0]: spent[ALL_OF_THEM] - sum(spent[name] for name in PARTS.values()),
+        BY_ITSELF[1]: whole_s - spent[ALL_OF_THEM],
     }
-    parts = {part: spent[name] for part, name in PARTS.items()} | alone
+
+
+def shares(world: str = "growth", batch: int = 64, turns: int = 6) -> str:
+    """Where the time of steps goes, in sentences; a profiler makes what is Python look larger than it is."""
+    parts = parts_s(world, batch, turns)
+    whole_s = sum(parts.values())
     told = ", ".join(f"{part} {part_s / whole_s:.0%}" for part, part_s in parts.items())
-    us = 1e6 / (turns * batch)
+    us, alone_s = 1e6 / (turns * batch), sum(parts[part] for part in BY_ITSELF)
     return (
         f"Where the time of steps goes, {batch} worlds of {world}: {told}. Under the profiler a step takes "
         f"{us * whole_s:,.0f} us, of which the last two parts, Python for each world by itself, are "
-        f"{us * sum(alone.values()):,.0f}; {1e6 * PROCESSES / BAR:,.0f} are allowed at {BAR:,.0f} steps a second."
+        f"{us * alone_s:,.0f}; {1e6 * PROCESSES / BAR:,.0f} are allowed at {BAR:,.0f} steps a second."
     )
 
 

@@ -236,7 +236,7 @@ def blur() -> float:
     cell = LiquidCell(1)
     cell.world.radius_nm[0, 0], cell.world.position_nm[0, 0] = 4.0, torch.zeros(2, dtype=torch.float64)
     cell.debris_radius_nm[:] = 1e-6
-    cell._window[:] = 0.0
+    cell._window.drawn[:] = 0.0
     pixels = np.arange(96) - 47.5
     grid = Grid(np.stack([np.full(96, pixels[0]), pixels], axis=1), np.array([1.0, 0.0]), np.array([0.0, 1.0]), 96)
     at_0_1_per_nm = []

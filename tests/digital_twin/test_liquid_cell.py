@@ -61,11 +61,11 @@ def test_liquid_may_be_thicker_where_the_window_bulges(square_grid):
     grid.origin_nm[:] -= 1024.0
     water = cells.project([grid, grid])[:, 2] + cells.project([grid, grid])[:, :2].sum(dim=1)
     assert (water[0] == WATER_NM).all()
-    _, _, bulge, *_ = cells._window[:, 1].tolist()
+    _, _, bulge, tilt_x, tilt_y = cells._window.drawn[:, 1].tolist()
     assert float(water[1].max()) == pytest.approx(WATER_NM + 0.5 * bulge, rel=0.01)
     assert float(water[1].min()) == WATER_NM
     x, y = (torch.from_numpy(each)[None] for each in (grid.origin_nm[:, 0], grid.origin_nm[:, 1]))
-    level = cells.height_nm(x, y, [1])[0] - cells._window[3, 1] * x[0] - cells._window[4, 1] * y[0]
+    level = cells.height_nm(x, y, [1])[0] - tilt_x * x[0] - tilt_y * y[0]
     thicker = water[1, :, 0] > WATER_NM
     assert torch.allclose((water[1, :, 0] - WATER_NM)[thicker], 0.5 * (level + bulge / 2)[thicker])
     alone = LiquidCell(4, draws=draws[1:])

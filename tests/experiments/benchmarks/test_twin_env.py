@@ -49,6 +49,9 @@ def test_what_is_asked_is_asked_of_two_processes():
 def test_shares_are_of_the_whole():
     told = twin_env.shares(batch=4, turns=4)
     parts = [int(number) for number in re.findall(r"(\d+)%", told)]
-    assert len(parts) == len(twin_env.PARTS) + 2
+    assert len(parts) == len(twin_env.PARTS) + len(twin_env.BY_ITSELF)
     assert sum(parts) == pytest.approx(100, abs=4)
-    assert min(parts) > 0
+
+
+def test_every_part_is_found():
+    assert all(part_s > 0 for part_s in twin_env.parts_s("growth", batch=4, turns=4).values())
