@@ -205,7 +205,7 @@ def _check_specimen(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     instrument: Instrument | None = got.get("instrument")
     if instrument is not None and instrument.specimen is not None:
         try:
-            measured_card(Path(instrument.specimen), 1.0, 1.0)
+            measured_card(Path(instrument.specimen), 1.0, 1.0, instrument.specimen_pixel_nm)
         except ValueError as error:
             yield "instrument.specimen", str(error).removeprefix("instrument.specimen = ")
     elif goal is not None and goal.extent_nm is None and (instrument is None or instrument.world != twins.STANDARD):
@@ -228,7 +228,8 @@ CHOICES: Mapping[type, Check] = {
 def card_of(config: Config) -> Card:
     """The card of the world that a configuration asks for."""
     if config.instrument.specimen is not None:
-        return measured_card(Path(config.instrument.specimen), config.budget.duration_s, config.budget.electrons)
+        path, pixel_nm = Path(config.instrument.specimen), config.instrument.specimen_pixel_nm
+        return measured_card(path, config.budget.duration_s, config.budget.electrons, pixel_nm)
     if config.instrument.world == twins.STANDARD:
         return standard_card(config.budget.duration_s, config.budget.electrons)
     if config.goal.extent_nm is not None:

@@ -52,7 +52,8 @@ class Instrument(Word, frozen=True, kw_only=True):
 
     ``endpoint`` is where a bridge listens; left out, a twin is served by a process of its own for the run. ``world``
     (one of the twin's, or ``standard`` to calibrate on) and ``seed`` choose its specimen, or ``specimen`` names a file
-    with a measured micrograph to use as one. ``image`` names one whose structure a world's specimen starts with, and
+    with a measured micrograph to use as one. ``image`` names one whose structure a world's specimen starts with;
+    ``specimen_pixel_nm`` is how large the pixels of either are, where the file does not say or is not to be believed.
     ``contamination_nm_per_e_per_A2`` is how much carbon the beam leaves on a world (0: none). ``misaligned`` is the
     seed of hidden errors of the twin's stage, beam shift, scan, lens and spectrometer; left out, it is as it says.
     ``calibration`` is a file of `adaptem calibrate` through which the twin is driven; a bridge at an endpoint applies
@@ -72,6 +73,7 @@ class Instrument(Word, frozen=True, kw_only=True):
     world: Name = "growth"
     specimen: Text | None = None
     image: Text | None = None
+    specimen_pixel_nm: Positive | None = None
     contamination_nm_per_e_per_A2: NotNegative = 0.0
     misaligned: Count | None = None
     calibration: Text | None = None
@@ -291,6 +293,8 @@ def _check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "speed", 'only real time has one: set time = "real" or leave it out'
     if got.get("keys") is not None and got.get("endpoint") is None:
         yield "keys", "only an endpoint needs them: set endpoint or leave them out"
+    if got.get("specimen_pixel_nm") is not None and got.get("specimen") is None and got.get("image") is None:
+        yield "specimen_pixel_nm", "only a file has pixels: set specimen or image, or leave it out"
     for name in ("misaligned", "calibration"):
         if got.get(name) is not None and got.get("endpoint") is not None:
             yield name, "only a twin of this config has one: whoever serves the endpoint chooses"

@@ -69,12 +69,12 @@ def specimen(config: Config, seed: int) -> Specimen:
         ValueError: a file that it names holds no image with a known pixel size.
     """
     if config.instrument.specimen is not None:
-        return MeasuredSpecimen(Path(config.instrument.specimen))
+        return MeasuredSpecimen(Path(config.instrument.specimen), pixel_nm=config.instrument.specimen_pixel_nm)
     if config.instrument.world == STANDARD:
         return Standard(seed)
     worlds: Worlds = world_type(config.instrument.world)(seed)
     if config.instrument.image is not None:
-        worlds = Upon(worlds, Path(config.instrument.image))
+        worlds = Upon(worlds, Path(config.instrument.image), config.instrument.specimen_pixel_nm)
     if config.instrument.contamination_nm_per_e_per_A2:
         worlds = Contaminated(worlds, Contamination(config.instrument.contamination_nm_per_e_per_A2))
     return worlds
@@ -178,7 +178,7 @@ def check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "calibration", str(error).removeprefix("calibration = ")
     if got.get("image") is not None:
         try:
-            read_image(Path(got["image"]))
+            read_image(Path(got["image"]), got.get("specimen_pixel_nm"))
         except ValueError as error:
             yield "image", str(error)
     for name in ("image", "contamination_nm_per_e_per_A2"):

@@ -62,14 +62,14 @@ class Upon(Layered):
     structure of its own below the image's pixels, which are interpolated, not averaged, where a scan's are larger.
     """
 
-    def __init__(self, worlds: Worlds, image: Path) -> None:
-        """Read the image.
+    def __init__(self, worlds: Worlds, image: Path, pixel_nm: float | None = None) -> None:
+        """Read the image; ``pixel_nm`` is needed where the file does not say how large its pixels are.
 
         Raises:
             ValueError: the file holds no image with a known pixel size.
         """
         super().__init__(worlds)
-        self._image = MeasuredSpecimen(image, worlds.device)
+        self._image = MeasuredSpecimen(image, worlds.device, pixel_nm)
         step_nm = worlds.extent_nm / SURVEY_PIXELS
         places = step_nm * (np.arange(SURVEY_PIXELS) + 0.5 - SURVEY_PIXELS / 2)
         origin = np.stack([np.full(SURVEY_PIXELS, places[0]), places], axis=-1)

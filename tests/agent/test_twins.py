@@ -86,7 +86,13 @@ def test_a_world_may_start_with_an_image_and_get_dirty(tmp_path: Path) -> None:
     )
     assert isinstance(both, Contaminated)
     assert isinstance(vars(both)["_worlds"], Upon)
+    np.save(tmp_path / "plain.npy", np.eye(8))
+    plain = (f'instrument.image="{tmp_path}/plain.npy"', "instrument.specimen_pixel_nm=50.0")
+    assert vars(specimen(configured(*plain), 1))["_image"].extent_nm == 400.0
     for wrong, told in (
+        (plain[:1], r"instrument\.image: .*plain\.npy: .*give instrument\.specimen_pixel_nm"),
+        (plain[1:], r"instrument\.specimen_pixel_nm: only a file has pixels"),
+        ((plain[0], "instrument.specimen_pixel_nm=0"), r"instrument\.specimen_pixel_nm"),
         ((f'instrument.image="{tmp_path}/none.npz"',), r"instrument\.image: .*none\.npz"),
         (("instrument.contamination_nm_per_e_per_A2=-1",), r"instrument\.contamination_nm_per_e_per_A2"),
         (("instrument.contamination_nm_per_e_per_A2=1", "instrument.world=standard"), "only worlds have one"),
