@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hardware_bridge.words import NotNegative, Positive, Word
 
+ROOM_K = 298.0
+
 
 class Conditions(Word, frozen=True, kw_only=True):
     """How much a microscope drifts, shakes and ages; the defaults are those of a side-entry holder left for a while.
@@ -16,7 +18,8 @@ class Conditions(Word, frozen=True, kw_only=True):
     how well the driver claims to know where it stands. ``C10_wander_nm`` to ``C30_wander_um`` are sds of the drift of
     aberrations, of C12 to C23 of each of their two directions; they change with ``focus_s`` (C10) and
     ``aberration_s``. ``zero_loss_wander_eV`` moves the spectrum. The beam current falls by ``current_decay_per_h`` an
-    hour, as a share of what it is.
+    hour, as a share of what it is. Of the holder's heat ``heat_nm_per_K`` is the sd, along x and y, of how far the
+    specimen is carried off for each kelvin above the room's ``ROOM_K``; it follows the set point with ``heat_s``.
 
     Sizes: drift below 1 nm/min once settled is what makers promise for side-entry stages; that focus and twofold
     astigmatism of a corrected microscope wander by nanometres within minutes was measured by K. Kimoto and K. Ishizuka,
@@ -45,6 +48,8 @@ class Conditions(Word, frozen=True, kw_only=True):
     zero_loss_wander_eV: NotNegative = 0.0
     zero_loss_s: Positive = 300.0
     current_decay_per_h: NotNegative = 0.0
+    heat_nm_per_K: NotNegative = 0.0
+    heat_s: Positive = 60.0
 
 
 STILL = Conditions(

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
+from digital_twin.conditions import ROOM_K
 from digital_twin.layered import Layered, Worlds
 from digital_twin.materials import CARBON
 from digital_twin.potential import pixel_places_nm
@@ -30,7 +31,6 @@ CELLS = 96
 MARGIN = 0.25
 """How far the map reaches beyond the extent on each side, as a share of it; what falls farther out leaves nothing."""
 
-ROOM_K = 298.0
 TENFOLD_K = 150.0
 
 

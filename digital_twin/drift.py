@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from digital_twin.conditions import Conditions
+from digital_twin.conditions import ROOM_K, Conditions
 from digital_twin.optics import Aberrations, Array, summed
 
 WAVES = 96
@@ -109,8 +109,21 @@ class Drift:
         self._zero_loss = Wander(c.zero_loss_wander_eV, c.zero_loss_s, random)
         self._mains_nm = c.mains_nm * random.normal(0.0, 1.0, 2) / math.sqrt(2)
         self._mains_rad = random.uniform(0.0, 2 * math.pi)
+        self._heat_nm_per_K = random.normal(0.0, 1.0, 2) * c.heat_nm_per_K
+        self._heated = 0.0, ROOM_K, ROOM_K
         self._first_nm: Array = np.zeros(2)
         self._first_nm = self.specimen_nm(np.zeros(1))[0]
+
+    def heat(self, set_point_K: float | None, clock_s: float) -> None:
+        """Let the holder have a set point from a time on, None the one it has; earlier times are not asked for then."""
+        if set_point_K is not None and set_point_K != self._heated[2]:
+            self._heated = clock_s, float(self._holder_K(clock_s)), set_point_K
+
+    def _holder_K(self, time_s: Array | float) -> Array | float:
+        """What the parts that carry the specimen off have warmed up to."""
+        since_s, before_K, set_point_K = self._heated
+        left: Array | float = np.exp((since_s - time_s) / self._conditions.heat_s)
+        return set_point_K + left * (before_K - set_point_K)
 
     def specimen_nm(self, time_s: Array) -> Array:
         """Displacement of the specimen from where it was at time zero, (T, 2) nm."""
@@ -130,6 +143,8 @@ class Drift:
         decayed = (1 - np.exp(-t / self._conditions.decay_s))[:, None] * self._decay_nm
         mains = np.sin(2 * math.pi * MAINS_Hz * t + self._mains_rad)[:, None] * self._mains_nm
         result: Array = random_nm + decayed + mains
+        if self._heat_nm_per_K.any():
+            result += np.multiply.outer(self._holder_K(t) - ROOM_K, self._heat_nm_per_K)
         return result
 
     def C10_nm(self, time_s: float) -> float:

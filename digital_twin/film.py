@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, pad
 
+from digital_twin.conditions import ROOM_K, Conditions
 from digital_twin.optics import Array
 from digital_twin.potential import Lattice, finest_per_nm
 from digital_twin.specimen import Box, Grid, worlds_of
@@ -20,7 +21,7 @@ from hardware_bridge.messages import Holder
 
 SQUARE_A_PER_SQUARE_NM = 100.0
 
-ROOM_K, COLDEST_K = 298.0, 1.0
+COLDEST_K = 1.0
 LAG_S = 20.0
 """How far the film's temperature lags behind the holder's set point."""
 
@@ -29,6 +30,11 @@ LIFT_NM_PER_K, LIFT_SPREAD = 4.0, 0.3
 """A heated window bulges by about a micrometre in some hundred K (an assumption)."""
 
 SLOPE_SD = 0.02
+HEATED = Conditions(heat_nm_per_K=0.4, heat_s=60.0)
+"""A heated chip expands and carries its window off by some 100 nm in 300 K, within minutes: as much as 1.5 mm of
+silicon do (2.6e-6 a kelvin) that warm up by a tenth of what the window does (an assumption, as is the time).
+"""
+
 TILE = 16
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from digital_twin.conditions import ROOM_K
 from digital_twin.growth import LAG_S
 from hardware_bridge.messages import Holder
 
 NOISE_K, NOISE_V, NOISE_NL_PER_S = 0.05, 1e-3, 0.02
 CHANNELS = ("temperature_K", "bias_V", "flow_nl_per_s")
-AT_REST = (298.0, 0.0, 0.0)
+AT_REST = (ROOM_K, 0.0, 0.0)
 """What a holder reads that was just put in: room temperature, and nothing else."""
 
 

@@ -39,6 +39,7 @@ from hardware_bridge.messages import (
     ChunkHeader,
     Command,
     End,
+    Holder,
     InstrumentState,
     Interlocks,
     Mode,
@@ -111,13 +112,12 @@ class Twin:
         self._stage = Stage(conditions, hidden.backlash_nm)
         self._clock_s = 0.0
         self._begun = time.monotonic()
-        self._go, self._optics, self._holder = ZERO_GO, apparatus.optics, apparatus.holder
+        self._go, self._optics = ZERO_GO, apparatus.optics
         self._acquisitions = 0
         self._running: _Running | None = None
         self._abort = threading.Event()
-        self._stopped = False
-        self._exposing = False
-        specimen.set_holder(apparatus.holder)
+        self._stopped = self._exposing = False
+        self._set_holder(apparatus.holder)
 
     def describe(self) -> Capabilities:
         """Say what the instrument can do."""
@@ -244,8 +244,12 @@ class Twin:
         self._stage.move(target, self._clock_s, command.go.approach == "from_negative")
         self._go = after
         self._optics = _filled(self._optics, command.set.optics)
-        self._holder = _filled(self._holder, command.set.holder)
-        self.specimen.set_holder(self._holder)
+        self._set_holder(_filled(self._holder, command.set.holder))
+
+    def _set_holder(self, holder: Holder) -> None:
+        self._holder = holder
+        self.specimen.set_holder(holder)
+        self._drift.heat(holder.temperature_K, self._clock_s)
 
     def _before(self) -> InstrumentState:
         assert self._running is not None

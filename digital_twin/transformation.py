@@ -20,7 +20,7 @@ from torch import Tensor
 
 from digital_twin.dehydration import EXTENT_NM, INTERVALS, TEMPERATURE_REFERENCE_K, Dehydration, draw
 from digital_twin.detectors import Column
-from digital_twin.film import Grains, cell_means, draw_grains, read_maps
+from digital_twin.film import HEATED, Grains, cell_means, draw_grains, read_maps
 from digital_twin.materials import BRUCITE, NITRIDE, PERICLASE
 from digital_twin.potential import Lattice, pixel_places_nm
 from digital_twin.specimen import Box, Grid, worlds_of
@@ -79,8 +79,9 @@ class Transformation:
             "Nucleation and growth, 148 kJ/mol: Yue et al., Acta Phys. Chim. Sin. 21 (2005) 752",
             "570-770 K in vacuum: J. Phys. Chem. B 107 (2003) 2427",
             "Orientation, loss of mass, beam: van Aken and Langenhorst, Eur. J. Mineral. 13 (2001) 329",
-            "Assumed: minutes and tens of nuclei per um^2 in a field of 2 um, 1 e/A^2 on the whole of it, bulging",
+            "Assumed: minutes and tens of nuclei per um^2 in 2 um, 1 e/A^2 on the whole of it, bulging, drift by heat",
         ),
+        conditions=HEATED,
     )
     extent_nm = EXTENT_NM
     materials = (BRUCITE, PERICLASE, NITRIDE)

@@ -1,4 +1,4 @@
-"""The whole instrument: where its electrons go in every mode, and what drift does to a raster."""
+"""The whole instrument: where its electrons go in every mode, and what drift and heat do to a raster."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from torch import Tensor
 
 from digital_twin import instrument
 from digital_twin.apparatus import Apparatus
-from digital_twin.conditions import STILL
+from digital_twin.conditions import ROOM_K, STILL
 from digital_twin.drift import Drift
 from digital_twin.instrument import Twin
 from digital_twin.materials import COPPER, WATER
 from digital_twin.misalignment import Misalignment
 from digital_twin.specimen import Grid, Still, draw_spheres
 from experiments.validation.check import Check, Mutation
-from hardware_bridge.messages import SCANNED_MODES, Acquire, Command, Mode, Optics, Settings
+from hardware_bridge.messages import SCANNED_MODES, Acquire, Command, Holder, Mode, Optics, Settings
 from hardware_bridge.microscope import execute
 from hardware_bridge.observation import Observation
 
 ELEMENTARY_CHARGE_C = 1.602176634e-19
 MODES: tuple[Mode, ...] = ("HAADF", "ABF", "BF", "HRTEM", "EELS", "EDS", "CBED", "4DSTEM")
 PIXELS, BAR_PIXELS, DWELL_S, CURRENT_pA, DRIFT_NM = 4, 64, 2e-4, 200.0, 40.0
+HEAT_NM_PER_K, HEAT_S, STEP_K = 0.5, 60.0, 60.0
 FLYBACK_S = 50e-6
 """What the twin's microscope states."""
 
@@ -93,6 +94,32 @@ def skew() -> float:
     return abs(slope / (whole_nm * math.exp(-middle_s / 10.0) / 10.0 * row_s) - 1)
 
 
+def heated() -> float:
+    """Largest deviation of the way of a bar after a heating step from 1 - exp(-t / tau), of the whole way.
+
+    Rasters are taken right after the step, 40 and 80 s later, and when all is warm.
+    """
+    conditions = msgspec.structs.replace(STILL, heat_nm_per_K=HEAT_NM_PER_K, heat_s=HEAT_S)
+    apparatus = replace(Apparatus(conditions=conditions), hidden=Misalignment(backlash_nm=(0.0, 0.0)))
+    twin, middles_nm, times_s = Twin(Bar(), 3, apparatus=apparatus), [], []
+    optics = Optics(C10_nm=0.0, C12_nm=0.0, C21_nm=0.0, C23_nm=0.0, C30_um=0.0, beam_current_pA=CURRENT_pA)
+    acquire = Acquire(mode="HAADF", fov_nm=128.0, pixels_x=BAR_PIXELS, pixels_y=BAR_PIXELS, dwell_s=1e-5)
+    look = Command(id="look", set=Settings(optics=optics), acquire=acquire)
+    execute(twin, Command(id="heat", set=Settings(holder=Holder(temperature_K=ROOM_K + STEP_K))), 60.0)
+    heated_s = twin.state().clock_s
+    for wait_s in (0.0, 40.0, 80.0, 3000.0):
+        while twin.state().clock_s < heated_s + wait_s:
+            execute(twin, Command(id="wait"), 60.0)
+        seen = execute(twin, look, 60.0)
+        assert seen.data is not None
+        counts = seen.data.astype(np.float64)
+        bright = np.clip(counts - np.median(counts, axis=1, keepdims=True), 0.0, None).sum(axis=0)
+        middles_nm.append(float(bright @ (2.0 * np.arange(BAR_PIXELS)) / bright.sum()) - BAR_PIXELS + 1.0)
+        times_s.append(float(seen.row_start_s.mean()) - heated_s)
+    way = np.array(middles_nm) / middles_nm[-1]
+    return float(np.abs(way - (1 - np.exp(-np.array(times_s) / HEAT_S))).max())
+
+
 CHECKS = (
     Check(
         name="incident electrons in every mode: stated, and on the dose map, relative",
@@ -113,5 +140,12 @@ CHECKS = (
             "rows_nm",
             lambda it: lambda drift, start_s, step_s, rows: np.repeat(it(drift, start_s, step_s, 1), rows, axis=0),
         ),
+    ),
+    Check(
+        name="drift after a heating step, share of the whole way",
+        reference="closed form: 1 - exp(-t / tau), first order",
+        achieved=heated,
+        tolerance=0.03,
+        mutation=Mutation("at once", Drift, "_holder_K", lambda it: lambda drift, time_s: it(drift, 1e9)),
     ),
 )

@@ -83,6 +83,22 @@ def test_mains_are_seen_at_fifty_hertz(make_balls, command):
     assert np.abs(middles_nm(seen) - waves @ found).max() < 0.2
 
 
+def test_a_heating_step_carries_the_specimen_off_and_a_second_one_goes_on_from_there():
+    drift, other = Drift(3, msgspec.structs.replace(STILL, heat_nm_per_K=0.5, heat_s=60.0)), Drift(3, STILL)
+    assert not drift.specimen_nm(np.array([0.0, 500.0])).any()
+    for each in (drift, other):
+        each.heat(398.0, 100.0)
+        each.heat(None, 110.0)
+    way_nm = drift.specimen_nm(np.array([100.0, 160.0, 1e5]))
+    assert way_nm[2].all()
+    assert way_nm[:, 0] / way_nm[2, 0] == pytest.approx([0.0, 1 - math.exp(-1.0), 1.0])
+    assert drift.rows_nm(100.0, 60.0, 2) == pytest.approx(way_nm[:2])
+    drift.heat(298.0, 160.0)
+    back_nm = drift.specimen_nm(np.array([160.0, 220.0, 1e5]))
+    assert back_nm[:, 1] / way_nm[2, 1] == pytest.approx([1 - math.exp(-1.0), math.exp(-1.0) - math.exp(-2.0), 0.0])
+    assert not other.specimen_nm(np.array([160.0, 500.0])).any()
+
+
 def test_counts_fall_with_the_current(make_balls, command):
     first, later = (seen_with(make_balls, command, clock_s=s, current_decay_per_h=0.3) for s in (0.0, 3600.0))
     assert later.data.mean() / first.data.mean() == pytest.approx(math.exp(-0.3), rel=2e-3)

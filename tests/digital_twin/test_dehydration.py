@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from digital_twin import dehydration
+from digital_twin.conditions import ROOM_K
 from digital_twin.dehydration import EXTENT_NM, INTERVALS, NEVER_NM, SITES_PER_UM2, TICK_S, Dehydration, Draw, draw
-from digital_twin.film import LAG_S, ROOM_K
+from digital_twin.film import LAG_S
 
 QUIET = Draw(1.0, 0.0, 0.0, 0.0)
 

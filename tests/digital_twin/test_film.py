@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from digital_twin.conditions import ROOM_K
 from digital_twin.film import (
     LAG_S,
-    ROOM_K,
     Grains,
     Window,
     cell_means,

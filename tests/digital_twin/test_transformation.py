@@ -3,11 +3,21 @@
 import numpy as np
 import pytest
 import torch
+from msgspec import structs
 
+from digital_twin.apparatus import Apparatus
+from digital_twin.conditions import ROOM_K, STILL
 from digital_twin.dehydration import EXTENT_NM
+from digital_twin.film import HEATED
+from digital_twin.instrument import Twin
 from digital_twin.materials import BRUCITE, PERICLASE
+from digital_twin.misalignment import Misalignment
 from digital_twin.transformation import BRUCITE_0001, PERICLASE_111, WINDOW_NM, Transformation
 from digital_twin.world import World
+from hardware_bridge.messages import Command, Holder, Optics, Settings
+from hardware_bridge.microscope import execute
+
+NO_BACKLASH = Misalignment(backlash_nm=(0.0, 0.0))
 
 
 def started(*seeds: int) -> Transformation:
@@ -82,3 +92,26 @@ def test_heating_moves_the_film_out_of_focus_and_back():
     world.advance_to(150.0)
     assert (cold < -300.0).all()
     assert (world.height_nm(place, place).abs() < 5.0).all()
+
+
+def test_heating_steps_carry_the_film_off_sideways_as_images_show(command):
+    moving = structs.replace(STILL, heat_nm_per_K=HEATED.heat_nm_per_K, heat_s=HEATED.heat_s)
+    cold = Holder(temperature_K=ROOM_K)
+    instrument = Twin(Transformation(4), 4, apparatus=Apparatus(conditions=moving, holder=cold, hidden=NO_BACKLASH))
+    look = command(optics=Optics(beam_current_pA=2000.0), fov_nm=512.0, pixels=128, dwell_s=1e-4)
+    images, places_nm = [], []
+    for step_K in (0.0, 150.0):
+        # Cold enough for nothing else to happen in the meantime.
+        heat = Command(id=f"heat-{step_K}", set=Settings(holder=Holder(temperature_K=ROOM_K + step_K)))
+        execute(instrument, heat, 5.0)
+        for _ in range(100):
+            execute(instrument, command(mode=None), 5.0)
+        images.append(execute(instrument, look, 30.0).data.astype(float))
+        places_nm.append(instrument._drift.specimen_nm(np.array([instrument.state().clock_s]))[0])
+    first, second = (np.fft.fft2(image - image.mean()) for image in images)
+    found = np.unravel_index(np.fft.ifft2(second * first.conj()).real.argmax(), images[0].shape)
+    moved_nm = [4.0 * ((at + 64) % 128 - 64) for at in reversed(found)]
+    assert np.hypot(*moved_nm) > 20.0
+    assert moved_nm == pytest.approx((places_nm[1] - places_nm[0]).tolist(), abs=4.0)
+    assert HEATED.heat_nm_per_K > 0.0
+    assert Transformation.facts.conditions == HEATED
