@@ -71,6 +71,12 @@ Bar: the first line for 60 s with p99 under 2 ms; 512x512 uint16 at 4,000 a seco
 
 Bars: p99 under 5 ms; memory bounded by the window of the reader, whatever goes by.
 
+## What limits
+
+Frames of 0.5 MB over tcp: every byte goes through the kernel twice and is hashed at both ends, while camera, server,
+reader and two I/O threads share two cores; bare pyzmq hashes nothing. Round trips wait there for the same cores. The
+bar that is missed on such a machine is met over ipc and the ring, which is what a reader beside the instrument uses.
+
 ## What was tried
 
 Side by side, by turns, on a machine busy with other work (load 10-15), 512x512 uint16:

@@ -1,6 +1,9 @@
 """Frames a second that come through the bridge, beside what the detector's own client takes alone: a table.
 
-`python -m experiments.foreign_detectors [ROUNDS]`; in each round, one after the other at the same simulator.
+    python -m experiments.foreign_detectors              # a minute
+    python -m experiments.foreign_detectors --rounds 1
+
+In each round one after the other, at the same simulator; it needs `make foreign`.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.foreign import ROOT, python_of, served
+from experiments.options import parser
 from hardware_bridge.client import Client
 from hardware_bridge.errors import BridgeError
 from hardware_bridge.messages import Acquire, Command, End
@@ -90,7 +94,9 @@ def own_numbers(chunk: Chunk) -> NDArray[np.int64]:
 
 def main() -> None:
     """Print the table."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    asked = parser(PACKAGE, __doc__)
+    asked.add_argument("--rounds", type=int, default=3, metavar="N", help="how many (default 3); the best counts")
+    rounds = asked.parse_args().rounds
     print("| detector | frames | own client alone, frames/s | through the bridge, frames/s | share |")
     print("|---|---|---|---|---|")
     for detector, frames in FRAMES.items():

@@ -1,12 +1,13 @@
-"""Focus and survey on de-twin: `python -m experiments.foreign_detwin [OUT]` writes RESULT.md and found.png here.
+"""Focus and survey on de-twin, a digital twin of a camera and its column that others wrote.
 
-The records go to OUT, where it is given. It takes some ten minutes, and needs `make foreign`.
+    python -m experiments.foreign_detwin [OUT]    writes RESULT.md and found.png here, the records to OUT
+
+It takes some ten minutes, and needs `make foreign`.
 """
 
 from __future__ import annotations
 
 import math
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,6 +29,7 @@ from experiments.foreign_detwin.study import (
     measured,
     survey,
 )
+from experiments.options import record_folder
 from hardware_bridge.client import Client
 
 HERE = Path(__file__).parent
@@ -72,7 +74,7 @@ is charged as long as it was asked for; de-twin needs up to seconds more to comp
 def main() -> None:
     """Run, compare with de-twin's own truth, and write the result."""
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(scratch)
+        folder = record_folder("experiments.foreign_detwin", __doc__, Path(scratch))
         with microscope(python_of("detwin"), SEED) as tem:
             with tem.served(folder / "nominal") as endpoint, Client(endpoint) as client:
                 found = measured(client)

@@ -25,6 +25,7 @@ from agent.watched import Watched
 from experiments.foreign import ROOT, python_of, served
 from experiments.foreign_usim.judge import Flake, judge
 from experiments.foreign_usim.page import draw, page
+from experiments.options import record_folder
 
 HERE = Path(__file__).parent
 SAMPLE = "0"
@@ -53,7 +54,7 @@ def main() -> None:
     settings = msgspec.convert(config.perception.settings, SurveyorSettings)
     assert config.goal.extent_nm is not None
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(scratch) / "run"
+        folder = record_folder("experiments.foreign_usim", __doc__, Path(scratch) / "run")
         observer = Watched(sys.stdin.fileno(), sys.stdout)
         run(folder, observer)
         observer.close()

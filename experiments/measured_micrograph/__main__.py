@@ -26,6 +26,7 @@ from agent.config import Config, load
 from agent.reading import open_run
 from agent.run import begin
 from agent.watched import Watched
+from experiments.options import record_folder
 from hardware_bridge.report import Particle
 
 HERE = Path(__file__).parent
@@ -82,10 +83,9 @@ def f1(found: Mask, true: Mask) -> tuple[float, float, float]:
 
 def main() -> None:
     """Run, compare, and write the result."""
-    config: Config = load(HERE / "config.toml")
-    data = np.load(str(config.instrument.specimen), allow_pickle=False)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(scratch) / "run"
+        folder = record_folder("experiments.measured_micrograph", __doc__, Path(scratch) / "run")
+        config: Config = load(HERE / "config.toml")
         observer = Watched(sys.stdin.fileno(), sys.stdout)
         begin(config, config.instrument.seed, folder, observer)
         observer.close()
@@ -95,7 +95,8 @@ def main() -> None:
         run.close()
     if last.percept is None or observation is None or observation.data is None:
         raise SystemExit("nothing was seen: " + last.failure)
-    haadf, palladium = data["haadf"], palladium_map(data["eds"])
+    with np.load(str(config.instrument.specimen), allow_pickle=False) as data:
+        haadf, palladium = data["haadf"], palladium_map(data["eds"])
     true = palladium > otsu(palladium)
     seen = np.asarray(observation.data, dtype=np.float64)
     moved = offset_nm(haadf.astype(np.float64), seen)
