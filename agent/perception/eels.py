@@ -126,11 +126,12 @@ class SpectrumReader:
             step = cov @ ((slopes * weight) @ (seen - model))
             at = at + np.clip(step, [-0.5, -1.0, -0.3, -math.inf], [0.5, 1.0, 0.3, math.inf])
             at[3] = max(at[3], 0.0)
-        area = math.exp(at[0])
-        if not (np.isfinite(at).all() and 0.0 < area < 2.0 * float(counts.sum())):
+        area, (area_var, position_var) = math.exp(at[0]), np.diag(cov)[:2].tolist()
+        # Where the peak is not one of a spectrometer, the equations may be solvable in name only.
+        if not (np.isfinite(at).all() and 0.0 < area < 2.0 * float(counts.sum()) and min(area_var, position_var) > 0.0):
             return None
-        sd = math.hypot(math.sqrt(float(cov[1, 1])), POSITION_FLOOR_eV)
-        return area, area**2 * float(cov[0, 0]), Estimate(value=float(at[1]), sd=sd)
+        sd = math.hypot(math.sqrt(position_var), POSITION_FLOOR_eV)
+        return area, area**2 * area_var, Estimate(value=float(at[1]), sd=sd)
 
     def _peak(self, energy: Array, at: Array) -> tuple[Array, Array]:
         """Expected counts of a Gaussian peak, averaged over channels, and its tail, with slopes (4, n)."""

@@ -1,7 +1,6 @@
 """Spectra read: thickness and atoms against what went in, sds honest, and silence on empty spectra."""
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -92,23 +91,26 @@ def test_atoms_between_nitride_windows_are_counted_honestly(bench, spectrometer,
         assert abs(np.mean(z)) < 0.9, found
 
 
-def test_a_spectrum_takes_less_than_10_ms(model, reader) -> None:
-    counts = np.random.default_rng(0).poisson(1e7 * model.probabilities(np.array([0.9]), np.array([5e3, 5e2])))
-    reader.read(counts.astype(float))
-    times = []
-    for _ in range(5):
-        begun = time.process_time()
-        reader.read(counts.astype(float))
-        times.append(time.process_time() - begun)
-    assert min(times) < 0.010
-
-
 @pytest.mark.parametrize("counts", [np.zeros(1200), np.ones(1200), np.full(1200, 1e6), 1e4 * np.eye(1200)[5]])
 def test_no_spectrum_is_an_error(reader, counts) -> None:
     fit = reader.read(counts)
     assert fit.copper is None or fit.copper.per_nm2.sd > 0.0
     if counts.sum() < 500.0:
         assert fit.t_over_lambda is None
+
+
+@pytest.mark.parametrize("step_eV", [0.25, 0.5, 1.0])
+def test_peaks_of_no_spectrometer_have_no_position_or_an_honest_one(bench, step_eV) -> None:
+    axis_eV = -20.0 + step_eV * np.arange(1024)
+    reader, random, zero = SpectrumReader(bench.capabilities, axis_eV), np.random.default_rng(0), int(20.0 / step_eV)
+    for _ in range(300):
+        counts, height = np.zeros(1024), 10.0 ** random.uniform(1.5, 7.0)
+        counts[zero + random.integers(-8, 9, size=random.integers(1, 9))] = height * random.uniform()
+        counts += random.poisson(0.001 * height * random.uniform(), 1024)
+        with np.errstate(invalid="raise", divide="raise", over="raise"):
+            at = reader.zero_loss_eV(counts)
+            reader.read(counts)
+        assert at is None or (math.isfinite(at.value) and 0.0 < at.sd < math.inf)
 
 
 def test_presence_follows_bayes() -> None:

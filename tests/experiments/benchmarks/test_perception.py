@@ -19,6 +19,10 @@ def test_stages_are_timed_and_left_as_they_were() -> None:
     assert perception.Drift.register is before
 
 
+def test_a_spectrum_is_timed() -> None:
+    assert perception.spectrum_ms(1) > 0.0
+
+
 def test_help_gives_an_example(monkeypatch, capsys) -> None:
     monkeypatch.setattr(sys, "argv", ["perception", "--help"])
     with pytest.raises(SystemExit):
