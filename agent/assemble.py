@@ -261,6 +261,15 @@ def scored(report: Report, card: Card, seed: int) -> tuple[float, dict[str, floa
     return score(report, truth_of(card, seed), card) if card.world in WORLDS else None
 
 
+def unknown_truth(capabilities: Capabilities, card: Card, seed: int) -> str:
+    """Say why what is at an instrument cannot be scored: it is not the specimen of this seed; empty where it is."""
+    wanted = twins.label(card.world, seed)
+    if card.world not in WORLDS or capabilities.specimen == wanted:
+        return ""
+    held = capabilities.specimen or "one without a name"
+    return f"no score: the instrument holds {held}, and the truth of seed {seed} is that of {wanted}"
+
+
 @contextmanager
 def instrument(config: Config, seed: int, beside: Path, done: Sequence[Record] = ()) -> Iterator[Microscope]:
     """Open the instrument of a run and close it after; ``done`` are the turns of the run that is being resumed.

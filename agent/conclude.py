@@ -27,17 +27,20 @@ PAGE = "report.html"
 
 def conclude(finished: Finished, output: TextIO) -> None:
     """Score a finished run where the world has a truth, write its report, and say both here and afar."""
-    said = []
-    scores = _scores(finished)
+    header, said = finished.header, []
+    unknown = assemble.unknown_truth(header.capabilities, header.card, header.seed)
+    scores = None if unknown else _scores(finished)
     if scores is not None:
         path = finished.folder / SCORES_JSON
         path.write_bytes(msgspec.json.format(msgspec.json.encode(scores), indent=1) + b"\n")
         said.append(_spoken(scores, finished))
+    elif unknown:
+        said.append(unknown)
     said.append(f"report: {rewrite(finished.folder, None)}")
     print("\n".join(said), file=output, flush=True)
     occasion: Occasion = "stopped" if finished.stopped else "ended"
     subject = f"adaptem: {finished.folder.name} {'was stopped' if finished.stopped else 'has ended'}"
-    for problem in (*finished.untold, *tell(finished.header.config.notify, occasion, subject, "\n".join(said))):
+    for problem in (*finished.untold, *tell(header.config.notify, occasion, subject, "\n".join(said))):
         print(problem, file=output, flush=True)
 
 

@@ -178,7 +178,9 @@ class Loop:
         self.turn = record.turn + 1
         self.refusals = self.refusals + 1 if record.percept is None else 0
         if self.refusals >= MAX_REFUSALS_IN_A_ROW:
-            raise Stuck(f"{self.refusals} turns in a row ran nothing; the last: {record.failure or 'refused'}")
+            raise Stuck(
+                f"{self.refusals} turns in a row ran nothing; the last: {record.failure or record.decision.reason}"
+            )
 
     def resume(self, records: Sequence[Record]) -> None:
         """Bring the policy to where a recorded run stopped, by replaying its turns.

@@ -88,6 +88,8 @@ def begin(config: Config, seed: int, folder: Path, observer: Observer) -> Finish
             foreseen = forecast(header, state, *assemble.outlook(config, seed, setup_of(header), state), folder)
             foreseen.check()
             observer.tell(str(foreseen))
+            if unknown := assemble.unknown_truth(header.capabilities, card, seed):
+                observer.tell(unknown)
             with FileRecorder(folder, header) as recorder:
                 return _loop(microscope, recorder, observer)
     finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 
 from agent.config import Config, ConfigErrors, Setting
 from agent.decoding import laid_over
@@ -80,6 +81,11 @@ def specimen(config: Config, seed: int) -> Specimen:
     return worlds
 
 
+def label(world: str, seed: int) -> str:
+    """The name by which clients tell the specimens of a twin apart; it says nothing else about them."""
+    return f"{world}-{xxhash.xxh3_64_hexdigest(f'{world} {seed}'.encode())}"
+
+
 def twin(config: Config, seed: int) -> Microscope:
     """The bare twin with its holder; whoever drives it puts a guard in front."""
     speed = config.instrument.speed if config.instrument.time == "real" else None
@@ -95,7 +101,15 @@ def twin(config: Config, seed: int) -> Microscope:
     base, given = apparatus.column, config.instrument.column
     source_nm, chromatic_mm = (given.get(name, getattr(base, name)) for name in COLUMN)
     made = replace(base, source_fwhm_nm=source_nm, chromatic_mm=chromatic_mm)
-    apparatus = replace(apparatus, column=made, readout=readout, camera=camera, conditions=conditions, hidden=hidden)
+    apparatus = replace(
+        apparatus,
+        column=made,
+        readout=readout,
+        camera=camera,
+        conditions=conditions,
+        hidden=hidden,
+        label=label(config.instrument.world, seed) if config.instrument.specimen is None else None,
+    )
     column = Twin(specimen(config, seed), seed, speed, apparatus=apparatus)
     return WithHolder(column, TwinHolder(apparatus.holder, lambda: column.state().clock_s, seed))
 

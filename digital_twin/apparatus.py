@@ -50,7 +50,7 @@ class Apparatus:
     ``camera`` what happens before that to those of broad-beam images and patterns, ``conditions`` what drifts and
     shakes by itself, ``optics`` what current and lenses are set to at the start. In stepped time the beam goes on at
     multiples of ``beat_s`` only, if it is above zero: then instruments that are given commands together stay on one
-    clock. ``shortcuts`` is what is left out of the physics.
+    clock. ``shortcuts`` is what is left out of the physics, ``label`` the name of the specimen that clients are told.
     """
 
     column: Column = PLAIN_COLUMN
@@ -62,6 +62,7 @@ class Apparatus:
     optics: Optics = START_OPTICS
     beat_s: float = 0.0
     shortcuts: Shortcuts = NONE
+    label: str | None = None
 
 
 PLAIN = Apparatus()

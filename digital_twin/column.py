@@ -14,8 +14,8 @@ DECISION_S = 2.0
 """Time that passes on the instrument's clock while the agent thinks, in stepped time."""
 
 
-def capabilities(column: Column, time: str = "stepped") -> Capabilities:
-    """The twin's own description."""
+def capabilities(column: Column, time: str = "stepped", specimen: str | None = None) -> Capabilities:
+    """The twin's own description; ``specimen`` is the name of what it holds."""
     return Capabilities(
         name="adaptem-twin",
         version="1",
@@ -48,6 +48,7 @@ def capabilities(column: Column, time: str = "stepped") -> Capabilities:
         frame_overhead_s=0.05,
         dark_references=True,
         blank_latency_s=0.02,
+        specimen=specimen,
     )
 
 

@@ -98,7 +98,7 @@ class Twin:
         self._speed = speed
         self._on_beam = on_beam or (lambda on: None)
         self._signals = Signals(specimen, self.column, hidden.zero_loss_eV, apparatus.shortcuts)
-        self._capabilities = capabilities(self.column, "stepped" if speed is None else "real")
+        self._capabilities = capabilities(self.column, "stepped" if speed is None else "real", apparatus.label)
         self._hidden = hidden
         self._camera, self._readout = apparatus.camera, apparatus.readout
         self._beat_s, self._position_sd_nm = apparatus.beat_s, apparatus.conditions.position_sd_nm

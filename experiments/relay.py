@@ -29,7 +29,9 @@ Blank = Callable[[], None]
 @contextmanager
 def relayed(module: str, *arguments: str) -> Iterator[None]:
     """Run ``python -m MODULE ARGUMENTS`` beside a server, for as long as it serves."""
-    with subprocess.Popen([sys.executable, "-m", module, *arguments], stdin=subprocess.PIPE) as process:
+    # In a group of its own: a terminal stops, ends or hangs up on the whole group of the server.
+    command = [sys.executable, "-m", module, *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as process:
         try:
             yield
         finally:
@@ -42,9 +44,9 @@ def carry(beam: Path, blank: Blank) -> None:
     ``beam`` is the file with the lines, ``blank`` comes back when the instrument says that it is blanked, and raises
     Unreachable where it does not. Standard input is a pipe of the bridge, which the system closes when that dies.
     """
-    # A terminal sends these to the whole group; the relay must outlive the bridge.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # What ends a service is often sent to all of its processes at once; the relay must outlive the bridge.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     blanker = Blanker(beam)
     is_told = False
     while not select.select([sys.stdin.fileno()], [], [], PERIOD_S)[0]:

@@ -21,12 +21,12 @@ class Blanker:
     """One handle on a blanker; several processes may hold one each."""
 
     def __init__(self, path: Path) -> None:
-        """Open a blanker, or make one, blanked, where there is none."""
+        """Open a blanker, or make one, blanked, where there is none; raises OSError where its disk is full."""
         self.path = path
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if os.fstat(descriptor).st_size < _SIZE:
-                os.ftruncate(descriptor, _SIZE)
+            # Memory of a file that is only promised would be missed when it is written, and end the process.
+            os.posix_fallocate(descriptor, 0, _SIZE)
             self._map = mmap.mmap(descriptor, _SIZE)
         finally:
             os.close(descriptor)

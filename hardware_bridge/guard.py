@@ -269,11 +269,15 @@ class Guard:
             raise Rejected("journal", "id", command.id, f"a journal that can be written ({error})") from error
 
     def _read_back(self, run: _Running, part: Part) -> None:
-        """See, before anything is exposed, that the instrument took what it was told; blank where it did not."""
+        """See, before anything is exposed, that the instrument took what it was told and that its interlocks hold.
+
+        A move takes its time: a valve may have closed since the command was checked. Blank where either is wrong.
+        """
         is_moved = isinstance(part, End) and run.command.acquire is None and not part.aborted
         if isinstance(part, Start) or is_moved:
-            why = mismatch(run.command, self.state(), self._capabilities.read_back_tolerance)
-            if why is not None:
+            state = self.state()
+            why = mismatch(run.command, state, self._capabilities.read_back_tolerance) or _open_interlock(part, state)
+            if why:
                 run.is_wrong = True
                 self.blank(why)
 
@@ -314,6 +318,16 @@ class Guard:
             electrons_charged=self.ledger.electrons,
             fluence_max_e_per_A2=float(self.ledger.fluence_e_per_A2.max()),
         )
+
+
+def _open_interlock(part: Part, state: InstrumentState) -> str:
+    """Which interlock opened before a Start, in words; empty where none did."""
+    if isinstance(part, Start):
+        try:
+            safety.check_interlocks(part.mode, state.interlocks)
+        except Rejected as error:
+            return str(error)
+    return ""
 
 
 def _repeat(known: Settled, command: Command) -> Settled:

@@ -128,6 +128,7 @@ class FileJournal:
             JournalDamaged: it cannot be relied on.
             OSError: it cannot be written, or another process has it open.
         """
+        self._path = path
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -161,6 +162,7 @@ class FileJournal:
     def _write(self, entry: Any) -> None:
         body = msgspec.json.encode(entry)
         line = xxhash.xxh3_64_hexdigest(body).encode() + b" " + body + b"\n"
+        self._check_undisturbed()
         try:
             if os.write(self._file, line) != len(line):
                 raise OSError("the journal's disk is full")
@@ -170,6 +172,12 @@ class FileJournal:
             os.ftruncate(self._file, self._whole)
             raise
         self._whole += len(line)
+
+    def _check_undisturbed(self) -> None:
+        """Raise OSError where somebody has removed, moved or changed the file: what is written would be lost."""
+        there, here = os.stat(self._path), os.fstat(self._file)
+        if (there.st_dev, there.st_ino, here.st_size) != (here.st_dev, here.st_ino, self._whole):
+            raise OSError(f"{self._path} was replaced or changed by somebody else")
 
 
 def _sync_folder(folder: Path) -> None:

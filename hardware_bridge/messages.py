@@ -133,6 +133,8 @@ class Capabilities(Word, frozen=True, kw_only=True):
     moves are to be approached from the negative side, which takes the stage up to ``overshoot_nm`` beyond each
     coordinate that is asked for. ``unresponsive`` names, per mode, the settings that change nothing in its data, though
     they can be set; a mode without an entry answers to all.
+    ``specimen`` names the one that is in the holder, where the driver knows; that of a simulator tells two apart and
+    nothing else about them.
     ``read_back_tolerance`` is, per setting of stage, beam and optics and in its unit, how far its read-back may be from
     what was asked; without an entry a millionth.
     """
@@ -167,6 +169,7 @@ class Capabilities(Word, frozen=True, kw_only=True):
     dark_references: bool = False
     unresponsive: dict[Mode, tuple[Name, ...]] = {}
     read_back_tolerance: dict[Name, NotNegative] = {}
+    specimen: Name | None = None
 
 
 class Range(Word, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from hardware_bridge.cost import ELECTRONS_PER_PA_S, beam_current_pA
 from hardware_bridge.dose import Charge, DoseLedger, predict_charge
 from hardware_bridge.errors import Rejected
 from hardware_bridge.geometry import merged
-from hardware_bridge.messages import Box, Capabilities, Command, Go, InstrumentState, Limits, Range
+from hardware_bridge.messages import Box, Capabilities, Command, Go, InstrumentState, Interlocks, Limits, Mode, Range
 
 STAGE = ("stage_x_nm", "stage_y_nm", "stage_z_nm")
 
@@ -41,6 +41,15 @@ def check(
     charge = predict_charge(command, limits, state, capabilities)
     dose.check(charge)
     return charge
+
+
+def check_interlocks(mode: Mode, locks: Interlocks) -> None:
+    """Raise Rejected, naming the first of what must read back right before an acquisition and does not."""
+    for name in ("vacuum_ok", "valves_open", "high_tension_on", "screen_up", "aperture_inserted"):
+        if not getattr(locks, name):
+            raise Rejected("interlock", name, "false", "true before any acquisition")
+    if mode not in locks.detectors_inserted:
+        raise Rejected("interlock", "detectors_inserted", ", ".join(locks.detectors_inserted) or "none", mode)
 
 
 def _asked(command: Command) -> Iterator[tuple[str, str, float]]:
@@ -151,12 +160,7 @@ def _check_mode(command: Command, limits: Limits, state: InstrumentState, capabi
         raise Rejected("mode", "acquire.mode", mode, f"this instrument has {', '.join(capabilities.modes)}")
     if command.acquire.blanked and not capabilities.dark_references:
         raise Rejected("mode", "acquire.blanked", "true", "this instrument takes no dark references")
-    locks = state.interlocks
-    for name in ("vacuum_ok", "valves_open", "high_tension_on", "screen_up", "aperture_inserted"):
-        if not getattr(locks, name):
-            raise Rejected("interlock", name, "false", "true before any acquisition")
-    if mode not in locks.detectors_inserted:
-        raise Rejected("interlock", "detectors_inserted", ", ".join(locks.detectors_inserted) or "none", mode)
+    check_interlocks(mode, state.interlocks)
     limit = limits.max_detector_e_per_s.get(mode)
     if limit is None:
         raise Rejected("no_range", "max_detector_e_per_s", mode, "this mode has no detector limit")

@@ -97,6 +97,8 @@ class Server:
     ) -> None:
         _check_latency(microscope, timing)
         if folder is None:
+            if microscope.describe().time == "real":
+                _log.warning("no folder for a journal: dose and commands are forgotten when this process ends")
             folder = Path(self._closing.enter_context(tempfile.TemporaryDirectory(prefix="adaptem-")))
         folder.mkdir(parents=True, exist_ok=True)
         journal = FileJournal(folder / JOURNAL)

@@ -35,9 +35,9 @@ def watch(blanker: Blanker, lifeline: int) -> None:
 
 def main() -> int:
     """Run as a process."""
-    # A terminal sends these to the whole group; the supervisor must outlive the bridge.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # What ends a service is often sent to all of its processes at once; the supervisor must outlive the bridge.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     blanker = Blanker(Path(sys.argv[1]))
     watch(blanker, sys.stdin.fileno())
     return 0
@@ -59,6 +59,8 @@ class Supervisor:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             env=environment(),
+            # In a group of its own: a terminal stops, ends or hangs up on the whole group of the bridge.
+            start_new_session=True,
         )
         deadline = time.monotonic() + START_S
         begun_ns = time.monotonic_ns()

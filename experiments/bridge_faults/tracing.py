@@ -90,9 +90,9 @@ class Tracer:
         return traced
 
     def _beam(self, function: Callable[..., None]) -> Callable[..., None]:
-        def traced(blanker: Blanker, offset: int, value: int) -> None:
-            if self.effect(f"beam: {WORDS[offset // 8]}"):
-                function(blanker, offset, value)
+        def traced(blanker: Blanker, word: int, value: int) -> None:
+            if self.effect(f"beam: {WORDS[word]}"):
+                function(blanker, word, value)
 
         return traced
 

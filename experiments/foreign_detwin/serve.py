@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 from experiments.foreign_detwin.camera import Camera
 from experiments.foreign_detwin.column import Column
 from experiments.foreign_detwin.driver import Sheet, Tem
 from experiments.foreign_detwin.limits import limits
+from experiments.relay import relayed
 from hardware_bridge.server import BEAM, BLANKED_WITHIN_S, Timing, serve
 from hardware_bridge.wall import TICK_S
 
@@ -46,8 +45,7 @@ def main() -> None:
     sheet = Sheet(told["beam_current_pA"], told["disc_nm"], POSITION_SD_NM, (a, b, c, d))
     instrument = Tem(Column(HOST, told["column"]), Camera(HOST, told["camera"], told.get("pixel_scale", 1.0)), sheet)
     asked.journal.mkdir(parents=True, exist_ok=True)
-    relay = [sys.executable, "-m", "experiments.foreign_detwin.relay", str(told["column"]), str(asked.journal / BEAM)]
-    with subprocess.Popen(relay, stdin=subprocess.PIPE):
+    with relayed("experiments.foreign_detwin.relay", str(told["column"]), str(asked.journal / BEAM)):
         timing = Timing(heartbeat_s(instrument.describe().blank_latency_s), linger_s=asked.linger)
         serve(instrument, limits(), asked.endpoint, journal_folder=asked.journal, timing=timing)
 

@@ -248,9 +248,13 @@ def test_a_served_twin_takes_one_run_after_another(tmp_path: Path) -> None:
     try:
         assert server.stdout.readline() == f"ready ipc://{tmp_path}/twin\n"
         served = ("--turns", "2", "--set", f"instrument.endpoint=ipc://{tmp_path}/twin", *OVER_THE_WIRE)
-        for name in ("first", "second"):
-            status, _, err = finished("run", CONFIG, "--out", tmp_path / name, *served)
+        for name, seed in (("first", 7), ("second", 8)):
+            status, out, err = finished("run", CONFIG, "--out", tmp_path / name, "--seed", str(seed), *served)
             assert status == 0, err
+            # What is there is the specimen of seed 7: the truth of another seed is that of another one.
+            assert ("score of raster on seed 7" in out) == (seed == 7)
+            assert ("no score: the instrument holds growth-" in out) == (seed == 8)
+            assert (tmp_path / name / "scores.json").exists() == (seed == 7)
     finally:
         server.terminate()
         server.communicate(timeout=10)

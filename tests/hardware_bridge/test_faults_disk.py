@@ -125,6 +125,16 @@ def test_a_scan_during_which_the_disk_fills_up_is_blanked_and_unknown_afterwards
 
 
 @needs_disk
+def test_on_a_full_disk_no_bridge_starts_and_it_says_why(tmp_path: Path) -> None:
+    """A file that is only promised its memory would end the process at the first word for the blanker."""
+    inside = on_disk(tmp_path / "disk", "size=128k")
+    inside[-2] = inside[-2].replace("exec", f'(cat /dev/zero > "{tmp_path / "disk"}/fill" || true) && exec')
+    process = start("served.py", str(tmp_path / "disk"), inside=inside, stderr=subprocess.PIPE)
+    assert "No space left on device" in process.communicate(timeout=20.0)[1].decode().splitlines()[-1]
+    assert process.returncode == 1
+
+
+@needs_disk
 def test_on_a_disk_that_cannot_be_written_no_bridge_starts(tmp_path: Path) -> None:
     inside = on_disk(tmp_path / "disk", "ro")
     process = start("served.py", str(tmp_path / "disk"), inside=inside, stderr=subprocess.PIPE)

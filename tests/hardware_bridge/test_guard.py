@@ -13,7 +13,7 @@ from hardware_bridge.dose import predict_charge
 from hardware_bridge.errors import Malformed, Rejected, Unreachable
 from hardware_bridge.guard import Guard
 from hardware_bridge.journal import FileJournal
-from hardware_bridge.messages import Capabilities, Command, End, Go, Holder, InstrumentState, Optics, Settings
+from hardware_bridge.messages import Capabilities, Command, End, Go, Holder, InstrumentState, Optics, Settings, Start
 from hardware_bridge.microscope import execute
 from hardware_bridge.observation import Chunk, Part
 
@@ -97,6 +97,22 @@ def test_a_command_that_came_back_is_not_run_again_and_a_later_one_is() -> None:
     for name in ("a", "a", "b", "a", "b"):
         execute(guard, scan(name), 1.0)
     assert [command.id for command in bench.seen] == ["a", "b"]
+
+
+@pytest.mark.parametrize("lock", ["vacuum_ok", "valves_open", "screen_up"])
+def test_an_interlock_that_opens_during_the_move_lets_nothing_be_exposed(lock: str) -> None:
+    class Leaking(Bench):
+        def submit(self, command: Command) -> None:
+            super().submit(command)
+            self._state = replace(self._state, interlocks=replace(self._state.interlocks, **{lock: False}))
+
+    guard = Guard(Leaking(), LIMITS)
+    guard.submit(replace(scan("a"), go=Go(stage_x_nm=60.0)))
+    *starts, end = guard.watch(1.0)
+    assert isinstance(end, End)
+    assert [type(part) for part in starts] == [Start]
+    assert (end.aborted, end.chunks, guard.state().electrons_charged) == (True, 0, 0.0)
+    assert end.reason == f"{lock} = false refused (interlock): limit true before any acquisition"
 
 
 def test_after_stop_only_a_new_session_may_command() -> None:

@@ -1,6 +1,8 @@
 """After a crash every command is done, not started or unknown, and what is unknown stays charged in full."""
 
+import os
 import resource
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -145,6 +147,32 @@ def test_a_journal_belongs_to_one_process_at_a_time(path: Path) -> None:
     journal = FileJournal(path)
     with pytest.raises(OSError):  # noqa: PT011 - the system's own
         FileJournal(path)
+    journal.close()
+
+
+def _moved(path: Path) -> None:
+    path.rename(path.with_suffix(".1"))
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    "disturb",
+    [Path.unlink, _moved, lambda path: path.write_bytes(b""), lambda path: os.truncate(path, path.stat().st_size + 1)],
+    ids=["removed", "rotated", "emptied", "written to"],
+)
+def test_a_journal_that_somebody_disturbs_stops_commands_but_not_blank(
+    path: Path, disturb: Callable[[Path], object]
+) -> None:
+    """What would be written there is not what a restart reads: dose, ids and tokens would be forgotten."""
+    journal, bench = FileJournal(path), Bench()
+    guard = guarded(journal, bench)
+    execute(guard, scan("before"), 1.0)
+    disturb(path)
+    with pytest.raises(Rejected, match="journal"):
+        guard.submit(scan("after"))
+    guard.blank()
+    assert [command.id for command in bench.seen] == ["before"]
+    assert bench.blanks == 1
     journal.close()
 
 
