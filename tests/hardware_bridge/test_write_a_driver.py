@@ -50,7 +50,8 @@ def test_what_the_page_tries_works(endpoint: str, capsys: pytest.CaptureFixture[
     mean, charged, stage_x_nm = map(float, capsys.readouterr().out.split())
     electrons = 20.0 * 0.02 * 6.24e6  # of one exposure, over 64 x 64 pixels
     assert mean == pytest.approx(electrons / 64**2, rel=0.02)
-    assert charged == pytest.approx(4 * 1.05 * electrons, rel=0.5)
+    # This camera exposes until it is woken: on a busy machine longer than asked, and that is charged too.
+    assert charged > 0.99 * 4 * 1.05 * electrons
     assert stage_x_nm == 250.0
 
 
