@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from agent import twins
 from agent.perception.ensemble import Prior
 from agent.perception.reader import load_eyesight
 from digital_twin.column import capabilities
-from digital_twin.world import truths
+from digital_twin.world import World, truths
 from digital_twin.worlds import WORLDS, world_type
 from envs.examples import examples
 from envs.prior import load_card, load_ensemble
@@ -22,6 +22,9 @@ from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Report
 
 Looks = Iterable[tuple[int, Observation, dict[str, np.ndarray]]]
+
+REMEMBERED = 256
+"""Truths: what a policy is compared with on one seed is compared with others on it too."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,16 @@ def prior_of(world: str) -> Prior:
 
 
 def truth_of(card: Card, seed: int) -> Truth:
-    """The beam-off truth of a world, simulated again from its seed.
+    """The beam-off truth of a world, simulated again from its seed; the last ones are remembered.
 
     Raises:
         ValueError: the world has no truth that can be simulated.
     """
     if card.world not in WORLDS:
         raise ValueError(f"world {card.world} has no truth that can be simulated")
-    values: Mapping[str, np.ndarray] = truths(world_type(card.world), [seed])
-    return {name: value[0].tolist() for name, value in values.items()}
+    return _simulated(world_type(card.world), seed)
+
+
+@lru_cache(maxsize=REMEMBERED)
+def _simulated(kind: type[World], seed: int) -> Truth:
+    return {name: tuple(value[0].tolist()) for name, value in truths(kind, [seed]).items()}

@@ -6,10 +6,12 @@ import pytest
 
 import envs
 from agent.assemble import make_env, make_vector_env
+from envs.registration import IDS
 from envs.vector import VectorWorldEnv
 
 SEEDS: list[int | None] = [5, 6, 9]
-STEPS = 4
+STEPS, FEW = 4, 3
+"""Steps in growth, and in the other worlds: at each a world is looked at in another mode."""
 
 
 @pytest.fixture(scope="module")
@@ -33,14 +35,17 @@ def test_it_is_registered_beside_the_single_ones() -> None:
     assert made.num_envs == 2
 
 
-def test_it_equals_the_single_environments_seed_by_seed(vector: VectorWorldEnv) -> None:
-    singles = [make_env() for _ in SEEDS]
+@pytest.mark.parametrize("world", IDS.values())
+def test_it_equals_the_single_environments_seed_by_seed(world: str, vector: VectorWorldEnv) -> None:
+    vector = vector if world == "growth" else make_vector_env(3, world)
+    singles = [make_env(world) for _ in SEEDS]
     together, _ = vector.reset(seed=SEEDS)
     for n, (env, seed) in enumerate(zip(singles, SEEDS, strict=True)):
         first, _ = env.reset(seed=seed)
         for name, values in first.items():
             np.testing.assert_array_equal(together[name][n], values)
-    for step in range(STEPS):
+    fresh = set[int]()
+    for step in range(STEPS if world == "growth" else FEW):
         seen, rewards, over, truncated, info = vector.step(actions(step))
         for n, env in enumerate(singles):
             action = {name: values[n] for name, values in actions(step).items()}
@@ -49,6 +54,8 @@ def test_it_equals_the_single_environments_seed_by_seed(vector: VectorWorldEnv) 
                 np.testing.assert_array_equal(seen[name][n], values)
             assert (rewards[n], over[n], truncated[n]) == (reward, done, cut)
             assert ("refused" in told) == bool(len(info) and info["refused"][n])
+            fresh |= set(np.flatnonzero(alone["state"][7:]).tolist())
+    assert fresh == {0, 1, 2}
     assert len(vector.step(actions(1))[4]["refused"]) == 3
 
 
