@@ -55,13 +55,21 @@ def remembered(
     column: Column,
     like: Tensor,
 ) -> list[Tensor]:
-    """The same as ``kernels_of``, one by one, of which the last MOST_PROBES are kept: for C10 that comes again."""
+    """The same as ``kernels_of``, one by one, of which the last MOST_PROBES are kept: for C10 that comes again.
+
+    With zeros around them, so that widths come again too: half of one is a power of two, or one and a half of it.
+    """
     found = []
     for pixel_nm, each, levels in zip(pixels_nm, aberrations, C10_nm, strict=True):
         probes = [_probe(pixel_nm, replace(each, C10_nm=float(C10)), column, like.dtype, like.device) for C10 in levels]
-        half = max(probe.shape[-1] for probe in probes) // 2
+        half = _rounded_up(max(probe.shape[-1] for probe in probes) // 2)
         found.append(torch.stack([pad(probe, 4 * (half - probe.shape[-1] // 2,)) for probe in probes]))
     return found
+
+
+def _rounded_up(half: int) -> int:
+    power = 1 << max(half - 1, 1).bit_length()
+    return power * 3 // 4 if half <= power * 3 // 4 else power
 
 
 @lru_cache(maxsize=MOST_PROBES)

@@ -135,17 +135,25 @@ def incoherent(
     """Share of the incident electrons that comes from each pixel of each scan, (B, H, W), seen incoherently.
 
     What is projected is convolved with the probe's intensity at its height; ``aberrations``, one a scan, hold the C10
-    of the column, to which the specimen adds its height. A scan in a batch equals the scan alone but for rounding: the
-    margin and the transform are as wide as the most blurred scan of the batch needs.
+    of the column, to which the specimen adds its height. A scan in a batch equals the scan alone: those are imaged
+    together whose probes are equally wide, with as much around them as these need.
     """
     cut = planes(specimen, grids, column, [float(each.C10_nm) for each in aberrations], care.focus_parts)
     pixels_nm = [grid.pixel_nm for grid in grids]
     like = torch.empty(0, dtype=care.dtype, device=specimen.device)
     form = remembered if care.focus_parts else kernels_of
     kernels = form(pixels_nm, aberrations, cut.C10_nm, column.probe(), like)
-    blur = blur_of(kernels, (len(grids[0].origin_nm), grids[0].columns))
-    matter = specimen.project([widened(grid, blur.margin) for grid in grids])
-    return blurred(share_of(matter, pixels_nm).to(care.dtype), blur, cut.place.to(care.dtype)).clamp_(0.0, 1.0)
+    shape, seen = (len(grids[0].origin_nm), grids[0].columns), worlds_of(grids)
+    alike: dict[int, list[int]] = {}
+    for n, each in enumerate(kernels):
+        alike.setdefault(each.shape[-1], []).append(n)
+    images = like.new_empty(len(grids), *shape)
+    for some in alike.values():
+        blur = blur_of([kernels[n] for n in some], shape)
+        matter = specimen.project([replace(widened(grids[n], blur.margin), world=seen[n]) for n in some])
+        objects = share_of(matter, [pixels_nm[n] for n in some]).to(care.dtype)
+        images[some] = blurred(objects, blur, cut.place[some].to(care.dtype))
+    return images.clamp_(0.0, 1.0)
 
 
 def smeared(image: Tensor, moved_px: Array) -> Tensor:
