@@ -125,11 +125,10 @@ class FieldBelief:
         return process
 
     def adopt(self, fitted: Refit) -> None:
-        """Go over to a fitted kernel and its process, and teach it what came since."""
-        self.kernel = fitted.kernel
+        """Go over to a fitted kernel and its process, taught what came since: to both at once, or to neither."""
         for measurement in self.measurements[fitted.learned :]:
             self.learn(fitted.process, measurement)
-        self.process = fitted.process
+        self.kernel, self.process = fitted.kernel, fitted.process
 
     def block(self, t_s: float, exposure_s: Array) -> Block:
         """The joint posterior of what can be measured in all cells at a time, and its covariance with the watched."""

@@ -12,7 +12,7 @@ import torch
 from botorch.models.gpytorch import GPyTorchModel
 from botorch.optim.closures import get_loss_closure_with_grads
 from botorch.optim.core import OptimizationStatus, scipy_minimize
-from gpytorch.kernels import ConstantKernel, MaternKernel, ScaleKernel
+from gpytorch.kernels import ConstantKernel, Kernel, MaternKernel, ScaleKernel
 from gpytorch.priors import LogNormalPrior
 
 from policies.bayes.fields import FieldBelief, Measurement, Refit
@@ -23,6 +23,19 @@ PRIOR_SPREAD = 0.5
 LEAST_MEASUREMENTS = 12
 LEAST_NOISE_VAR = 1e-4
 MOST_ITERATIONS = 75
+PLACE_AND_TIME = 3
+
+
+class _OfFactors(Kernel):  # type: ignore[misc]
+    """A kernel of place and time, times how much two points have in common of independent factors (more columns)."""
+
+    def __init__(self, base: Kernel) -> None:
+        super().__init__()
+        self.base = base
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor, diag: bool = False, **_: object) -> torch.Tensor:
+        cov: torch.Tensor = self.base(a, b).to_dense() * (a[..., PLACE_AND_TIME:] @ b[..., PLACE_AND_TIME:].mT)
+        return cov.diagonal(dim1=-2, dim2=-1) if diag else cov
 
 
 class _Model(gpytorch.models.ExactGP, GPyTorchModel):  # type: ignore[misc]
@@ -39,6 +52,8 @@ class _Model(gpytorch.models.ExactGP, GPyTorchModel):  # type: ignore[misc]
         self.shared = ConstantKernel(constant_prior=_around(shares[0]))
         self.local = ScaleKernel(self.in_time * self.in_space, outputscale_prior=_around(shares[1]))
         self.covar_module = self.shared + self.local
+        if x.shape[1] > PLACE_AND_TIME:
+            self.covar_module = _OfFactors(self.covar_module)
         self.in_time.lengthscale, self.in_space.lengthscale = start.time_s, start.length_nm
         # Of a plain number, ConstantKernel's setter asks for its shape.
         self.shared.constant, self.local.outputscale = torch.tensor(shares[0]), shares[1]
@@ -57,19 +72,28 @@ def refit(field: FieldBelief, measurements: Sequence[Measurement], most: int) ->
     Uses at most ``most`` measurements, evenly picked, whose prior sd is not negligible. With too few it keeps the
     kernel. The result depends on the arguments alone.
     """
-    kernel = field.kernel
-    x, y, noise_var = standardised(field, measurements)
-    picked = np.unique(np.linspace(0, len(x) - 1, min(most, len(x))).astype(int)) if len(x) else np.empty(0, dtype=int)
-    if len(picked) >= LEAST_MEASUREMENTS:
-        # A fit that fails numerically is no reason to end a run: the kernel it started from is kept.
-        with suppress(RuntimeError, ValueError, ArithmeticError):
-            kernel = fitted_kernel(kernel, x[picked], y[picked], noise_var[picked])
+    kernel = better_kernel(field.kernel, *standardised(field, measurements), most)
     learned = list(measurements)
     return Refit(kernel, field.rebuilt(kernel, learned), len(learned))
 
 
+def better_kernel(start: SpaceTimeKernel, x: Array, y: Array, noise_var: Array, most: int) -> SpaceTimeKernel:
+    """The kernel fitted to at most so many residuals, evenly picked; with too few, or none that fits, the one before.
+
+    Arguments are those of ``fitted_kernel``.
+    """
+    picked = np.unique(np.linspace(0, len(x) - 1, min(most, len(x))).astype(int)) if len(x) else np.empty(0, dtype=int)
+    if len(picked) >= LEAST_MEASUREMENTS:
+        # A fit that fails numerically is no reason to end a run.
+        with suppress(RuntimeError, ValueError, ArithmeticError):
+            return fitted_kernel(start, x[picked], y[picked], noise_var[picked])
+    return start
+
+
 def fitted_kernel(start: SpaceTimeKernel, x: Array, y: Array, noise_var: Array) -> SpaceTimeKernel:
-    """The kernel of maximum posterior for residuals y (n,) at points x (n, 3), in units of the prior's sd.
+    """The kernel of maximum posterior for residuals y (n,) at points x (n, 3 + Q), in units of the prior's sd.
+
+    Columns after place and time, if there are any, say how much of each of Q independent factors a residual is made of.
 
     Raises:
         ArithmeticError: the optimiser failed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -11,7 +11,9 @@ from policies.bayes.belief import Belief
 from policies.bayes.chooser import GreedyChooser
 from policies.bayes.fields import Refit
 from policies.bayes.fit import refit
+from policies.bayes.lateness import Lateness
 from policies.bayes.now import Now
+from policies.bayes.refits import Refits
 from policies.bayes.refocus import Refocus
 from policies.bayes.settings import BayesSettings
 from policies.bayes.spectrum import Spectrum
@@ -35,7 +37,8 @@ class BayesPolicy:
     def __init__(self, settings: BayesSettings) -> None:
         self.settings = settings
         self.proposers: tuple[Proposer[Now], ...] = (Survey(), Tracking(), Refocus(), Spectrum())
-        self._fits: dict[str, Future[Refit]] = {}
+        self._fits: Refits[Refit] = Refits()
+        self._lateness = Lateness()
 
     def begin(self, setup: Setup, seed: int) -> None:
         """Start a run."""
@@ -44,12 +47,14 @@ class BayesPolicy:
         self.belief = Belief(setup, self.settings)
         self.worth: Worth = ExpectedWorth()
         self.chooser = GreedyChooser(setup.capabilities, self.settings.electron_weight)
-        self._fits = {}
+        self._fits = Refits()
+        self._lateness = Lateness()
 
     def suggest(self, situation: Situation, n: int) -> Sequence[Proposal]:
         """Return up to n proposals, best first and distinct after it; all are safe and affordable now."""
         self.worth.look()
         now = Now(self.belief, situation, self.worth)
+        self._lateness.decided(now.t_s)
         offered = [proposal for proposer in self.proposers for proposal in proposer.propose(now)]
         ranked = self.chooser.rank(offered, situation)
         due = self.belief.due(situation.state.clock_s)
@@ -57,30 +62,25 @@ class BayesPolicy:
         return [self._named(proposal, situation.turn, rank) for rank, proposal in enumerate(ranked)]
 
     def ingest(self, turn: Turn) -> None:
-        """Learn from one turn, and start or join a fit where this turn is the one for it."""
+        """Learn from one turn, and start or join a fit where this turn is the one for it.
+
+        Warns in the log where the decision came so late that what was forecast for it has changed.
+        """
         self.belief.ingest(turn)
+        if turn.percept is not None and self.belief.fields:
+            measured_s = self.belief.clock((turn.percept.start_s + turn.percept.end_s) / 2)
+            self._lateness.measured(measured_s, min(f.kernel.time_s for f in self.belief.fields.values()))
         every, turns = self.settings.fit.every, self.settings.fit.turns
         if not every:
             return
         since = (turn.index + 1) % every
-        if since == turns % every and self._fits:
-            self._join()
+        if since == turns % every:
+            for name, fitted in self._fits.take().items():
+                self.belief.fields[name].adopt(fitted)
         if since == 0:
-            self._start()
-
-    def _start(self) -> None:
-        # One worker, gone when its work is done: nothing is left behind when the policy is dropped.
-        worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="fit")
-        self._fits = {
-            name: worker.submit(refit, field, tuple(field.measurements), self.settings.fit.most_measurements)
-            for name, field in self.belief.fields.items()
-        }
-        worker.shutdown(wait=False)
-
-    def _join(self) -> None:
-        for name, future in self._fits.items():
-            self.belief.fields[name].adopt(future.result())
-        self._fits = {}
+            most = self.settings.fit.most_measurements
+            fields = self.belief.fields.items()
+            self._fits.start({name: partial(refit, field, tuple(field.measurements), most) for name, field in fields})
 
     def _named(self, proposal: Proposal, turn: int, rank: int) -> Proposal:
         command = replace(proposal.command, id=command_id(self.name, self.seed, turn, rank))

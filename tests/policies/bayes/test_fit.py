@@ -58,6 +58,20 @@ def test_a_fitted_process_is_swapped_in_whole(field: FieldBelief) -> None:
     np.testing.assert_allclose(field.process.mean, expected.mean)
 
 
+def test_a_fit_that_cannot_be_taught_what_came_since_changes_nothing(
+    field: FieldBelief, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result, before = refit(field, field.measurements[:30], 100), (field.kernel, field.process)
+
+    def fails(*args: object) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(result.process, "append", fails)
+    with pytest.raises(MemoryError):
+        field.adopt(result)
+    assert (field.kernel, field.process) == before
+
+
 def test_too_few_measurements_keep_the_kernel(field: FieldBelief) -> None:
     assert refit(field, field.measurements[:5], 100).kernel == field.kernel
 
