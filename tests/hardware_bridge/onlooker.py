@@ -23,6 +23,7 @@ class Onlooker:
     def compare(self, streams: dict[str, list[wire.PartMessage]]) -> None:
         """What came of one command, beside what somebody got who gets everything."""
         if not self.is_attached:
+            self._taken = []  # of a subscription that is not followed any more
             return
         everything = [_bare(part) for part in next(iter(streams.values()), [])]
         for message in self._taken if everything else ():

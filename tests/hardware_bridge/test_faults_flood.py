@@ -1,5 +1,8 @@
-"""Ten thousand commands at once: beats are answered meanwhile, blank and stop work, and no beam comes on."""
+"""Ten thousand commands at once, or all connections that there can be: beats are answered, blank and stop work."""
 
+import contextlib
+import os
+import socket as sockets
 import threading
 import time
 from collections import Counter
@@ -9,12 +12,13 @@ from pathlib import Path
 import pytest
 import zmq
 from bench import LIMITS, Bench, scan
-from processes import wait_until
+from processes import served, wait_until
 
 from hardware_bridge import wire
 from hardware_bridge.blanker import Blanker
 from hardware_bridge.client import Client
-from hardware_bridge.endpoint import parse
+from hardware_bridge.endpoint import CHANNELS, parse
+from hardware_bridge.microscope import execute
 from hardware_bridge.server import Server
 from hardware_bridge.words import encode
 
@@ -86,3 +90,34 @@ def test_a_flood_of_the_holder_itself_waits_for_its_turn_and_can_be_stopped(serv
         assert beam.is_blanked
         assert set(said) == {"Refused"}
         assert onlooker.state().beam_blanked
+
+
+def test_connections_of_strangers_use_up_all_files_and_the_holder_works_on(tmp_path: Path) -> None:
+    """They say nothing, then nonsense; nobody new can come in until they go, and nothing else is lost."""
+    few_files = ("sh", "-c", 'ulimit -n 64; exec "$@"', "sh")
+    with served(tmp_path, few_files, chunk_s=0.03) as server, contextlib.ExitStack() as strangers:
+        base = parse(server.endpoint).port
+        with Client(server.endpoint) as client:
+            client.submit(scan("a", rows=256, frames=64))
+            parts = client.watch(5.0)
+            wait_until(lambda: next(parts) is not None and not server.beam.is_blanked)
+            made = []
+            for number in range(120):
+                made.append(strangers.enter_context(sockets.socket()))
+                made[-1].setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    made[-1].connect(("127.0.0.1", base + number % len(CHANNELS)))
+            open_files = Path(f"/proc/{server.process.pid}/fd")
+            wait_until(lambda: next(parts) is not None and len(list(open_files.iterdir())) >= 64)
+            for stranger in made:
+                with contextlib.suppress(OSError):
+                    stranger.send(os.urandom(200))
+            for _ in range(10):
+                next(parts)  # beats too, and raises where they were not answered for long
+            assert not server.beam.is_blanked
+            client.blank()
+            assert server.beam.is_blanked
+            assert list(parts)[-1].aborted  # type: ignore[union-attr]
+        strangers.close()
+        with Client(server.endpoint) as client:
+            assert not execute(client, scan("b", rows=8), 5.0).aborted
