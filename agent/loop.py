@@ -38,7 +38,7 @@ Perceive = Callable[[Observation], Percept]
 
 
 class Stuck(RuntimeError):
-    """Too many turns in a row led to no command that could run."""
+    """Too many turns in a row led to no command that could run, or were cut short."""
 
 
 @dataclass
@@ -106,13 +106,9 @@ class Loop:
         """Read back where things stand."""
         with self._timed("look"):
             state = self.microscope.state()
-        spent = state.electrons_charged - self.electrons_at_start
-        return Situation(
-            turn=self.turn,
-            state=state,
-            electrons_left=self.setup.max_electrons - spent,
-            time_left_s=self.setup.end_s - state.clock_s,
-        )
+        left = self.setup.max_electrons - (state.electrons_charged - self.electrons_at_start)
+        left_s = self.setup.end_s - state.clock_s
+        return Situation(turn=self.turn, state=state, electrons_left=left, time_left_s=left_s)
 
     def suggest(self, situation: Situation) -> Sequence[Proposal]:
         """Ask the policy for ranked proposals."""
@@ -176,11 +172,12 @@ class Loop:
         with self._timed("ingest"):
             self.policy.ingest(as_turn(record))
         self.turn = record.turn + 1
-        self.refusals = self.refusals + 1 if record.percept is None else 0
+        # What ended early, and for no event, was ended by trouble.
+        was_cut = record.aborted and not record.events
+        self.refusals = self.refusals + 1 if record.percept is None or was_cut else 0
         if self.refusals >= MAX_REFUSALS_IN_A_ROW:
-            raise Stuck(
-                f"{self.refusals} turns in a row ran nothing; the last: {record.failure or record.decision.reason}"
-            )
+            why = "ended early" if was_cut else record.failure or record.decision.reason
+            raise Stuck(f"{self.refusals} turns in a row came to nothing; the last: {why}")
 
     def resume(self, records: Sequence[Record]) -> None:
         """Bring the policy to where a recorded run stopped, by replaying its turns.
