@@ -78,6 +78,7 @@ class Defects:
             haadf_outer_mrad=200.0,
             source_fwhm_nm=0.08,
             gun_fwhm_eV=0.3,
+            all_orders=True,
         ),
         holder=Holder(temperature_K=TEMPERATURE_K, bias_V=0.0, flow_nl_per_s=0.0),
         sources=(

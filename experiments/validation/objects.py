@@ -38,6 +38,10 @@ SINGLE = (6, 14, 22, 29, 42, 47, 79)
 SINGLE_PIXEL_nm, SINGLE_SIZE = 0.0025, 512
 SINGLE_ANNULUS_mrad = (60.0, 150.0)
 
+LONE = (6, 8, 16, 29, 34, 42, 74, 79)
+LONE_PIXEL_nm, LONE_SIZE = 0.00125, 2048
+"""Atoms that plane waves meet, and the box that each has for itself."""
+
 HAADF_ANNULUS_mrad = (50.0, 100.0)
 HAADF_SIZE, HAADF_ACROSS, HAADF_DEEP, HAADF_PLACES = 192, 4, 5, 12
 """Pixels and unit cells across and along the beam; probes along each edge of one cell."""

@@ -93,6 +93,29 @@ def atoms() -> float:
     return float(np.abs(np.array(ours) / data["cross_section_nm2"] - 1).max())
 
 
+def lone_atoms() -> float:
+    """Largest relative deviation of a cross-section to all orders, over two energies, elements and annuli."""
+    data, worst = golden("haadf"), 0.0
+    for energy_keV, table in zip(data["energy_keV"], data["all_orders_nm2"], strict=True):
+        ours = [
+            [annular_nm2(int(z), float(energy_keV), *annulus, True) for annulus in data["annulus_mrad"]]
+            for z in data["lone"]
+        ]
+        worst = max(worst, float(np.abs(np.array(ours) / table - 1).max()))
+    return worst
+
+
+def whole() -> float:
+    """Largest relative deviation of all that an atom scatters from 2 lambda Im f(0), oxygen to gold at 80 and 200 kV."""
+    worst = 0.0
+    for z in (8, 29, 42, 79):
+        for energy_keV in (80.0, 200.0):
+            forward = elastic.beyond_first_order_nm(z, energy_keV, np.zeros(1))[0]
+            expected = 2 * optics.wavelength_nm(energy_keV) * forward.imag
+            worst = max(worst, abs(annular_nm2(z, energy_keV, 0.0, 1000.0, True) / expected - 1))
+    return worst
+
+
 CHECKS = (
     Check(
         name="wavelength, 60-300 kV, relative",
@@ -162,5 +185,21 @@ CHECKS = (
         achieved=atoms,
         tolerance=1e-4,
         mutation=Mutation("no relativistic mass", elastic, "REST_ENERGY_keV", lambda it: 1e9 * it),
+    ),
+    Check(
+        name="cross-sections to all orders, 80 and 200 kV, C to Au, relative",
+        reference=f"{HAADF}: plane waves through single atoms, one slice",
+        achieved=lone_atoms,
+        tolerance=0.01,
+        mutation=Mutation("first Born approximation", elastic, "beyond_first_order_nm", lambda it: lambda *given: 0.0),
+    ),
+    Check(
+        name="what an atom scatters altogether, O to Au, to 1000 mrad, relative",
+        reference="closed form: the optical theorem, 2 lambda Im f(0)",
+        achieved=whole,
+        tolerance=3e-3,
+        mutation=Mutation(
+            "potentials doubled beyond the first order", elastic, "POTENTIAL_V_nm2", lambda it: 2 * it
+        ),
     ),
 )

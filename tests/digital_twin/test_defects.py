@@ -88,7 +88,7 @@ def test_a_vacancy_takes_half_of_its_column_away_and_oxygen_gives_little_back():
     empty, full = shares[NOTHING, NOTHING], shares[SULFUR, SULFUR]
     of_column = {kinds: (share - empty) / (full - empty) for kinds, share in shares.items()}
     assert of_column[NOTHING, SULFUR] == pytest.approx(0.5, abs=0.01)
-    section = {z: annular_nm2(z, 80.0, COLUMN.haadf_inner_mrad, COLUMN.haadf_outer_mrad) for z in (8, 16, 34)}
+    section = {z: annular_nm2(z, 80.0, COLUMN.haadf_inner_mrad, COLUMN.haadf_outer_mrad, True) for z in (8, 16, 34)}
     assert of_column[OXYGEN, SULFUR] == pytest.approx(0.5 + section[8] / section[16] / 2, abs=0.01)
     assert of_column[SELENIUM, SULFUR] == pytest.approx(0.5 + section[34] / section[16] / 2, abs=0.02)
     assert of_column[NOTHING, SULFUR] < of_column[OXYGEN, SULFUR] < 0.7 < 1.0 < of_column[SELENIUM, SULFUR]
@@ -99,7 +99,8 @@ def test_tungsten_outshines_molybdenum():
     place = put(world, SULFUR, SULFUR) + world.crystal.atoms.metal_nm[0]
     light = at(place, world)
     world.crystal.atoms.tungsten[:] = True
-    assert 2.0 < at(place, world) / light < 3.2
+    # 2.15 by multislice of the same column.
+    assert 1.8 < at(place, world) / light < 2.3
 
 
 def test_the_mean_potential_is_the_sum_over_atoms():

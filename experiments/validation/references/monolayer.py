@@ -1,4 +1,4 @@
-"""HAADF of a doped monolayer of MoS2 by abTEM: multislice with frozen phonons, Lobato's potentials.
+"""HAADF, BF and ABF of a doped monolayer of MoS2 by abTEM: multislice with frozen phonons, Lobato's potentials.
 
 A cell of 4 x 2 rectangular units along x and y, with a tungsten atom on a molybdenum site, and one sulfur atom missing
 from each of one pair and selenium in place of one of another.
@@ -17,6 +17,9 @@ HEIGHT_A = 1.56
 """From the metal's plane to each of sulfur's."""
 
 ENERGY_eV, CONVERGENCE_mrad, INNER_mrad, OUTER_mrad = 80e3, 30.0, 60.0, 200.0
+MIDDLE_mrad = 15.0
+"""Between bright field and annular bright field."""
+
 THERMAL_A = 0.07
 CONFIGURATIONS = 8
 GPTS = (240, 208)
@@ -55,11 +58,12 @@ def arrays() -> Arrays:
     phonons = abtem.FrozenPhonons(atoms, num_configs=CONFIGURATIONS, sigmas=THERMAL_A, seed=1)
     potential = abtem.Potential(phonons, gpts=GPTS, slice_thickness=2.0, parametrization="lobato")
     probe = abtem.Probe(energy=ENERGY_eV, semiangle_cutoff=CONVERGENCE_mrad, soft=False)
-    detector = abtem.AnnularDetector(INNER_mrad, OUTER_mrad)
-    measured = probe.scan(potential, scan=abtem.CustomScan(places), detectors=detector).compute(progress_bar=False)
+    annuli = {"haadf": (INNER_mrad, OUTER_mrad), "bf": (0.0, MIDDLE_mrad), "abf": (MIDDLE_mrad, CONVERGENCE_mrad)}
+    detectors = [abtem.AnnularDetector(*annulus) for annulus in annuli.values()]
+    measured = probe.scan(potential, scan=abtem.CustomScan(places), detectors=detectors).compute(progress_bar=False)
     return {
         "probe_A": places,
-        "haadf": np.asarray(measured.array, dtype=np.float64),
+        **{name: np.asarray(each.array, dtype=np.float64) for name, each in zip(annuli, measured, strict=True)},
         "place_A": atoms.positions[:, :2],
         "atomic_number": atoms.numbers.astype(np.int64),
     }
