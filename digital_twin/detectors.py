@@ -147,13 +147,24 @@ def elastic_per_nm(materials: Sequence[Material], column: Column, inner_mrad: fl
 def haadf_fraction(
     thickness_nm: Tensor, materials: Sequence[Material], column: Column, pixels_nm: Sequence[float] = ()
 ) -> Tensor:
-    """Share of the incident electrons that reaches the annulus, (B, H, W), of thicknesses (B, M, H, W).
+    """Share of the incident electrons that reaches the annulus, (B, H, W), of thicknesses (B, M, H, W)."""
+    return scattered(thickness_nm, materials, column, (column.haadf_inner_mrad, column.haadf_outer_mrad), pixels_nm)
+
+
+def scattered(
+    thickness_nm: Tensor,
+    materials: Sequence[Material],
+    column: Column,
+    annulus_mrad: tuple[float, float],
+    pixels_nm: Sequence[float] = (),
+) -> Tensor:
+    """Share of the electrons that atoms scatter between two angles, (B, H, W), of thicknesses (B, M, H, W).
 
     1 - exp(-sum n sigma t): linear where thin, saturating where thick. A single atom is not thick, however small the
     pixel that holds it: where ``pixels_nm`` of the scans (B,) are finer than SATURATION_NM, how much they saturate is
     told by means over squares of that size.
     """
-    rates = elastic_per_nm(materials, column, column.haadf_inner_mrad, column.haadf_outer_mrad).tolist()
+    rates = elastic_per_nm(materials, column, *annulus_mrad).tolist()
     exponent: Tensor = -rates[0] * thickness_nm[:, 0]
     for rate, layer in zip(rates[1:], thickness_nm[:, 1:].unbind(1), strict=True):
         exponent -= rate * layer

@@ -18,7 +18,7 @@ from scipy.special import j0, k0, k1
 
 from digital_twin.lobato import FACTORS, factor_nm
 from digital_twin.materials import POTENTIAL_V_nm2
-from digital_twin.optics import REST_ENERGY_keV, Array, interaction_rad_per_V_A, wavelength_nm
+from digital_twin.optics import Array, REST_ENERGY_keV, interaction_rad_per_V_A, wavelength_nm
 
 NODES = 64
 REACH_nm, PANELS, PANEL_NODES = 1.5, 250, 16
@@ -72,7 +72,7 @@ def _rest(atomic_number: int, beam_energy_keV: float) -> tuple[Array, NDArray[np
 def projected_V_nm(atomic_number: int, radius_nm: Array) -> Array:
     """Projected potential in V nm of an atom at rest, at distances above 0 of any shape.
 
-    Of a term a (2 + b g^2) / (1 + b g^2)^2 of its scattering factor it is (2 pi a / b) [K0(x) + x K1(x) / 2], x = 
+    Of a term a (2 + b g^2) / (1 + b g^2)^2 of its scattering factor it is (2 pi a / b) [K0(x) + x K1(x) / 2], x =
     2 pi r / sqrt(b).
 
     Raises:

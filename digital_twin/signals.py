@@ -4,7 +4,7 @@ One specimen state gives all signals, for one scan of each world of a batch: ima
 value a pixel, (B, H, W), spectra (EELS, EDS) E channels, and patterns (CBED, 4D-STEM) (K, K).
 
 Electrons go to one place each: HAADF takes those that are scattered into its annulus, BF and ABF share what stays in
-the cone of the beam, and the rest is lost between and beyond them.
+the cone of the beam (``cone``), and the rest is lost between and beyond them.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ import scipy.fft
 import torch
 from torch import Tensor
 
-from digital_twin.detectors import Column, Spectrometer, WIDEST_mrad, elastic_per_nm, haadf_fraction
+from digital_twin.cone import followed_mrad, shared_out
+from digital_twin.detectors import Column, Spectrometer, WIDEST_mrad, elastic_per_nm, haadf_fraction, scattered
 from digital_twin.imaging import Care, Share, expected_spectra, expected_xrays, incoherent, widened
 from digital_twin.optics import Aberrations
 from digital_twin.patterns import Camera, patterns
-from digital_twin.phase_contrast import Detector, margin_pixels, phase_contrast
+from digital_twin.phase_contrast import Detector
 from digital_twin.shortcuts import NONE, Shortcuts
 from digital_twin.specimen import Grid, Specimen, worlds_of
 from digital_twin.tilted import Tilted
@@ -93,27 +94,23 @@ class Signals:
         return torch.exp(-torch.einsum("bmhw,m->bhw", matter, torch.from_numpy(rates).to(matter)))
 
     def _bright(self, look: Look, detector: Detector) -> Tensor:
-        """BF or ABF: what stays in the cone, redistributed in it by the phase of the specimen.
+        """BF or ABF: what stays in the cone, shared out in it by the phase of the specimen.
 
-        The phase is imaged at the mean height of the field.
+        The phase is imaged at the mean height of the field. What the wave itself sends out of the cone is not taken off
+        again.
         """
+        probe, at_height = self.column.coherent_probe(), self._at_height(look)
+        within = [followed_mrad(grid, each, probe) for grid, each in zip(look.grids, at_height, strict=True)]
 
         def stays(matter: Tensor, pixels_nm: Sequence[float]) -> Tensor:
-            return self._kept(matter, self.column.convergence_mrad)
+            lost = [
+                scattered(layers[None], self.specimen.materials, self.column, (angle, WIDEST_mrad), [pixel_nm])[0]
+                for layers, angle, pixel_nm in zip(matter, within, pixels_nm, strict=True)
+            ]
+            return 1 - torch.stack(lost)
 
         kept = self._incoherent(look, stays)
-        probe = self.column.coherent_probe()
-        at_height = self._at_height(look)
-        margin = max(
-            margin_pixels(grid.pixel_nm, each, probe) for grid, each in zip(look.grids, at_height, strict=True)
-        )
-        potential = self.specimen.potential_V_nm([widened(grid, margin) for grid in look.grids])
-        images = []
-        for grid, each, volts in zip(look.grids, at_height, potential, strict=True):
-            spare = margin - margin_pixels(grid.pixel_nm, each, probe)
-            inner = volts[spare : volts.shape[0] - spare, spare : volts.shape[1] - spare]
-            images.append(phase_contrast(inner, grid.pixel_nm, each, probe, detector))
-        return kept * torch.stack(images)
+        return kept * shared_out(self.specimen, look.grids, at_height, probe, detector)
 
     def _broad(self, look: Look) -> Tensor:
         """HRTEM with an objective aperture: nothing that is scattered farther reaches the camera.

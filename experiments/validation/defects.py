@@ -14,22 +14,29 @@ from numpy.typing import NDArray
 from scipy.special import eval_legendre, loggamma
 from torch import Tensor
 
-from digital_twin import detectors, elastic, imaging, knock_on, monolayer, vacancies
+from digital_twin import cone, detectors, elastic, imaging, knock_on, monolayer, signals, vacancies
 from digital_twin.defects import ATOM_NM3, ELEMENTS, Defects
 from digital_twin.monolayer import LATTICE_NM, NOTHING, PAIRS, SULFUR
 from digital_twin.optics import Aberrations
+from digital_twin.phase_contrast import direct_share
 from digital_twin.points import draw_points
+from digital_twin.potential import draw_atoms
+from digital_twin.signals import Look, Signals
 from digital_twin.specimen import Grid, Still
 from digital_twin.vacancies import Vacancies
 from experiments.validation.check import Check, Mutation
 from experiments.validation.stored import Arrays, golden, made_by
+from hardware_bridge.messages import Mode
 
 FINE_STRUCTURE, ELECTRON_keV, BARN_nm2 = 1 / 137.035999, 510.99895, 1e-10
 BOLTZMANN_eV_PER_K = 8.617333e-5
 MOST_WAVES = 600
 BOX = (-8.0, 8.0, -8.0, 8.0)
+COLUMN = replace(Defects.facts.column, source_fwhm_nm=0.0, chromatic_mm=0.0)
 FOCUS = Aberrations(C10_nm=0.6)
-"""Of the reference, whose probe is in focus where its box begins, 0.6 nm above the metal atoms."""
+"""Of the reference, whose probe is of one energy, from a point, in focus 0.6 nm above the metal atoms."""
+
+THERMAL_NM = 0.007
 
 
 def website() -> float:
@@ -185,37 +192,54 @@ def gathering() -> float:
 
 
 class Listed(Still):
-    """Atoms of the reference, drawn as the world draws its own."""
+    """Atoms of the reference, which repeat, drawn as the world draws its own."""
 
     materials = ELEMENTS
     extent_nm, device = 2.0, torch.device("cpu")
 
     def __init__(self, reference: Arrays) -> None:
-        self.place_nm = torch.from_numpy(0.1 * reference["place_A"])
+        cells = np.array([(x, y) for y in (0, 1, -1) for x in (0, 1, -1)]) * (4 * LATTICE_NM, 4 * monolayer.ROW_NM)
+        self.place_nm = torch.from_numpy((0.1 * reference["place_A"] + cells[:, None]).reshape(-1, 2))
         numbers = [material.atoms[0][0] for material in ELEMENTS]
-        self.element = torch.tensor([numbers.index(int(z)) for z in reference["atomic_number"]])
+        self.element = torch.tensor([numbers.index(int(z)) for z in reference["atomic_number"]] * len(cells))
 
     def project(self, grids: Sequence[Grid]) -> Tensor:
         """Each atom as a point with an atom's volume."""
         weights = torch.full_like(self.place_nm[:, 0], ATOM_NM3 / grids[0].pixel_nm ** 2)
         return draw_points([*grids] * len(ELEMENTS), self.element, self.place_nm, weights)[None]
 
+    def potential_V_nm(self, grids: Sequence[Grid]) -> Tensor:
+        """Each atom with the thermal motion of the reference."""
+        numbers = torch.tensor([material.atoms[0][0] for material in ELEMENTS])[self.element]
+        return draw_atoms(grids, torch.zeros_like(self.element), self.place_nm, numbers, THERMAL_NM)
+
+
+def bright(mode: Mode) -> float:
+    """Largest deviation of an image with the probe on each kind of column, of the incident electrons."""
+    reference, worst = golden("monolayer"), 0.0
+    share = direct_share((0.0, 15.0) if mode == "BF" else (15.0, 30.0), COLUMN.coherent_probe())
+    seen = Signals(Listed(reference), COLUMN)
+    for (x, y), theirs in zip(0.1 * reference["bright_A"], reference[mode.lower()], strict=True):
+        look = Look([pixel(x, y, 0.02)], [FOCUS])
+        worst = max(worst, abs(float(seen.expected(mode, look)[0, 1, 1]) - share * float(theirs)))
+    return worst
+
+
+def pixel(x_nm: float, y_nm: float, pixel_nm: float) -> Grid:
+    """A scan of three by three pixels about a place."""
+    steps = pixel_nm * np.arange(-1, 2)
+    origin = np.stack([np.full(3, x_nm + steps[0]), y_nm + steps], axis=-1)
+    return Grid(origin, np.array([pixel_nm, 0.0]), np.array([0.0, pixel_nm]), 3)
+
 
 @lru_cache(maxsize=1)
 def columns() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Shares of electrons scattered with the probe on each column of atoms: the twin's and abTEM's.
-
-    The probe is the reference's: of one energy, from a point, focused 0.6 nm above the metal atoms.
-    """
-    reference = golden("monolayer")
-    column = replace(Defects.facts.column, source_fwhm_nm=0.0, chromatic_mm=0.0)
-    ours = []
+    """Shares of electrons scattered with the probe on each column of atoms: the twin's and abTEM's."""
+    reference, ours = golden("monolayer"), []
     for x, y in 0.1 * reference["probe_A"]:
         # The middle of the pixels' thermal spread is the 7 pm of the reference.
-        steps = 0.017 * np.arange(-1, 2)
-        origin = np.stack([np.full(3, x + steps[0]), y + steps], axis=-1)
-        grid = Grid(origin, np.array([0.017, 0.0]), np.array([0.0, 0.017]), 3)
-        ours.append(float(imaging.expected_haadf(Listed(reference), [grid], column, [FOCUS])[0, 1, 1]))
+        image = imaging.expected_haadf(Listed(reference), [pixel(x, y, 0.017)], COLUMN, [FOCUS])
+        ours.append(float(image[0, 1, 1]))
     return np.array(ours), reference["haadf"]
 
 
@@ -337,5 +361,21 @@ CHECKS = (
         unmet="the first of two atoms above each other gathers the beam on the second, so that they scatter 2.4 times "
         "as much as one; cross-sections that add up do not know it, and such columns are a fifth too dark beside those "
         "of one atom",
+    ),
+    Check(
+        name="ABF of columns and single atoms of MoS2, 80 kV, 15-30 mrad, in focus, of the incident",
+        reference=ABTEM,
+        achieved=lambda: bright("ABF"),
+        tolerance=0.015,
+        mutation=Mutation("contrast linear in the phase", cone, "MOST_PARTS", lambda it: 0),
+    ),
+    Check(
+        name="BF of columns and single atoms of MoS2, 80 kV, 0-15 mrad, in focus, of the incident",
+        reference=ABTEM,
+        achieved=lambda: bright("BF"),
+        tolerance=0.015,
+        mutation=Mutation(
+            "what leaves the cone taken off twice", signals, "followed_mrad", lambda it: lambda *given: 30.0
+        ),
     ),
 )

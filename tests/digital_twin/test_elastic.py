@@ -46,7 +46,7 @@ def test_light_atoms_scatter_in_first_order_and_heavy_ones_less():
     assert shares[-1] < 0.65
 
 
-@pytest.mark.parametrize("z", sorted(FACTORS))
+@pytest.mark.parametrize("z", [1, 8, 24, 47, 83])
 def test_an_atom_scatters_what_it_takes_from_the_beam(z):
     # Nothing else of an amplitude is known without another code: 2 lambda Im f(0), nothing of which is first order.
     forward = beyond_first_order_nm(z, 200.0, np.zeros(1))[0]

@@ -41,9 +41,9 @@ def all_orders_nm2(number: int, energy_eV: float) -> list[float]:
     size = objects.LONE_SIZE
     box = 10 * objects.LONE_PIXEL_nm * size
     atom = Atoms(numbers=[number], positions=[(box / 2, box / 2, 1.0)], cell=[box, box, 2.0], pbc=True)
-    potential = Potential(
-        atom, gpts=size, slice_thickness=2.0, parametrization="lobato", projection="infinite"
-    ).build(lazy=False)
+    potential = Potential(atom, gpts=size, slice_thickness=2.0, parametrization="lobato", projection="infinite").build(
+        lazy=False
+    )
     wave = PlaneWave(energy=energy_eV, normalize=False)
     wave.grid.match(potential)
     passed = np.fft.fft2(np.asarray(wave.multislice(potential, lazy=False).array)) / size**2
@@ -54,7 +54,7 @@ def all_orders_nm2(number: int, energy_eV: float) -> list[float]:
 
 
 def arrays() -> Arrays:
-    """Cross-sections in nm^2: first order at 200 kV (elements, annuli), all orders (energies, fewer elements, annuli)."""
+    """Cross-sections in nm^2: first order at 200 kV (elements, annuli), all orders (energies, LONE, annuli)."""
     table = [[elastic_nm2(s, 200e3, *(1e-3 * a)) for a in ANNULI_mrad] for s in SYMBOLS]
     return {
         "atomic_number": NUMBERS,

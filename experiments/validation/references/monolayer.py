@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abtem
 import numpy as np
+from abtem.potentials.iam import PotentialArray
 from ase import Atoms
 
 from experiments.validation.stored import Arrays
@@ -22,7 +23,7 @@ MIDDLE_mrad = 15.0
 
 THERMAL_A = 0.07
 CONFIGURATIONS = 8
-GPTS = (240, 208)
+GPTS, TILES = (240, 208), 3
 
 
 def crystal() -> Atoms:
@@ -49,6 +50,36 @@ def crystal() -> Atoms:
     return atoms
 
 
+def bright() -> Arrays:
+    """BF and ABF, (K,), with the probe on a column of each kind (K, 2) and in a hollow, in parts of those of nothing.
+
+    In a crystal TILES times as wide, whose patterns have pixels fine enough for the rims of the detectors.
+    """
+    atoms, places = crystal(), []
+    for found in ([16, 16], [42], [16], [74], [34, 16]):
+        for place in np.unique(atoms.positions[:, :2].round(6), axis=0):
+            beside = np.linalg.norm(atoms.positions[:, :2] - place, axis=1) < 0.1
+            if sorted(atoms.numbers[beside]) == sorted(found):
+                places.append(place)
+                break
+    places.append(atoms.positions[0, :2] + (0.0, LATTICE_A / np.sqrt(3)))
+    phonons = abtem.FrozenPhonons(atoms * (TILES, TILES, 1), num_configs=CONFIGURATIONS, sigmas=THERMAL_A, seed=1)
+    gpts = tuple(TILES * each for each in GPTS)
+    matter = abtem.Potential(phonons, gpts=gpts, slice_thickness=2.0, parametrization="lobato")
+    nothing = PotentialArray(np.zeros((1, *gpts), np.float32), slice_thickness=12.0, extent=matter.extent)
+    probe = abtem.Probe(energy=ENERGY_eV, semiangle_cutoff=CONVERGENCE_mrad, soft=False)
+    annuli = {"bf": (0.0, MIDDLE_mrad), "abf": (MIDDLE_mrad, CONVERGENCE_mrad)}
+    detectors = [abtem.AnnularDetector(*annulus) for annulus in annuli.values()]
+    found = {}
+    for potential in (matter, nothing):
+        scan = abtem.CustomScan(np.array(places))
+        measured = probe.scan(potential, scan=scan, detectors=detectors).compute(progress_bar=False)
+        for name, each in zip(annuli, measured, strict=True):
+            seen = np.asarray(each.array, dtype=np.float64)
+            found[name] = found[name] / seen if name in found else seen
+    return {"bright_A": np.array(places), **found}
+
+
 def arrays() -> Arrays:
     """Shares of the incident electrons with the probe on each column of atoms and in a hollow, (P,), and the atoms."""
     atoms = crystal()
@@ -58,12 +89,12 @@ def arrays() -> Arrays:
     phonons = abtem.FrozenPhonons(atoms, num_configs=CONFIGURATIONS, sigmas=THERMAL_A, seed=1)
     potential = abtem.Potential(phonons, gpts=GPTS, slice_thickness=2.0, parametrization="lobato")
     probe = abtem.Probe(energy=ENERGY_eV, semiangle_cutoff=CONVERGENCE_mrad, soft=False)
-    annuli = {"haadf": (INNER_mrad, OUTER_mrad), "bf": (0.0, MIDDLE_mrad), "abf": (MIDDLE_mrad, CONVERGENCE_mrad)}
-    detectors = [abtem.AnnularDetector(*annulus) for annulus in annuli.values()]
-    measured = probe.scan(potential, scan=abtem.CustomScan(places), detectors=detectors).compute(progress_bar=False)
+    detector = abtem.AnnularDetector(INNER_mrad, OUTER_mrad)
+    measured = probe.scan(potential, scan=abtem.CustomScan(places), detectors=detector).compute(progress_bar=False)
     return {
         "probe_A": places,
-        **{name: np.asarray(each.array, dtype=np.float64) for name, each in zip(annuli, measured, strict=True)},
+        "haadf": np.asarray(measured.array, dtype=np.float64),
         "place_A": atoms.positions[:, :2],
         "atomic_number": atoms.numbers.astype(np.int64),
+        **bright(),
     }
