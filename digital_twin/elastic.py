@@ -41,10 +41,9 @@ def annular_nm2(
     half = 5e-4 * (outer_mrad - inner_mrad)
     theta = 1e-3 * inner_mrad + half * (nodes + 1)
     q_per_nm = theta / wavelength_nm(beam_energy_keV)
-    f = (1 + beam_energy_keV / REST_ENERGY_keV) * factor_nm(atomic_number, q_per_nm)
-    if all_orders:
-        f = f + beyond_first_order_nm(atomic_number, beam_energy_keV, q_per_nm)
-    return float(half * weights @ (np.abs(f) ** 2 * 2 * np.pi * np.sin(theta)))
+    first = (1 + beam_energy_keV / REST_ENERGY_keV) * factor_nm(atomic_number, q_per_nm)
+    rest = beyond_first_order_nm(atomic_number, beam_energy_keV, q_per_nm) if all_orders else 0.0
+    return float(half * weights @ (np.abs(first + rest) ** 2 * 2 * np.pi * np.sin(theta)))
 
 
 def beyond_first_order_nm(atomic_number: int, beam_energy_keV: float, q_per_nm: Array) -> NDArray[np.complex128]:

@@ -56,10 +56,10 @@ def bright() -> Arrays:
     In a crystal TILES times as wide, whose patterns have pixels fine enough for the rims of the detectors.
     """
     atoms, places = crystal(), []
-    for found in ([16, 16], [42], [16], [74], [34, 16]):
+    for kinds in ([16, 16], [42], [16], [74], [16, 34]):
         for place in np.unique(atoms.positions[:, :2].round(6), axis=0):
             beside = np.linalg.norm(atoms.positions[:, :2] - place, axis=1) < 0.1
-            if sorted(atoms.numbers[beside]) == sorted(found):
+            if sorted(atoms.numbers[beside]) == kinds:
                 places.append(place)
                 break
     places.append(atoms.positions[0, :2] + (0.0, LATTICE_A / np.sqrt(3)))
@@ -70,7 +70,7 @@ def bright() -> Arrays:
     probe = abtem.Probe(energy=ENERGY_eV, semiangle_cutoff=CONVERGENCE_mrad, soft=False)
     annuli = {"bf": (0.0, MIDDLE_mrad), "abf": (MIDDLE_mrad, CONVERGENCE_mrad)}
     detectors = [abtem.AnnularDetector(*annulus) for annulus in annuli.values()]
-    found = {}
+    found: Arrays = {}
     for potential in (matter, nothing):
         scan = abtem.CustomScan(np.array(places))
         measured = probe.scan(potential, scan=scan, detectors=detectors).compute(progress_bar=False)
