@@ -27,7 +27,7 @@ from digital_twin.waves import Probe, largest_mrad, transmission
 MOST_PARTS = 2
 """Of a pixel, along each direction, on which the wave is followed: its intensity needs pixels of lambda / 4 alpha."""
 
-MOST_MARGIN, MOST_FIELD = 256, 1536
+MOST_MARGIN, MOST_FIELD = 128, 1536
 """Pixels of the widest probe's radius, and of the widest field, that are followed to all orders."""
 
 
