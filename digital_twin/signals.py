@@ -52,6 +52,12 @@ class Look:
     zero_loss_eV: Tensor | None = None
     slopes: Tensor | None = None
 
+    def part(self, some: Sequence[int]) -> Look:
+        """Some of the scans, each still in its world."""
+        placed = [replace(grid, world=world) for grid, world in zip(self.grids, worlds_of(self.grids), strict=True)]
+        zero, slopes = (None if each is None else each[list(some)] for each in (self.zero_loss_eV, self.slopes))
+        return Look([placed[n] for n in some], [self.aberrations[n] for n in some], zero, slopes)
+
 
 class Signals:
     """What specimens of some materials show in a column; tables are computed once."""
@@ -100,17 +106,18 @@ class Signals:
         again.
         """
         probe, at_height = self.column.coherent_probe(), self._at_height(look)
-        within = [followed_mrad(grid, each, probe) for grid, each in zip(look.grids, at_height, strict=True)]
+        alike: dict[float, list[int]] = {}
+        for n, (grid, each) in enumerate(zip(look.grids, at_height, strict=True)):
+            alike.setdefault(followed_mrad(grid, each, probe), []).append(n)
+        image = shared_out(self.specimen, look.grids, at_height, probe, detector)
+        for within_mrad, some in alike.items():
+            beyond = within_mrad, WIDEST_mrad
 
-        def stays(matter: Tensor, pixels_nm: Sequence[float]) -> Tensor:
-            lost = [
-                scattered(layers[None], self.specimen.materials, self.column, (angle, WIDEST_mrad), [pixel_nm])[0]
-                for layers, angle, pixel_nm in zip(matter, within, pixels_nm, strict=True)
-            ]
-            return 1 - torch.stack(lost)
+            def stays(matter: Tensor, pixels_nm: Sequence[float], beyond: tuple[float, float] = beyond) -> Tensor:
+                return 1 - scattered(matter, self.specimen.materials, self.column, beyond, pixels_nm)
 
-        kept = self._incoherent(look, stays)
-        return kept * shared_out(self.specimen, look.grids, at_height, probe, detector)
+            image[some] *= self._incoherent(look.part(some), stays)
+        return image
 
     def _broad(self, look: Look) -> Tensor:
         """HRTEM with an objective aperture: nothing that is scattered farther reaches the camera.
