@@ -45,6 +45,7 @@ class Microscope:
     @contextlib.contextmanager
     def served(self, folder: Path, **measured: object) -> Iterator[str]:
         """A bridge to it with its journal in ``folder``; ``measured`` is added to its sheet. Yields the endpoint."""
+        folder = folder.absolute()  # the server starts in another one
         folder.mkdir(parents=True, exist_ok=True)
         sheet = folder / "sheet.json"
         sheet.write_text(json.dumps({**self.sheet, **measured}))
