@@ -54,11 +54,12 @@ class BayesPolicy:
         """Return up to n proposals, best first and distinct after it; all are safe and affordable now."""
         self.worth.look()
         now = Now(self.belief, situation, self.worth)
-        self._lateness.decided(now.t_s)
         offered = [proposal for proposer in self.proposers for proposal in proposer.propose(now)]
         ranked = self.chooser.rank(offered, situation)
         due = self.belief.due(situation.state.clock_s)
         ranked = sorted(ranked, key=lambda proposal: proposal.proposer != due)[:n]
+        # Any of them may be chosen.
+        self._lateness.decided(situation.state.clock_s + max((proposal.time_s for proposal in ranked), default=0.0))
         return [self._named(proposal, situation.turn, rank) for rank, proposal in enumerate(ranked)]
 
     def ingest(self, turn: Turn) -> None:
@@ -68,8 +69,7 @@ class BayesPolicy:
         """
         self.belief.ingest(turn)
         if turn.percept is not None and self.belief.fields:
-            measured_s = self.belief.clock((turn.percept.start_s + turn.percept.end_s) / 2)
-            self._lateness.measured(measured_s, min(f.kernel.time_s for f in self.belief.fields.values()))
+            self._lateness.measured(turn.percept.end_s, min(f.kernel.time_s for f in self.belief.fields.values()))
         every, turns = self.settings.fit.every, self.settings.fit.turns
         if not every:
             return

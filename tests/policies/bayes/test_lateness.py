@@ -13,17 +13,17 @@ def test_a_late_measurement_is_told_in_the_log(caplog: pytest.LogCaptureFixture)
     with caplog.at_level(logging.WARNING):
         told = lateness.measured(130.0, time_s=100.0)
     assert told == (
-        "The decision came late: the measurement happened 30.0 s after the time it was chosen for, "
-        "and what was forecast has changed by 26% since"
+        "The decision came late: the measurement ended 30.0 s after it was expected to, "
+        "and what was forecast for it has lost 26% of its weight"
     )
     assert caplog.messages == [told]
 
 
-@pytest.mark.parametrize("t_s", [80.0, 100.0, 105.0])
-def test_one_in_time_is_not(t_s: float, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("end_s", [80.0, 100.0, 105.0])
+def test_one_in_time_is_not(end_s: float, caplog: pytest.LogCaptureFixture) -> None:
     lateness = Lateness()
     lateness.decided(100.0)
-    assert lateness.measured(t_s, time_s=100.0) is None
+    assert lateness.measured(end_s, time_s=100.0) is None
     assert caplog.messages == []
 
 
