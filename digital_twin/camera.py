@@ -13,6 +13,7 @@ Biology 183 (2013) 19). ``readout`` makes counts of charge.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -87,13 +88,13 @@ class Camera(Word, frozen=True, kw_only=True):
         if self.blur_loss:
             wide = pad(sensor.reshape(-1, *shape[-2:]), 4 * (MARGIN_PX,), mode="replicate")
             sensor = wide.reshape(*shape[:-2], *wide.shape[-2:])
-            frequency = _frequencies(sensor)
-            sensor = _filtered(sensor, self.mtf(frequency) / self.ntf(frequency)).clamp_(min=0.0)
+            signal, noise = _transfers(self, sensor.shape[-2:], sensor.dtype, sensor.device)
+            sensor = _filtered(sensor, signal).clamp_(min=0.0)
         kept = 1.0 - self.missed_share
         charge = poisson(kept * sensor, seeds, *stream) / kept
         if self.blur_loss:
             if self.noise_loss:
-                charge = _filtered(charge, self.ntf(frequency))
+                charge = _filtered(charge, noise)
             charge = charge[..., MARGIN_PX:-MARGIN_PX, MARGIN_PX:-MARGIN_PX]
         if self.hot_share and self.hot_electrons_per_s:
             charge = charge + self.hot_electrons_per_s * exposure_s * self._hot(shape[-2:]).to(charge)
@@ -112,12 +113,14 @@ def _lorentzian(frequency: Tensor, loss: float) -> Tensor:
     return 1.0 / (1.0 + loss / (1.0 - loss) * (2.0 * frequency) ** 2)
 
 
-def _frequencies(images: Tensor) -> Tensor:
-    """Absolute frequencies of the transform of images (..., H, W) in cycles a pixel, (H, W / 2 + 1)."""
-    height, width = images.shape[-2:]
-    down = torch.fft.fftfreq(height, dtype=images.dtype, device=images.device)
-    across = torch.fft.rfftfreq(width, dtype=images.dtype, device=images.device)
-    return torch.hypot(down[:, None], across)
+@lru_cache(maxsize=16)
+def _transfers(camera: Camera, size: torch.Size, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """What is done to the transform of images (H, W) before counting, MTF / NTF, and after, NTF, (H, W / 2 + 1)."""
+    down = torch.fft.fftfreq(size[0], dtype=dtype, device=device)
+    across = torch.fft.rfftfreq(size[1], dtype=dtype, device=device)
+    frequency = torch.hypot(down[:, None], across)
+    noise = camera.ntf(frequency)
+    return camera.mtf(frequency) / noise, noise
 
 
 def _filtered(images: Tensor, transfer: Tensor) -> Tensor:

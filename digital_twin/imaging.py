@@ -25,6 +25,9 @@ SUBPIXELS = 8
 LATTICE = 17
 """Points along each side of a scan at which the height of the specimen is asked for; it is smooth between them."""
 
+SPECTRA = 16
+"""How many are computed at a time."""
+
 FARTHER = 0.75
 """Distance of two planes out of focus, as a share of how far out of focus the nearer one is."""
 
@@ -175,8 +178,10 @@ def expected_spectra(
     """
     matter = _matter(specimen, grids)
     if wander_eV is None:
-        # One scan after the other, for the sake of a processor's cache.
-        return torch.stack([spectrometer.probabilities(each) for each in matter])
+        # Where layers are the same so are spectra; some at a time, for the sake of a processor's cache.
+        layers, which = matter.flatten(0, 2).unique(dim=0, return_inverse=True)
+        spectra = torch.cat([spectrometer.probabilities(some) for some in layers.split(SPECTRA)])
+        return spectra[which].view(*matter.shape[:3], -1)
     wander = wander_eV[:, :, None].to(matter.device)
     return torch.stack([spectrometer.probabilities(*each) for each in zip(matter, wander, strict=True)])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from digital_twin.materials import mean_potential_V_nm
 from digital_twin.optics import Aberrations, blur_extent_nm, interaction_rad_per_V_A, wavelength_nm
 from digital_twin.shortcuts import Shortcuts
 from digital_twin.specimen import Grid, Specimen, worlds_of
-from digital_twin.waves import cbed, transmission
+from digital_twin.waves import Probe, cbed, cone, transmission
 
 STRIP_PIXELS = 2048
 """Longest strip of the specimen, in pixels of its potential, that neighbouring probes share."""
@@ -92,17 +93,19 @@ def _strip(
     if wide > camera.shortcuts.sharp_patch * camera.size:
         probe = replace(probe, source_fwhm_nm=0.0, chromatic_mm=0.0)
     at = torch.from_numpy(np.stack(places)).to(specimen.device)
-    taken = [
-        binned(cbed(wave[None], pixel_nm, place[None], wide, [each], probe)[0], camera.size)
-        for wave, place, each in zip(waves, at, at_height, strict=True)
-    ]
-    return torch.stack(taken)
+    taken = torch.empty(len(grids), len(probes), camera.size, camera.size, device=specimen.device)
+    for pattern, wave, place, each in zip(taken, waves, at, at_height, strict=True):
+        if wave.numel() == 1:
+            pattern[:] = _undeflected(camera.size, wide, pixel_nm, probe, wave.device) * wave.abs().square()
+        else:
+            pattern[:] = binned(cbed(wave[None], pixel_nm, place[None], wide, [each], probe)[0], camera.size)
+    return taken
 
 
 def _transmitted(specimen: Specimen, strips: Sequence[Grid], camera: Camera, size: tuple[int, int]) -> Iterator[Tensor]:
     """What strips multiply a wave with, (h, w) complex64 each; of squares of ``matter_px`` pixels the means are drawn.
 
-    One by one, for the sake of a processor's cache.
+    One by one, for the sake of a processor's cache. Of a strip that is the same everywhere it is (1, 1).
     """
     energy, cell, matter = camera.column.beam_energy_keV, camera.shortcuts.matter_px, specimen.project(strips)
     rates = elastic_per_nm(specimen.materials, camera.column, camera.column.pattern_mrad, WIDEST_mrad)
@@ -114,9 +117,19 @@ def _transmitted(specimen: Specimen, strips: Sequence[Grid], camera: Camera, siz
     potential = mean_potential_V_nm(matter, specimen.materials)
     # What is the same everywhere changes nothing; without it float32 has digits enough.
     phase = 10 * interaction_rad_per_V_A(energy) * (potential - potential.mean(dim=(1, 2), keepdim=True))
-    for drawn in torch.stack([phase, torch.exp(-exponents / 2)], dim=1).float():
+    even = (matter == matter[..., :1, :1]).flatten(1).all(dim=1).tolist()
+    for drawn, same in zip(torch.stack([phase, torch.exp(-exponents / 2)], dim=1).float(), even, strict=True):
+        if same:
+            yield drawn[1, :1, :1].to(torch.complex64)
+            continue
         turn, amplitude = interpolate(drawn[None], scale_factor=cell, mode="bilinear")[0, :, : size[0], : size[1]]
         yield torch.complex(turn.cos().mul_(amplitude), turn.sin().mul_(amplitude))
+
+
+@lru_cache(maxsize=16)
+def _undeflected(size: int, wide: int, pixel_nm: float, probe: Probe, device: torch.device) -> Tensor:
+    """The pattern of a probe that meets the same everywhere, (size, size): its cone, whatever its aberrations."""
+    return binned(cone(wide, pixel_nm, probe, device)[None], size)[0]
 
 
 def binned(taken: Tensor, size: int) -> Tensor:

@@ -274,6 +274,13 @@ def pupils(size: int, pixel_nm: float, aberrations: Aberrations, probe: Probe, d
     return whole.view(-1, size, size)
 
 
+def cone(size: int, pixel_nm: float, probe: Probe, device: torch.device) -> Tensor:
+    """The pattern (size, size) float32 of a probe where there is no specimen: its aperture, evenly lit, with sum 1."""
+    inside, _ = _disc(size, pixel_nm, probe.beam_energy_keV, probe.semi_angle_mrad, device)
+    lit = torch.zeros(size * size, device=device).index_fill_(0, inside, 1 / len(inside))
+    return torch.fft.fftshift(lit.view(size, size))
+
+
 @lru_cache(maxsize=8)
 def _disc(
     size: int, pixel_nm: float, beam_energy_keV: float, semi_angle_mrad: float, device: torch.device

@@ -34,6 +34,13 @@ def test_few_electrons_go_elsewhere_near_focus(make_balls, C10_nm, beside_nm, mo
     assert away(balls, 30.0 + beside_nm, C10_nm, LEARNING_SMOOTH) < most
 
 
+@pytest.mark.parametrize("C10_nm", [0.0, -90.0, 250.0])
+def test_where_all_is_even_nothing_is_left_out(make_balls, C10_nm):
+    balls = make_balls([(30.0, 30.0)], 20.0)
+    whole, quick = (taken(balls, 90.0, C10_nm, each) for each in (NONE, LEARNING_SMOOTH))
+    assert torch.allclose(quick, whole, rtol=0.0, atol=1e-5 * float(whole.max()))
+
+
 def test_matter_is_interpolated_where_it_lies(make_balls):
     # A tilted phase deflects: squares that were drawn half a square off would move the rim and what it deflects.
     balls = make_balls([(30.0, 30.0)], 20.0)

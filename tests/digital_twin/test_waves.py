@@ -18,6 +18,7 @@ from digital_twin.waves import (
     cbed,
     centre_of_mass_mrad,
     collected,
+    cone,
     hrtem,
     largest_mrad,
     margin_nm,
@@ -156,6 +157,7 @@ def test_an_empty_pattern_is_the_aperture():
     assert collected(pattern, disc).item() == pytest.approx(1.0, abs=1e-5)
     assert pattern[disc].std() < 1e-3 * pattern[disc].mean()
     assert angles_mrad(64, 0.05, 200.0)[32] == 0.0
+    assert torch.allclose(cone(64, 0.05, Probe(), torch.device("cpu")), pattern, rtol=0.0, atol=1e-5 * pattern.max())
 
 
 def test_points_of_a_gaussian_have_its_moments():
