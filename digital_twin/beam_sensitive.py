@@ -248,12 +248,12 @@ class BeamSensitive:
     def potential_V_nm(self, grids: Sequence[Grid]) -> Tensor:
         """The lattice as far as it is in order and undamaged, and the grain of what is amorphous, (B, H, W) V nm."""
         x_nm, y_nm = pixel_places_nm(grids, self.device)
-        seen, sizes = worlds_of(grids), np.hypot(*ZIF_8_110.g_per_nm.T).tolist()
+        seen = worlds_of(grids)
         maps = (self._thickness_map[seen], self._map(self.order)[seen])
         film, order = read_maps(maps, x_nm, y_nm, EXTENT_NM)
         fluence = self._fluence_at(x_nm, y_nm, seen)
-        left = torch.stack([order * self._amplitude(q, fluence, seen) for q in sizes])
-        (crystal,) = self.grains.lattices_V((ZIF_8_110,), grids, x_nm, y_nm, left)
+        left = torch.stack([order * self._amplitude(q, fluence, seen) for q, _ in ZIF_8_110.shells])
+        (crystal,) = self.grains.lattices_V((ZIF_8_110,), grids, left)
         amorphous = film * (1 - order * self._amplitude(1 / FINE_nm, fluence, seen))
         drawn = film * crystal + SUPPORT_NM * CARBON.inner_potential_V
         seeds = [self._seeds[n] for n in seen]

@@ -5,6 +5,7 @@ A film is periodic, so that its edge is like the rest of it. Everything has a le
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ from torch.nn.functional import grid_sample, pad
 
 from digital_twin.conditions import ROOM_K, Conditions
 from digital_twin.optics import Array
-from digital_twin.potential import Lattice, finest_per_nm
+from digital_twin.potential import Lattice, axes_nm, finest_per_nm
 from digital_twin.specimen import Box, Grid, worlds_of
 from hardware_bridge.messages import Holder
 
@@ -36,6 +37,8 @@ silicon do (2.6e-6 a kelvin) that warm up by a tenth of what the window does (an
 """
 
 TILE = 16
+BLOCK = 256
+"""Edge in pixels of what is drawn at a time."""
 
 
 def nearest_image_nm(offset_nm: Tensor, extent_nm: float) -> Tensor:
@@ -50,8 +53,9 @@ def nodes_nm(extent_nm: float, intervals: int, device: torch.device) -> Tensor:
 
 def read_maps(maps: Sequence[Tensor], x_nm: Tensor, y_nm: Tensor, extent_nm: float) -> tuple[Tensor, ...]:
     """Values (B, H, W) of maps (B, nodes, nodes) each at points (B, H, W), by straight lines between nodes."""
-    turns = torch.stack([x_nm, y_nm], dim=-1).div_(extent_nm).add_(0.5)
-    turns = turns.sub_(turns.floor()).mul_(2).sub_(1)
+    turns = torch.stack([x_nm, y_nm], dim=-1).mul_(2 / extent_nm)
+    if max(each.abs().item() for each in torch.aminmax(turns)) > 1.0:
+        turns = turns.sub_(2 * torch.floor(turns / 2 + 0.5))
     return tuple(grid_sample(each[:, None], turns, mode="bilinear", align_corners=True)[:, 0] for each in maps)
 
 
@@ -130,51 +134,68 @@ class Grains:
         # A tile has few grains near it.
         centre, turn = (each.repeat_interleave(tiles**2, dim=0) for each in (self.centre_nm, self.turn_rad))
         repeated = Grains(centre, turn, self._extent_nm)
-        owner, _, _ = repeated.owner(x.reshape(-1, TILE, TILE), y.reshape(-1, TILE, TILE))
+        owner = repeated.owner(x.reshape(-1, TILE, TILE), y.reshape(-1, TILE, TILE))
         whole = owner.view(shape).transpose(2, 3).reshape(count, 1, intervals, intervals)
         return pad(whole, (0, 1, 0, 1), mode="circular")[:, 0]
 
     def lattices_V(
-        self,
-        lattices: Sequence[Lattice],
-        grids: Sequence[Grid],
-        x_nm: Tensor,
-        y_nm: Tensor,
-        order: Tensor | None = None,
+        self, lattices: Sequence[Lattice], grids: Sequence[Grid], order: Tensor | None = None
     ) -> tuple[Tensor, ...]:
-        """Potentials (B, H, W) V of lattices that lie in every grain as it is turned, at the pixels (B, H, W) of scans.
+        """Potentials (B, H, W) V of lattices that lie in every grain as it is turned, at the pixels of scans.
 
-        Each scan lies in its own world, as ``Specimen.project`` has it. ``order`` (G, B, H, W) is what is left of the
-        amplitude of each reflection.
+        Each scan lies in its own world, as ``Specimen.project`` has it. ``order`` (S, B, H, W) is what is left of the
+        amplitudes of each of a lattice's shells.
         """
-        drawn = tuple(torch.full_like(x_nm, lattice.mean_V) for lattice in lattices)
-        coarsest = min(np.hypot(*lattice.g_per_nm.T).min() for lattice in lattices)
-        finest, seen = [finest_per_nm(grid) for grid in grids], torch.tensor(worlds_of(grids), device=x_nm.device)
-        for each in {one for one in finest if one > coarsest}:
-            some = torch.tensor([n for n, one in enumerate(finest) if one == each], device=x_nm.device)
-            grains = Grains(self.centre_nm[seen[some]], self.turn_rad[seen[some]], self._extent_nm)
-            owner, x, y = grains.owner(x_nm[some], y_nm[some])
-            turn = grains.turn_rad.gather(1, owner.flatten(1)).view_as(x)
-            left = None if order is None else order[:, some]
-            for volts, lattice in zip(drawn, lattices, strict=True):
-                volts[some] = lattice.volts(x, y, each, turn, left)
+        shape = (len(grids), len(grids[0].origin_nm), grids[0].columns)
+        drawn = tuple(self.centre_nm.new_full(shape, lattice.mean_V) for lattice in lattices)
+        coarsest = min(lattice.shells[0][0] for lattice in lattices)
+        for n, (grid, world) in enumerate(zip(grids, worlds_of(grids), strict=True)):
+            if finest_per_nm(grid) <= coarsest:
+                continue
+            all_rows, all_columns = axes_nm(grid, self.centre_nm.device)
+            # In blocks that fit into a processor's cache and have few grains near them.
+            edge = max(1, min(BLOCK, int(self._extent_nm / 4 / grid.pixel_nm)))
+            for top, left in itertools.product(range(0, shape[1], edge), range(0, shape[2], edge)):
+                part = (slice(top, top + edge), slice(left, left + edge))
+                rows, columns = all_rows[part[0]], all_columns[part[1]]
+                x_nm, y_nm = (rows[None, :, None] + columns).unbind(-1)
+                owner = self.owner(x_nm, y_nm, [world])[0]
+                for grain in owner.flatten().bincount().nonzero()[:, 0].tolist():
+                    mine = owner == grain
+                    row, column = divmod(int(mine.int().argmax()), len(columns))
+                    inside, centre = rows[row] + columns[column], self.centre_nm[world, grain]
+                    image = inside - nearest_image_nm(inside - centre, self._extent_nm)
+                    turn, share = float(self.turn_rad[world, grain]), None if order is None else order[:, n, *part]
+                    for volts, lattice in zip(drawn, lattices, strict=True):
+                        whole = lattice.volts(rows - image, columns, finest_per_nm(grid), turn, share)
+                        volts[n, *part] = torch.where(mine, whole, volts[n, *part])
         return drawn
 
-    def owner(self, x_nm: Tensor, y_nm: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Which grain each point (B, H, W) belongs to, and how far from its centre the point lies, x and y in nm."""
+    def owner(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None = None) -> Tensor:
+        """Which grain each point (B, H, W) belongs to, of some of the worlds or of all."""
         low, high = (torch.stack([bound(x_nm, (1, 2)), bound(y_nm, (1, 2))], -1) for bound in (torch.amin, torch.amax))
-        offset = nearest_image_nm(self.centre_nm - ((low + high) / 2)[:, None], self._extent_nm)
-        away, order = torch.hypot(offset[..., 0], offset[..., 1]).sort(dim=-1, stable=True)
-        # A point owned by a grain lies within half the field of the middle, as does the way from there to its centre.
-        span = torch.hypot(*(high - low).unbind(-1))
-        near = int((away <= (away[:, 0] + span)[:, None]).sum(dim=-1).max())
-        best, owner = torch.full_like(x_nm, math.inf), torch.zeros_like(x_nm, dtype=torch.long)
-        from_x, from_y = torch.zeros_like(x_nm), torch.zeros_like(x_nm)
-        for index in order[:, :near].unbind(-1):
-            centre = self.centre_nm.gather(1, index[:, None, None].expand(-1, 1, 2))
+        near = self._near(low, high, worlds)
+        owner, best = near[:, :1, None].expand_as(x_nm), torch.full_like(x_nm, math.inf)
+        for index in near.unbind(-1) if near.shape[1] > 1 else ():
+            centre = self._centres(worlds).gather(1, index[:, None, None].expand(-1, 1, 2))
             dx, dy = (nearest_image_nm(at - centre[..., k, None], self._extent_nm) for k, at in enumerate((x_nm, y_nm)))
             square = dx * dx + dy * dy
             closer = square < best
             best, owner = torch.where(closer, square, best), torch.where(closer, index[:, None, None], owner)
-            from_x, from_y = torch.where(closer, dx, from_x), torch.where(closer, dy, from_y)
-        return owner, from_x, from_y
+        return owner
+
+    def _near(self, low_nm: Tensor, high_nm: Tensor, worlds: Sequence[int] | None) -> Tensor:
+        """The grains (B, n) that points of boxes from low to high (B, 2) may belong to, some others among them."""
+        offset = nearest_image_nm(self._centres(worlds) - ((low_nm + high_nm) / 2)[:, None], self._extent_nm)
+        away, size = torch.hypot(offset[..., 0], offset[..., 1]), high_nm - low_nm
+        nearest, first = away.min(dim=-1, keepdim=True)
+        # By how much the square of the distance to the first one is less, wherever in the box: at its worst corner.
+        apart = (offset - offset.gather(1, first[..., None].expand(-1, 1, 2))).abs()
+        beyond = away**2 - nearest**2 - (apart * size[:, None]).sum(dim=-1)
+        # Into a large box other images of grains may reach.
+        kept = (beyond <= 0.0) | (torch.hypot(size[:, :1], size[:, 1:]) + nearest >= self._extent_nm / 2)
+        order = away.where(kept, math.inf).sort(dim=-1, stable=True).indices
+        return order[:, : int(kept.sum(dim=-1).max())]
+
+    def _centres(self, worlds: Sequence[int] | None) -> Tensor:
+        return self.centre_nm if worlds is None else self.centre_nm[list(worlds)]

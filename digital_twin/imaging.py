@@ -179,7 +179,7 @@ def expected_spectra(
     matter = _matter(specimen, grids)
     if wander_eV is None:
         # Where layers are the same so are spectra; some at a time, for the sake of a processor's cache.
-        layers, which = matter.flatten(0, 2).unique(dim=0, return_inverse=True)
+        layers, which = torch.unique(matter.flatten(0, 2), dim=0, return_inverse=True)
         spectra = torch.cat([spectrometer.probabilities(some) for some in layers.split(SPECTRA)])
         return spectra[which].view(*matter.shape[:3], -1)
     wander = wander_eV[:, :, None].to(matter.device)

@@ -107,13 +107,16 @@ def _transmitted(specimen: Specimen, strips: Sequence[Grid], camera: Camera, siz
 
     One by one, for the sake of a processor's cache. Of a strip that is the same everywhere it is (1, 1).
     """
-    energy, cell, matter = camera.column.beam_energy_keV, camera.shortcuts.matter_px, specimen.project(strips)
-    rates = elastic_per_nm(specimen.materials, camera.column, camera.column.pattern_mrad, WIDEST_mrad)
-    exponents = torch.einsum("bmhw,m->bhw", matter, torch.from_numpy(rates).to(matter))
+    energy, cell = camera.column.beam_energy_keV, camera.shortcuts.matter_px
+    lost_per_nm = elastic_per_nm(specimen.materials, camera.column, camera.column.pattern_mrad, WIDEST_mrad)
+    rates = torch.from_numpy(lost_per_nm).to(specimen.device)
     if cell == 1:
-        for volts, exponent in zip(specimen.potential_V_nm(strips), exponents, strict=True):
-            yield transmission(volts, energy, -torch.expm1(-exponent))
+        for strip in strips:
+            exponent = torch.einsum("mhw,m->hw", specimen.project([strip])[0], rates)
+            yield transmission(specimen.potential_V_nm([strip])[0], energy, -torch.expm1(-exponent))
         return
+    matter = specimen.project(strips)
+    exponents = torch.einsum("bmhw,m->bhw", matter, rates)
     potential = mean_potential_V_nm(matter, specimen.materials)
     # What is the same everywhere changes nothing; without it float32 has digits enough.
     phase = 10 * interaction_rad_per_V_A(energy) * (potential - potential.mean(dim=(1, 2), keepdim=True))

@@ -9,10 +9,11 @@ displacement along one direction.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -38,6 +39,12 @@ ATOMS_AT_ONCE = 2048
 def finest_per_nm(grid: Grid) -> float:
     """The highest spatial frequency that a scan's pixels resolve, 1 / (2 pixel)."""
     return 0.5 / grid.pixel_nm
+
+
+def axes_nm(grid: Grid, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Where the rows of a scan begin, (H, 2) nm, and how far from there its columns lie, (W, 2) nm."""
+    steps = np.arange(grid.columns)[:, None] * grid.across_nm
+    return torch.from_numpy(grid.origin_nm).to(device), torch.from_numpy(steps).to(device)
 
 
 def pixel_places_nm(grids: Sequence[Grid], device: torch.device) -> tuple[Tensor, Tensor]:
@@ -175,26 +182,36 @@ class Lattice:
         there = np.abs(coefficients) > 1e-6 * scale * forward
         return cls(scale * forward, g[there], coefficients[there])
 
+    @cached_property
+    def shells(self) -> tuple[tuple[float, list[int]], ...]:
+        """The lengths of the reciprocal vectors per nm, ascending, each with the indices of those that have it."""
+        lengths, which = np.unique(np.hypot(*self.g_per_nm.T).round(6), return_inverse=True)
+        return tuple((length, np.flatnonzero(which == n).tolist()) for n, length in enumerate(lengths.tolist()))
+
     def volts(
         self,
-        x_nm: Tensor,
-        y_nm: Tensor,
+        rows_nm: Tensor,
+        columns_nm: Tensor,
         finest_per_nm: float,
-        turn_rad: Tensor | float = 0.0,
+        turn_rad: float = 0.0,
         order: Tensor | None = None,
     ) -> Tensor:
-        """Potential in V at points (...), the mean included; times a thickness it is a projected potential.
+        """Potential (H, W) in V at the places rows (H, 2) + columns (W, 2), the mean included.
 
-        ``finest_per_nm`` leaves out what a pixel does not resolve; ``turn_rad`` turns the crystal about the origin,
-        anti-clockwise from x to y, by one angle or one a point. For a displacement u of the crystal give x - u_x and
-        y - u_y. ``order`` (G, ...) is what is left of each reflection's amplitude, for all of ``g_per_nm``.
+        Times a thickness it is a projected potential. ``finest_per_nm`` leaves out what a pixel does not resolve;
+        ``turn_rad`` turns the crystal about the origin, anti-clockwise from x to y. For a displacement u of the crystal
+        give rows - u. ``order`` (S, H, W) is what is left of the amplitudes of each of the ``shells``.
         """
-        turn = torch.as_tensor(turn_rad, dtype=x_nm.dtype, device=x_nm.device)
-        along = torch.cos(turn) * x_nm + torch.sin(turn) * y_nm
-        beside = torch.cos(turn) * y_nm - torch.sin(turn) * x_nm
-        drawn = torch.full_like(along, self.mean_V)
-        for n, ((gx, gy), volts) in enumerate(zip(self.g_per_nm.tolist(), self.V.tolist(), strict=True)):
-            if math.hypot(gx, gy) < finest_per_nm:
-                wave = torch.cos(2 * math.pi * (gx * along + gy * beside) + math.atan2(volts.imag, volts.real))
-                drawn += abs(volts) * (wave if order is None else wave * order[n])
+        turn = np.array([[math.cos(turn_rad), math.sin(turn_rad)], [-math.sin(turn_rad), math.cos(turn_rad)]])
+        turned, device = 2 * math.pi * self.g_per_nm @ turn, rows_nm.device
+        drawn = torch.full((len(rows_nm), len(columns_nm)), self.mean_V, dtype=rows_nm.dtype, device=device)
+        resolved = [some for length, some in self.shells if length < finest_per_nm]
+        # Shells that fade alike are drawn in one go.
+        for n, some in enumerate([list(itertools.chain(*resolved))] if order is None else resolved):
+            # cos(a + b) = cos a cos b - sin a sin b: a product of two narrow matrices instead of a cosine a point.
+            g, volts = torch.from_numpy(turned[some]).to(device), torch.from_numpy(self.V[some]).to(device)
+            down, across = rows_nm @ g.T + volts.angle(), columns_nm @ g.T
+            left = torch.cat([volts.abs() * down.cos(), -volts.abs() * down.sin()], dim=1)
+            wave = left @ torch.cat([across.cos(), across.sin()], dim=1).T
+            drawn += wave if order is None else wave * order[n]
         return drawn

@@ -66,10 +66,13 @@ def _grain(grid: Grid, seed: int, material: Material, thermal_nm: float, device:
         shift, turn = random.uniform(0.0, 1.0, 2), 2 * np.pi * random.uniform()
         edge_nm = WAVES * 2**octave / TOP_per_nm
         turned = np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) / edge_nm
-        rows = np.mod(grid.origin_nm @ turned + shift, 1.0)
-        columns = np.arange(grid.columns)[:, None] * (grid.across_nm @ turned)
+        # The piece goes from -1 to 1.
+        rows = 2 * np.mod(grid.origin_nm @ turned + shift, 1.0) - 1
+        columns = 2 * np.arange(grid.columns)[:, None] * (grid.across_nm @ turned)
         at = _float(rows, device)[:, None] + _float(columns, device)
-        at = at.sub_(at.floor()).mul_(2).sub_(1)
+        low, high = ((bound(rows, 0) + bound(columns, 0)).tolist() for bound in (np.min, np.max))
+        if min(low) < -1.0 or max(high) > 1.0:
+            at.sub_(torch.floor(at / 2 + 0.5).mul_(2))
         piece = _piece(octave, cut, material, thermal_nm, device)
         grain += grid_sample(piece[None, None], at[None], mode="bilinear", align_corners=True)[0, 0]
     return grain.double()

@@ -145,7 +145,7 @@ class Transformation:
         seeds, window = [self._seeds[n] for n in worlds_of(grids)], torch.full_like(brucite, WINDOW_NM)
         drawn = WINDOW_NM * NITRIDE.inner_potential_V + speckle_V_nm(grids, seeds, NITRIDE, window)
         grains, _ = self._platelets
-        before_V, after_V = grains.lattices_V((BRUCITE_0001, PERICLASE_111), grids, x_nm, y_nm)
+        before_V, after_V = grains.lattices_V((BRUCITE_0001, PERICLASE_111), grids)
         return drawn + brucite * before_V + periclase * after_V
 
     def fields(self) -> dict[str, Tensor]:

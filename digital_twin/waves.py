@@ -278,7 +278,8 @@ def cone(size: int, pixel_nm: float, probe: Probe, device: torch.device) -> Tens
     """The pattern (size, size) float32 of a probe where there is no specimen: its aperture, evenly lit, with sum 1."""
     inside, _ = _disc(size, pixel_nm, probe.beam_energy_keV, probe.semi_angle_mrad, device)
     lit = torch.zeros(size * size, device=device).index_fill_(0, inside, 1 / len(inside))
-    return torch.fft.fftshift(lit.view(size, size))
+    centred: Tensor = torch.fft.fftshift(lit.view(size, size))
+    return centred
 
 
 @lru_cache(maxsize=8)

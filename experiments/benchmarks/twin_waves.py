@@ -17,7 +17,7 @@ from digital_twin.materials import NITRIDE
 from digital_twin.noise import poisson
 from digital_twin.optics import Aberrations, wavelength_nm
 from digital_twin.phase_contrast import margin_pixels, phase_contrast
-from digital_twin.potential import Lattice, draw_atoms, finest_per_nm, pixel_places_nm
+from digital_twin.potential import Lattice, axes_nm, draw_atoms, finest_per_nm
 from digital_twin.specimen import Grid
 from digital_twin.speckle import speckle_V_nm
 from experiments.benchmarks import prototype
@@ -96,10 +96,10 @@ def atoms(device: str) -> Callable[[], Tensor]:
 
 
 def lattice(device: str) -> Callable[[], Tensor]:
-    """The potential of a crystal that is turned a little more from pixel to pixel."""
+    """The potential of a crystal."""
     crystal = Lattice.of_cell(np.eye(2) * CUBIC_nm, CUBIC_nm, [(38, 0, 0), (22, 0.5, 0.5), (8, 0.5, 0), (8, 0, 0.5)])
-    x_nm, y_nm = pixel_places_nm([square()], torch.device(device))
-    return lambda: crystal.volts(x_nm, y_nm, finest_per_nm(square()), 0.01 * x_nm)
+    places = axes_nm(square(), torch.device(device))
+    return lambda: crystal.volts(*places, finest_per_nm(square()), 0.1)[None]
 
 
 def speckle(device: str) -> Callable[[], Tensor]:
@@ -140,6 +140,6 @@ def lines(device: str) -> list[Line]:
         Line("ABF 256x256, linear", partial(linear, device)),
         Line("ABF 256x256, all orders", partial(all_orders, device)),
         Line("potential 256x256 of 2400 atoms", partial(atoms, device)),
-        Line("potential 256x256 of a bent crystal", partial(lattice, device)),
+        Line("potential 256x256 of a crystal", partial(lattice, device)),
         Line("potential 256x256 of an amorphous film", partial(speckle, device)),
     ]

@@ -46,7 +46,7 @@ def in_order() -> tuple[BeamSensitive, Grid, float]:
         )
         # Also the nodes around it, between which thickness and order are interpolated.
         reach = torch.tensor([-30.0, 0.0, 30.0], dtype=torch.float64)
-        owner, _, _ = world.grains.owner(x + reach.expand(1, 3, 3), y + reach[:, None].expand(1, 3, 3))
+        owner = world.grains.owner(x + reach.expand(1, 3, 3), y + reach[:, None].expand(1, 3, 3))
         if bool((owner == index).all()):
             return world, grid, float(world.grains.turn_rad[0, index])
     raise ValueError("no grain of this seed is wide enough and in order")

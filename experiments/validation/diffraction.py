@@ -48,8 +48,8 @@ def slab(cells: int) -> tuple[float, Tensor]:
         np.diag([objects.EDGE_nm] * 2), objects.EDGE_nm, [atom[:3] for atom in objects.CELL], 0.0, 50.0
     )
     grid = square(size, pixel)
-    volts = lattice.volts(*potential.pixel_places_nm([grid], CPU), potential.finest_per_nm(grid))
-    return pixel, waves.transmission(cells * objects.EDGE_nm * volts, 200.0)
+    volts = lattice.volts(*potential.axes_nm(grid, CPU), potential.finest_per_nm(grid))
+    return pixel, waves.transmission(cells * objects.EDGE_nm * volts[None], 200.0)
 
 
 def crystal() -> float:

@@ -8,6 +8,7 @@ import torch
 
 from digital_twin.conditions import ROOM_K
 from digital_twin.film import (
+    BLOCK,
     LAG_S,
     Grains,
     Window,
@@ -52,14 +53,10 @@ def test_the_short_way_round():
     assert nearest_image_nm(offsets, EXTENT_NM).tolist() == [10.0, 199.0, -199.0, -1.0, 10.0]
 
 
-@pytest.mark.parametrize(("low", "high"), [(-3.0, 4.0), (150.0, 240.0), (-200.0, 200.0)])
+@pytest.mark.parametrize(("low", "high"), [(-3.0, 4.0), (10.0, 11.0), (150.0, 240.0), (-200.0, 200.0), (-520.0, 90.0)])
 def test_points_belong_to_the_nearest_centre(low, high):
     film, places = grains(), points(40, low, high)
-    owner, x, y = film.owner(*places)
-    assert torch.equal(owner, by_hand(film, *places))
-    centre = film.centre_nm[0][owner]
-    for n, (at, off) in enumerate(zip(places, (x, y), strict=True)):
-        assert torch.allclose(nearest_image_nm(centre[..., n] + off - at, EXTENT_NM), torch.zeros_like(at), atol=1e-9)
+    assert torch.equal(film.owner(*places), by_hand(film, *places))
 
 
 def test_the_nodes_of_a_map_belong_to_the_nearest_centre():
@@ -91,8 +88,26 @@ def fringes(film: Grains, pixel_nm: float) -> torch.Tensor:
     centre = film.centre_nm[0, 27].numpy()
     origin = centre + pixel_nm * np.stack([np.full(32, -16), np.arange(32) - 16], axis=1)
     grid = Grid(origin, np.array([pixel_nm, 0.0]), np.array([0.0, pixel_nm]), 32)
-    (drawn,) = film.lattices_V((ROWS,), [grid], *pixel_places_nm([grid], CPU))
+    (drawn,) = film.lattices_V((ROWS,), [grid])
     return drawn[0]
+
+
+def test_every_grain_has_a_lattice_of_its_own_about_its_centre():
+    # Across grains, the film's edge and blocks, with a scan that is turned and rows that drift.
+    film, columns = grains(), 40 + BLOCK
+    across, down = np.array([0.19, 0.05]), np.array([-0.05, 0.19])
+    drift = np.random.default_rng(2).normal(0.0, 0.05, (70, 2))
+    grid = Grid(np.array([180.0, 190.0]) + np.arange(70)[:, None] * down + drift, across, down, columns)
+    left = torch.rand(1, 1, 70, columns, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    (drawn,), (faded,) = film.lattices_V((ROWS,), [grid]), film.lattices_V((ROWS,), [grid], left)
+    x, y = pixel_places_nm([grid], CPU)
+    owner = by_hand(film, x, y)
+    assert len(owner.unique()) > 2
+    dx, dy = (nearest_image_nm(at - film.centre_nm[0][owner][..., k], EXTENT_NM) for k, at in enumerate((x, y)))
+    turn = film.turn_rad[0][owner]
+    wave = torch.cos(2 * math.pi * 2.0 * (turn.cos() * dx + turn.sin() * dy))
+    assert torch.allclose(drawn, 3.0 + wave, rtol=0.0, atol=1e-9)
+    assert torch.allclose(faded, 3.0 + left[0] * wave, rtol=0.0, atol=1e-9)
 
 
 def test_a_lattice_is_turned_as_its_grain_is():

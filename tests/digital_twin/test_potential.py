@@ -8,7 +8,7 @@ import torch
 
 from digital_twin.lobato import factor_nm
 from digital_twin.materials import POTENTIAL_V_nm2
-from digital_twin.potential import Lattice, draw_atoms, finest_per_nm, pixel_places_nm
+from digital_twin.potential import Lattice, axes_nm, draw_atoms, finest_per_nm
 from digital_twin.specimen import Grid
 
 CPU = torch.device("cpu")
@@ -99,41 +99,52 @@ def test_a_lattice_is_the_sum_of_its_atoms(square_grid):
     edge, pixel = 0.3905, 0.3905 / 24
     grid = square_grid(96, pixel)
     lattice = Lattice.of_cell(np.diag([edge, edge]), edge, STRONTIUM_TITANATE, 0.008, 0.7 * finest_per_nm(grid))
-    x, y = pixel_places_nm([grid], CPU)
-    drawn = edge * lattice.volts(x, y, finest_per_nm(grid))[0].numpy()
+    drawn = edge * lattice.volts(*axes_nm(grid, CPU), finest_per_nm(grid)).numpy()
     positions = [(edge * (i + u), edge * (j + v)) for i in range(4) for j in range(4) for _, u, v in STRONTIUM_TITANATE]
     expected, low = structure_factors(grid, positions, [z for z, _, _ in STRONTIUM_TITANATE] * 16, 0.008)
     summed = np.fft.ifft2(expected * low).real
     assert np.abs(drawn - summed).max() < 1e-6 * summed.max()
 
 
+def places(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Random rows and columns, (count, 2) and (count + 1, 2) nm."""
+    drawn = torch.rand(2 * count + 1, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    return drawn[:count], drawn[count:]
+
+
 def test_a_lattice_shows_only_what_pixels_resolve():
     lattice = Lattice.of_cell(np.diag([0.3905, 0.3905]), 0.3905, STRONTIUM_TITANATE)
-    place = torch.linspace(0.0, 1.0, 50, dtype=torch.float64)
-    assert torch.allclose(lattice.volts(place, place, 2.0), torch.tensor(lattice.mean_V, dtype=torch.float64))
-    assert lattice.volts(place, place, 9.0).std() > lattice.volts(place, place, 4.0).std() > 1.0
+    mean = torch.full((7, 8), lattice.mean_V, dtype=torch.float64)
+    assert torch.equal(lattice.volts(*places(7), 2.0), mean)
+    assert lattice.volts(*places(7), 9.0).std() > lattice.volts(*places(7), 4.0).std() > 1.0
 
 
 def test_turning_and_moving_a_lattice():
     lattice = Lattice.of_cell(np.diag([0.4, 0.5]), 0.4, [(79, 0.0, 0.0), (8, 0.2, 0.4)])
-    x, y = torch.rand(2, 100, dtype=torch.float64)
-    straight = lattice.volts(x, y, 9.0)
-    turned = lattice.volts(math.cos(0.3) * x - math.sin(0.3) * y, math.sin(0.3) * x + math.cos(0.3) * y, 9.0, 0.3)
-    assert torch.allclose(turned, straight)
-    assert torch.allclose(lattice.volts(x - 0.4, y + 0.5, 9.0), straight)
+    rows, columns = places(20)
+    straight = lattice.volts(rows, columns, 9.0)
+    turn = torch.tensor([[math.cos(0.3), math.sin(0.3)], [-math.sin(0.3), math.cos(0.3)]], dtype=torch.float64)
+    assert torch.allclose(lattice.volts(rows @ turn, columns @ turn, 9.0, 0.3), straight)
+    assert torch.allclose(lattice.volts(rows + torch.tensor([-0.4, 0.5], dtype=torch.float64), columns, 9.0), straight)
 
 
-def test_what_is_left_of_each_reflection_fades_the_lattice():
-    lattice = Lattice.of_cell(np.diag([0.4, 0.5]), 0.4, [(79, 0.0, 0.0)])
-    x, y = torch.rand(2, 100, dtype=torch.float64)
-    left = torch.zeros(len(lattice.V), 100)
-    assert torch.allclose(lattice.volts(x, y, 9.0, order=left), torch.tensor(lattice.mean_V, dtype=torch.float64))
-    left[0] = 0.5
-    g = lattice.g_per_nm[0]
-    wave = lattice.V[0].real * torch.cos(2 * math.pi * (g[0] * x + g[1] * y)) - lattice.V[0].imag * torch.sin(
-        2 * math.pi * (g[0] * x + g[1] * y)
-    )
-    assert torch.allclose(lattice.volts(x, y, 9.0, order=left) - lattice.mean_V, 0.5 * wave)
+def test_what_is_left_of_each_shell_fades_the_lattice():
+    lattice = Lattice.of_cell(np.diag([0.4, 0.5]), 0.4, [(79, 0.0, 0.0), (8, 0.2, 0.4)])
+    rows, columns = places(10)
+    shells, sizes = lattice.shells, np.hypot(*lattice.g_per_nm.T)
+    assert [n for _, some in shells for n in some] != list(range(len(shells)))
+    assert all(sizes[n] == pytest.approx(length, abs=1e-6) for length, some in shells for n in some)
+    left = torch.zeros(len(shells), 10, 11, dtype=torch.float64)
+    mean = torch.full((10, 11), lattice.mean_V, dtype=torch.float64)
+    assert torch.equal(lattice.volts(rows, columns, 9.0, order=left), mean)
+    left[2] = torch.rand(10, 11, dtype=torch.float64)
+    at = rows[:, None] + columns
+    waves = [
+        (V * np.exp(2j * np.pi * (at @ torch.from_numpy(g)).numpy())).real
+        for g, V in zip(lattice.g_per_nm[shells[2][1]], lattice.V[shells[2][1]], strict=True)
+    ]
+    expected = lattice.mean_V + left[2].numpy() * sum(waves)
+    assert np.allclose(lattice.volts(rows, columns, 9.0, order=left).numpy(), expected)
 
 
 def test_forbidden_reflections_are_not_kept():
