@@ -1,11 +1,11 @@
 """Particles found in whole images: recall, false ones, crowds and bounded time."""
 
 import math
-import time
 
 import numpy as np
 import pytest
 
+from agent.perception import fit
 from agent.perception.fit import BLUR_LEAST_PX, Blur, Contrast
 from agent.perception.particles import LEAST_SNR, find_particles
 
@@ -55,8 +55,22 @@ def test_touching_pairs_count_as_two(bench) -> None:
     assert extra == 0
 
 
+@pytest.fixture
+def fitted_px(monkeypatch) -> list[int]:
+    """Pixels of the patches in each set of equations that is solved: what the time of a fit goes with."""
+    sizes: list[int] = []
+    solve = fit._Group.equations
+
+    def counted(group: fit._Group, canvas: fit.Canvas, image: np.ndarray) -> fit._Equations:
+        sizes.append(group.distance.size)
+        return solve(group, canvas, image)
+
+    monkeypatch.setattr(fit._Group, "equations", counted)
+    return sizes
+
+
 @pytest.mark.parametrize("kind", ["crowd", "noise", "white", "black", "stripes"])
-def test_no_image_takes_long_or_fails(bench, scatter, kind) -> None:
+def test_no_image_takes_many_steps_or_fails(bench, scatter, fitted_px, kind) -> None:
     rng = np.random.default_rng(0)
     contrast, blur = Contrast(0.0, 0.4), Blur(math.log(0.5), 0.5)
     if kind == "crowd":
@@ -66,21 +80,12 @@ def test_no_image_takes_long_or_fails(bench, scatter, kind) -> None:
         noise = rng.exponential(50.0, (256, 256))
         stripes = np.where(np.arange(256)[:, None] % 16 < 8, 10.0, 90.0) * np.ones((1, 256))
         counts = {"noise": noise, "white": np.full((256, 256), 6e4), "black": 0.0 * noise, "stripes": stripes}[kind]
-    find_particles(counts, 300.0, blur, contrast)
-    begun = time.perf_counter()
     found = find_particles(counts, 300.0, blur, contrast)
-    assert time.perf_counter() - begun < 2.0
+    assert sum(fitted_px) < 64 * counts.size
     assert np.isfinite(found.blobs.values).all()
 
 
-def test_an_image_takes_less_than_60_ms(bench, scatter) -> None:
+def test_a_usual_image_takes_two_pixels_fitted_for_one_seen(bench, scatter, fitted_px) -> None:
     spheres = scatter(np.random.default_rng(3), 40, 500.0, (4.0, 14.0))
     found_in(bench, spheres, 0)
-    times = []
-    for seed in range(5):
-        counts = np.random.default_rng(seed).poisson(bench.rate(spheres, (0.0, 0.0), 256, 2.0) * 100.0).astype(float)
-        begun = time.process_time()
-        find_particles(counts, 100.0, Blur(math.log(0.5), 0.5), Contrast(math.log(bench.per_nm * 200.0), 0.4))
-        times.append(time.process_time() - begun)
-    # Twice the aim, since other work may share the core's caches.
-    assert min(times) < 0.12
+    assert 0 < sum(fitted_px) < 2 * 256 * 256
