@@ -21,9 +21,10 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 @pytest.fixture(scope="module")
 def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty folder with the project's experiments in it, so that runs land outside the checkout."""
+    """A folder with nothing but the project's experiments and worlds, so that runs land outside the checkout."""
     folder = tmp_path_factory.mktemp("readme")
-    (folder / "experiments").symlink_to(ROOT / "experiments")
+    for name in ("experiments", "agent"):
+        (folder / name).symlink_to(ROOT / name)
     return folder
 
 
