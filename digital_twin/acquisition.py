@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from digital_twin.detectors import Column
-from digital_twin.optics import aberrations_of, blur_extent_nm
+from digital_twin.optics import aberrations_of, blur_extent_nm, widest_probe_nm
 from hardware_bridge.errors import Rejected
 from hardware_bridge.messages import SCANNED_MODES, Acquire, Axis, Capabilities, Kind, Mode, Optics
 
@@ -85,14 +85,17 @@ def check_able(acquire: Acquire, capabilities: Capabilities) -> None:
 
 
 def check_blur(acquire: Acquire, optics: Optics, column: Column) -> None:
-    """Refuse pixels so fine that a probe out of focus would spread over more of them than can be computed.
+    """Refuse a probe too wide to be formed, and pixels so fine that it would spread over more than can be computed.
 
     Raises:
-        Rejected: naming the pixels and how coarse they must be.
+        Rejected: naming the lenses and how wide a probe may be, or the pixels and how coarse they must be.
     """
     if acquire.mode not in INCOHERENT_MODES:
         return
     pixel_nm, width_nm = acquire.fov_nm / acquire.pixels_x, blur_extent_nm(aberrations_of(optics), column.probe())
+    widest_nm = widest_probe_nm(column.probe())
+    if width_nm > max(widest_nm, pixel_nm):
+        raise Rejected("sampling", "set.optics", f"a probe {width_nm:.3g} nm wide", f"{widest_nm:.3g} nm, or a pixel")
     if width_nm > MOST_BLUR_PIXELS * pixel_nm:
         limit = f"at least {width_nm / MOST_BLUR_PIXELS:.3g} nm, the probe is {width_nm:.3g} nm wide"
         raise Rejected("sampling", "acquire.fov_nm", f"{pixel_nm:.3g} nm a pixel", limit)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from digital_twin.blur import blur_of, blurred, kernels_of, remembered
 from digital_twin.detectors import Column, Spectrometer, haadf_fraction
-from digital_twin.optics import Aberrations, Array, depth_of_focus_nm
+from digital_twin.optics import Aberrations, Array, depth_of_focus_nm, farthest_C10_nm
 from digital_twin.specimen import Grid, Specimen, on_device, worlds_of
 from digital_twin.xrays import XraySpectrometer
 
@@ -62,14 +62,17 @@ def planes(
     eighth of a pixel, or of the blur that the depth of focus stands for, or below 7 % of the width out of focus.
 
     With ``focus_parts`` planes lie at multiples of that part of their least distance, so that the same ones come again.
+    None lies farther out of focus than ``farthest_C10_nm``.
     """
     rows = np.linspace(0, len(grids[0].origin_nm) - 1, LATTICE).round().astype(int)
     columns = np.linspace(0, grids[0].columns - 1, LATTICE)[:, None]
     points = on_device([g.origin_nm[rows][:, None] + columns * g.across_nm for g in grids], specimen.device)
     heights = np.asarray(specimen.height_nm(points[..., 0], points[..., 1], worlds_of(grids)).cpu())
     depth_nm = depth_of_focus_nm(column.beam_energy_keV, column.convergence_mrad)
+    farthest_nm = farthest_C10_nm(column.probe())
+    totals = np.clip(heights + np.reshape(C10_nm, (-1, 1, 1)), -farthest_nm, farthest_nm)
     levels, places = [], []
-    for grid, total in zip(grids, heights + np.reshape(C10_nm, (-1, 1, 1)), strict=True):
+    for grid, total in zip(grids, totals, strict=True):
         apart_nm = max(depth_nm, grid.pixel_nm / (1e-3 * column.convergence_mrad)) / 2
         levels.append(_levels(float(total.min()), float(total.max()), apart_nm, focus_parts))
         places.append(np.interp(total, levels[-1], np.arange(len(levels[-1]))))

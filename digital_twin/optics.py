@@ -33,6 +33,9 @@ REST_ENERGY_keV = ELECTRON_MASS_kg * LIGHT_m_per_s**2 / ELEMENTARY_CHARGE_C * 1e
 # How far beyond its geometric blur a probe is followed, in units of lambda / alpha.
 DIFFRACTION_TAIL = 16.0
 
+MOST_PROBE_POINTS = 2048
+"""Most points along an edge on which a probe is formed."""
+
 NODES_rad = 2.5
 """Three foci stand for a spread that turns the phase at the aperture's edge by so much."""
 
@@ -241,6 +244,19 @@ def blur_extent_nm(aberrations: Aberrations, column: Column) -> float:
 def finest_pixel_nm(column: Column) -> float:
     """Largest pixel in nm that samples the intensity of a probe without aliasing: lambda / 4 alpha."""
     return wavelength_nm(column.beam_energy_keV) / (4e-3 * column.semi_angle_mrad)
+
+
+def widest_probe_nm(column: Column) -> float:
+    """Diameter in nm of the widest probe that is formed: three times that wide, it takes MOST_PROBE_POINTS points."""
+    return 2 * MOST_PROBE_POINTS * finest_pixel_nm(column) / 3
+
+
+def farthest_C10_nm(column: Column) -> float:
+    """C10 in nm that makes a probe as wide as the widest: what is farther out of focus is computed as if it were there.
+
+    An image tells as little there; far beside a window that bulges, say.
+    """
+    return widest_probe_nm(column) / (2e-3 * column.semi_angle_mrad)
 
 
 def aperture(size: int, pixel_nm: float, column: Column) -> tuple[tuple[NDArray[np.intp], ...], Array, Array]:

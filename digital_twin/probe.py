@@ -22,6 +22,9 @@ from digital_twin.optics import (
     wavelength_nm,
 )
 
+MOST_POINTS = 2**22
+"""Points of all probes, each focus of them, that are formed at a time."""
+
 
 def probe_kernels(
     pixel_nm: float,
@@ -43,9 +46,15 @@ def formed_kernels(pixels: int, pixel_nm: float, weights_nm: Tensor, column: Col
     """Probes on so many pixels, (B, K, K), of coefficients of chi (B, 8); in float32 right to 1e-5 of their maximum.
 
     The grid is only as fine as it must be for nothing of the intensity's spectrum, which is twice as wide as the
-    aperture, to fold into the band of the image.
+    aperture, to fold into the band of the image. A probe that lies within one pixel needs none.
     """
+    if pixels == 1:
+        return torch.ones(len(weights_nm), 1, 1, dtype=dtype, device=weights_nm.device)
     size, inside, polynomials, damping = _grid(pixels, pixel_nm, column, weights_nm.device)
+    together = max(1, MOST_POINTS // size**2)
+    if len(weights_nm) > together:
+        some = torch.split(weights_nm, together)
+        return torch.cat([formed_kernels(pixels, pixel_nm, each, column, dtype) for each in some])
     half = pixels // 2
     C10_nm, shares = foci(column)
     spread = torch.zeros(len(shares), weights_nm.shape[-1], dtype=weights_nm.dtype)

@@ -21,7 +21,7 @@ from torch import Tensor
 from digital_twin.cone import followed_mrad, shared_out
 from digital_twin.detectors import Column, Spectrometer, WIDEST_mrad, elastic_per_nm, haadf_fraction, scattered
 from digital_twin.imaging import Care, Share, expected_spectra, expected_xrays, incoherent, widened
-from digital_twin.optics import Aberrations
+from digital_twin.optics import Aberrations, farthest_C10_nm
 from digital_twin.patterns import Camera, patterns
 from digital_twin.phase_contrast import Detector
 from digital_twin.shortcuts import NONE, Shortcuts
@@ -148,11 +148,12 @@ class Signals:
         return self.specimen if look.slopes is None else Tilted(self.specimen, look.slopes)
 
     def _at_height(self, look: Look) -> list[Aberrations]:
-        """The aberrations with the height of the middle of each field added to C10."""
+        """The aberrations with the height of the middle of each field added to C10, none beyond ``farthest_C10_nm``."""
         middles = np.stack([grid.corners().mean(axis=0) for grid in look.grids])[:, :, None]
         at = torch.from_numpy(middles).to(self.specimen.device)
         heights = self._standing(look).height_nm(at[:, 0], at[:, 1], worlds_of(look.grids))[:, 0].tolist()
+        most_nm = farthest_C10_nm(self.column.probe())
         return [
-            replace(each, C10_nm=float(each.C10_nm) + height)
+            replace(each, C10_nm=min(max(float(each.C10_nm) + height, -most_nm), most_nm))
             for each, height in zip(look.aberrations, heights, strict=True)
         ]

@@ -75,3 +75,9 @@ def test_pixels_too_fine_for_a_probe_far_out_of_focus_are_refused():
     check_blur(acquire("BF", pixels=100, fov_nm=1.0), Optics(C10_nm=100.0), COLUMN)
     check_blur(acquire("BF", pixels=100, fov_nm=10.0), far, COLUMN)
     check_blur(acquire("CBED", pixels=100, fov_nm=1.0), far, COLUMN)
+
+
+def test_a_probe_too_wide_to_be_formed_is_refused_and_one_within_a_pixel_never():
+    with pytest.raises(Rejected, match=r"set\.optics = a probe .* nm wide .*85\.6 nm, or a pixel"):
+        check_blur(acquire("HAADF", pixels=100, fov_nm=100.0), Optics(C10_nm=5000.0), COLUMN)
+    check_blur(acquire("HAADF", pixels=100, fov_nm=1e6), Optics(C10_nm=5000.0), COLUMN)

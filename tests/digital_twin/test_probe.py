@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from digital_twin.optics import Aberrations, Column, probe_kernel
+from digital_twin.optics import Aberrations, Column, farthest_C10_nm, probe_kernel, widest_probe_nm
 from digital_twin.probe import probe_kernels
 
 COLUMN = Column(200.0, 10.0, 0.2)
@@ -51,3 +51,14 @@ def test_a_spread_of_focus_gives_the_same_kernels_as_the_formulae(focal_spread_n
     fine = probe_kernel(0.5, aberrations, column)
     (kernel,) = probe_kernels(0.5, aberrations, column, CPU).numpy()
     assert kernel == pytest.approx(fine, abs=1e-12 * fine.max())
+
+
+def test_a_probe_within_one_pixel_is_that_pixel_however_large():
+    assert probe_kernels(1e6, Aberrations(C10_nm=np.array([0.0, 50.0])), COLUMN, CPU).tolist() == [[[1.0]], [[1.0]]]
+
+
+def test_the_widest_probe_is_formed_and_nothing_wider_is_asked_for():
+    most_nm = farthest_C10_nm(COLUMN)
+    (kernel,) = probe_kernels(20.0, Aberrations(C10_nm=most_nm), COLUMN, CPU)
+    assert widest_probe_nm(COLUMN) < 20.0 * len(kernel) < 3 * widest_probe_nm(COLUMN)
+    assert float(kernel.sum()) == pytest.approx(1.0)
