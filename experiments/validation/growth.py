@@ -120,7 +120,8 @@ def spreading() -> float:
 def flux_nm2_per_s(diffusion_nm2_per_s: float, radius_nm: float, time_s: float) -> float:
     """What diffuses per s and unit density to a disc that has swallowed all that it met since time 0.
 
-    8 D / pi times the integral of exp(-D u^2 t) / (J0^2(u R) + Y0^2(u R)) over ln u (Carslaw and Jaeger, 13.5).
+    8 D / pi times the integral of exp(-D u^2 t) / (J0^2(u R) + Y0^2(u R)) over ln u (Carslaw and Jaeger, 13.5). Below
+    ln u R = -60, where Y0 is (2 / pi) (ln(u R / 2) + Euler's constant), it is done by hand: it is 2 to 4 % of the flux.
     """
     tau = diffusion_nm2_per_s * time_s / radius_nm**2
 
@@ -128,16 +129,17 @@ def flux_nm2_per_s(diffusion_nm2_per_s: float, radius_nm: float, time_s: float) 
         u = math.exp(log_u)
         return float(math.exp(-tau * u * u) / (j0(u) ** 2 + y0(u) ** 2))
 
-    return 8 * diffusion_nm2_per_s / math.pi * quad(share, -60.0, 0.5 * math.log(40.0 / tau), limit=800)[0]
+    below = math.pi / 2 * (math.pi / 2 + math.atan(2 / math.pi * (-60.0 - math.log(2.0) + np.euler_gamma)))
+    return 8 * diffusion_nm2_per_s / math.pi * (below + quad(share, -60.0, 0.5 * math.log(40.0 / tau), limit=800)[0])
 
 
 def meeting(left: float, diffusion_nm2_per_s: float) -> float:
     """Relative deviation of the time to ``left`` N0 of 19,000 particles of 5 nm from 1/N = 1/N0 + integral k dt / 2.
 
-    In a plane k falls as 1 / ln t (D = 0.5 nm^2/s: 5.9 nm^2/s after 100 s, 2.4 after 3600), so that the law with a
+    In a plane k falls as 1 / ln t (D = 0.5 nm^2/s: 6.0 nm^2/s after 100 s, 2.5 after 3600), so that the law with a
     constant K holds only for a while. This k is that of particles that have not merged; that merged ones are larger
-    brings more encounters, that they are slower, fewer: between 0.5 and 0.2 N0 it is up to 7 % behind in 1/N. Steps of
-    a tick shorten the radius of an encounter by 0.5826 of their standard deviation.
+    brings more encounters, that they are slower, fewer. Steps of a tick shorten the radius of an encounter by 0.5826 of
+    their standard deviation.
     """
     radius, each_s = 5.0, 10.0 / diffusion_nm2_per_s
     world = worlds(16, replace(QUIET, hindrance=diffusion_nm2_per_s * radius / EINSTEIN_nm3_PER_S))
@@ -292,7 +294,6 @@ CHECKS = (
         tolerance=0.03,
         mutation=ONE_WAY,
         slow=True,
-        unmet="the law leaves out that merged particles are larger, and one standard deviation is 1.6 %.",
     ),
     Check(
         name="growth: time in which nine tenths have merged, relative",
@@ -301,6 +302,8 @@ CHECKS = (
         tolerance=0.03,
         mutation=ONE_WAY,
         slow=True,
+        unmet="the law leaves out that merged particles are slower, so that nine tenths take 5 % longer; with the "
+        "diffusion and size of each, but still without the gaps that it left around it, it says 13 % too long",
     ),
     Check(
         name="growth: copper kept in ripening and coalescence, relative",
