@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -19,10 +20,13 @@ KERNEL = SpaceTimeKernel(shared_share=0.3, time_s=600.0, length_nm=250.0)
 EXTENT_NM, SPACING_S, LEAD_S, NOISE_VAR = 2000.0, 2.0, 3.0, 0.01
 # In which time an instrument would measure, where decisions are timed beside a fit.
 PAUSE_S = 0.01
+# Two outputs, thickness and composition say, and what each mode responds to.
+TOGETHER = np.array([[1.0, 0.6], [0.6, 1.0]])
+GOALS = np.array([0.3, 1.0])
 MODES = (
-    Option("EELS", (1.0,), noise_var=0.01, electrons=50.0, time_s=2.0),
-    Option("HAADF, slow", (1.0,), noise_var=0.1, electrons=5.0, time_s=1.0),
-    Option("HAADF, fast", (1.0,), noise_var=0.5, electrons=1.0, time_s=0.2),
+    Option("EELS", (0.0, 1.0), noise_var=0.01, electrons=50.0, time_s=2.0),
+    Option("HAADF, slow", (1.0, 0.3), noise_var=0.1, electrons=5.0, time_s=1.0),
+    Option("HAADF, fast", (1.0, 0.3), noise_var=0.5, electrons=1.0, time_s=0.2),
 )
 
 Given = TypeVar("Given")
@@ -97,16 +101,20 @@ def statespace(
     return timed(decide, given[-repeats:])
 
 
-def modes(process: StateSpaceProcess, given: Sequence[Reading]) -> Array:
-    """Decisions over all candidates in three modes, with travel, costs and walls, each at the time it would happen."""
-    room = np.full(len(process.places), 1e4)
-    goals = np.ones(process.outputs)
+def modes(where: Array, given: Sequence[Reading], repeats: int) -> Array:
+    """Decisions over two outputs in three modes, with travel, costs and walls, each at the time it would happen."""
+    process = StateSpaceProcess(KERNEL, where, TOGETHER)
+    room = np.full(len(where), 1e4)
 
-    def decide(reading: Reading) -> object:
-        process.append(reading)
+    def learn(i: int) -> None:
+        mode = MODES[i % len(MODES)]
+        process.append(replace(given[i], weights=mode.weights, noise_var=mode.noise_var))
+
+    def decide(i: int) -> object:
+        learn(i)
         moment = Moment(
-            t_s=reading.t_s + 0.5,
-            at_nm=(float(process.places[reading.place, 0]), float(process.places[reading.place, 1])),
+            t_s=given[i].t_s + 0.5,
+            at_nm=(float(where[given[i].place, 0]), float(where[given[i].place, 1])),
             speed_nm_per_s=1000.0,
             settle_s=0.3,
             reach_nm=EXTENT_NM,
@@ -114,9 +122,11 @@ def modes(process: StateSpaceProcess, given: Sequence[Reading]) -> Array:
             electrons_left=1e6,
             room=room,
         )
-        return choose(process, MODES, moment, goals, 4 * EXTENT_NM / len(room) ** 0.5, 4)
+        return choose(process, MODES, moment, GOALS, 4 * EXTENT_NM / len(room) ** 0.5, 4)
 
-    return timed(decide, given)
+    for i in range(len(given) - repeats):
+        learn(i)
+    return timed(decide, range(len(given) - repeats, len(given)))
 
 
 def while_fitting(where: Array, given: Sequence[Reading], more: Sequence[Reading]) -> tuple[Array, Array, float]:
