@@ -35,7 +35,7 @@ from digital_twin.materials import CARBON, ZIF_8
 from digital_twin.potential import Lattice, pixel_places_nm
 from digital_twin.specimen import Box, Grid, worlds_of
 from digital_twin.speckle import speckle_V_nm
-from digital_twin.world import Facts
+from digital_twin.world import LEARNING_CRYSTALS, Facts
 from hardware_bridge.messages import Holder
 
 EXTENT_NM = 1024.0
@@ -153,6 +153,7 @@ class BeamSensitive:
             "Structure: Park et al., PNAS 103 (2006) 10186",
             "Assumed: a film of 1 um, minutes, 0.4 e/A^2 on all of it, 2.5 critical doses where decay is measured",
         ),
+        shortcuts=LEARNING_CRYSTALS,
     )
     extent_nm = EXTENT_NM
     materials = (ZIF_8, CARBON)

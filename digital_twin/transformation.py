@@ -25,7 +25,7 @@ from digital_twin.materials import BRUCITE, NITRIDE, PERICLASE
 from digital_twin.potential import Lattice, pixel_places_nm
 from digital_twin.specimen import Box, Grid, worlds_of
 from digital_twin.speckle import speckle_V_nm
-from digital_twin.world import Facts, binned
+from digital_twin.world import LEARNING_CRYSTALS, Facts, binned
 from hardware_bridge.messages import Holder
 
 FILM_NM, FILM_SPREAD = 20.0, 0.15
@@ -82,6 +82,7 @@ class Transformation:
             "Assumed: minutes and tens of nuclei per um^2 in 2 um, 1 e/A^2 on the whole of it, bulging, drift by heat",
         ),
         conditions=HEATED,
+        shortcuts=LEARNING_CRYSTALS,
     )
     extent_nm = EXTENT_NM
     materials = (BRUCITE, PERICLASE, NITRIDE)

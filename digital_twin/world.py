@@ -25,7 +25,10 @@ from digital_twin.specimen import Specimen
 from hardware_bridge.messages import Holder, Optics
 
 LEARNING = Shortcuts(largest_patch=4, sharp_patch=1, focus_parts=4)
-"""Of worlds with lattices or atoms in them."""
+"""Of worlds with atoms in them."""
+
+LEARNING_CRYSTALS = replace(LEARNING, largest_patch=2)
+"""Of worlds with crystals under a probe that is near parallel: what lies farther out shows the same spots."""
 
 LEARNING_SMOOTH = replace(LEARNING, matter_px=4)
 """Of worlds in which nothing scatters coherently but mean potentials."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from digital_twin.optics import depth_of_focus_nm
@@ -23,6 +25,9 @@ MODES: tuple[Mode, ...] = ("HAADF", "EELS", "CBED")
 
 VIEWS: tuple[tuple[float, int, float], ...] = ((8.0, PIXELS, 5e-6), (32.0, 4, 2e-3), (64.0, 1, 2e-2))
 """For each mode: how often its field fits into the extent, pixels along it, and dwell in s."""
+
+WIDE: Mapping[Mode, tuple[float, int]] = {"HAADF": (2.0, 1), "EELS": (4.0, 1), "CBED": (8.0, 2)}
+"""Of a wide field, in each mode: how many times it is as wide (two cells, or one) and as many pixels lie along it."""
 
 LOOKS = 313.0
 """Images at the middle current that would spend the budget."""
@@ -63,6 +68,22 @@ class Coding:
             set=Settings(optics=Optics(C10_nm=focus * self.C10_span_nm, beam_current_pA=self.middle_pA * 10.0**spend)),
             acquire=Acquire(mode=MODES[mode], fov_nm=fov_nm, pixels_x=pixels, pixels_y=pixels, dwell_s=dwell_s),
         )
+
+
+def widened(command: Command) -> Command:
+    """The same look at a wide field, with as many electrons."""
+    acquire = command.acquire
+    if acquire is None:
+        return command
+    times, pixels = WIDE[acquire.mode]
+    wide = replace(
+        acquire,
+        fov_nm=times * acquire.fov_nm,
+        pixels_x=pixels * acquire.pixels_x,
+        pixels_y=pixels * acquire.pixels_y,
+        dwell_s=acquire.dwell_s / pixels**2,
+    )
+    return replace(command, acquire=wide)
 
 
 def image_of(observation: Observation, capabilities: Capabilities) -> Array:

@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from digital_twin.worlds import world_type
-from envs.coding import Coding
+from envs.coding import Coding, widened
 from hardware_bridge.errors import Malformed, Rejected
 from hardware_bridge.messages import Command
 from hardware_bridge.microscope import Microscope
@@ -25,9 +24,12 @@ TOGETHER = 16
 LOOK_SHARE = 0.3
 """Share of the beats at which a world is looked at; at the others the beam is off."""
 
-MODE_SHARES = (0.5, 0.35, 0.15)
-AGAIN_SHARE, CENTRED_SHARE, WIDE_SHARE, FOCUSED_SHARE = 0.4, 0.5, 0.3, 0.5
-"""Of the looks: at an earlier place, at the middle of a cell, with a larger field, and near focus."""
+MODE_SHARES = (0.45, 0.3, 0.25)
+WIDE_SHARES = (0.3, 0.6, 0.4)
+"""Of the looks in each mode: how many have a wide field."""
+
+AGAIN_SHARE, CENTRED_SHARE, FOCUSED_SHARE = 0.4, 0.5, 0.5
+"""Of the looks: at an earlier place, at the middle of a cell, and near focus."""
 
 FOCUS_SD, DEFOCUS_SD = 0.03, 0.3
 SILENCE_S = 10.0
@@ -97,10 +99,7 @@ class _Gaze:
         focus = random.normal(0.0, FOCUS_SD if random.random() < FOCUSED_SHARE else DEFOCUS_SD)
         move = np.array([*self._place(), np.clip(focus, -1, 1), random.uniform(-1, 1)])
         command = self._coding.command(name, move, mode)
-        if random.random() < WIDE_SHARE and command.acquire is not None and command.acquire.mode != "CBED":
-            times = 2.0 if command.acquire.mode == "HAADF" else 4.0
-            command = replace(command, acquire=replace(command.acquire, fov_nm=times * command.acquire.fov_nm))
-        return command
+        return widened(command) if random.random() < WIDE_SHARES[mode] else command
 
     def _place(self) -> NDArray[np.floating]:
         """A place in -1..1: one of before, a cell's middle, or anywhere."""

@@ -107,7 +107,8 @@ class Card(Word, frozen=True, kw_only=True):
     ``extent_nm`` is the edge of the square specimen area, centred on the origin; ``cells`` the number of grid cells
     along it; ``times_s`` when the fields are asked for, counted like ``duration_s`` on the specimen's clock from the
     start. ``kernel`` holds what the prior ensemble says about correlation (``<target>.shared_share``,
-    ``<target>.time_s``, ``<target>.length_nm``).
+    ``<target>.time_s``, ``<target>.length_nm``). ``headroom`` says what choosing where to look is worth, as
+    experiments/headroom found it; it is empty where that was not played since the world last changed.
     """
 
     world: Name
@@ -121,6 +122,7 @@ class Card(Word, frozen=True, kw_only=True):
     targets: tuple[Target, ...]
     kernel: dict[Name, Number] = {}
     sources: tuple[Text, ...] = ()
+    headroom: Text = ""
 
 
 class TargetReport(Word, frozen=True, kw_only=True):

@@ -52,7 +52,8 @@ def write_gallery(
 
 def _asked(card: Card) -> str:
     asked = ", ".join(f"{target.name} [{target.unit}]" if target.unit else target.name for target in card.targets)
-    return f"Asked for: {asked}."
+    told = f" {card.headroom.capitalize()}" if card.headroom else ""
+    return f"Asked for: {asked}.{told}"
 
 
 def _public(card: Card) -> str:

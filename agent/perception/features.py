@@ -152,12 +152,17 @@ def of_image(patch: Patch) -> Array:
     return np.array(found)
 
 
+def counts_of(patch: Patch) -> Array:
+    """The spectrum (E,) of a patch of (h, w, E), in electrons."""
+    return np.asarray(patch.data.reshape(-1, patch.data.shape[-1]).sum(axis=0, dtype=np.float64))
+
+
 def of_spectrum(patch: Patch, zero: int | None) -> Array:
     """Square roots of the shares of electrons in each channel (E,), shifted so that the zero loss is where it belongs.
 
     ``zero`` is the channel of zero loss, if it lies on the axis.
     """
-    counts = patch.data.reshape(-1, patch.data.shape[-1]).sum(axis=0, dtype=np.float64)
+    counts = counts_of(patch)
     if zero is not None:
         low, high = max(0, zero - 8), zero + 9
         window = counts[low:high]
@@ -168,15 +173,16 @@ def of_spectrum(patch: Patch, zero: int | None) -> Array:
 
 
 def of_pattern(patch: Patch) -> Array:
-    """Numbers of the mean pattern (K, K): of every ring its mean, its spread, and its harmonics around it."""
-    pattern = patch.data.reshape(-1, *patch.data.shape[-2:]).mean(axis=0, dtype=np.float64)
-    electrons = patch.electrons * patch.data.shape[0] * patch.data.shape[1]
-    share = pattern / patch.electrons
-    ring, count, waves = _rings(pattern.shape[-1])
-    flat = share.ravel()
-    mean = np.bincount(ring, flat, RINGS + 1)[:RINGS] / count
-    second = np.bincount(ring, flat**2, RINGS + 1)[:RINGS] / count
-    spread = second - mean**2 - mean / electrons
+    """Numbers of patterns (h, w, K, K): of every ring its mean, how much spots stand out in it, and its harmonics.
+
+    Spots stand out in each pattern by itself, however much they differ from those of the next one.
+    """
+    patterns = patch.data.reshape(-1, patch.data.shape[-2] * patch.data.shape[-1]).astype(np.float64) / patch.electrons
+    ring, count, waves = _rings(patch.data.shape[-1])
+    means = np.stack([np.bincount(ring, each, RINGS + 1)[:RINGS] / count for each in patterns])
+    squares = np.stack([np.bincount(ring, each**2, RINGS + 1)[:RINGS] / count for each in patterns])
+    mean, spread = means.mean(axis=0), (squares - means**2 - means / patch.electrons).mean(axis=0)
+    flat = patterns.mean(axis=0)
     sums = [np.bincount(ring, flat * wave, RINGS + 1)[:RINGS] / count for wave in waves]
     turned = np.concatenate(sums) / np.tile(np.maximum(mean, 1e-3 * mean.max() + 1e-12), len(sums))
     return np.concatenate([np.sqrt(mean), np.sign(spread) * np.sqrt(np.abs(spread)), turned])

@@ -11,15 +11,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from agent.perception.belief import Belief, Rows, report_of
+from agent.perception.edges import CoreLosses
 from agent.perception.ensemble import Kept, Prior
-from agent.perception.features import Dose, Patch, context, of_image, of_pattern, of_spectrum, patches
+from agent.perception.features import (
+    RINGS,
+    Dose,
+    Patch,
+    context,
+    counts_of,
+    of_image,
+    of_pattern,
+    of_spectrum,
+    patches,
+)
 from agent.perception.network import Network, unshrunk
 from hardware_bridge.geometry import field_centre_nm
 from hardware_bridge.messages import Capabilities
@@ -30,8 +41,11 @@ from hardware_bridge.words import Count, Name, NotNegative, Number, Positive, Wo
 Array = NDArray[np.float64]
 
 WEIGHTS = Path(__file__).parent / "weights"
-LEAST_TOLD = 0.03
-"""A reading that leaves more than 1 - this of the variance of its field is not made."""
+LEAST_TOLD = 0.1
+"""A reading that leaves more than 1 - this of a field's variance is not made, nor any by a mode that explains less.
+
+What knows next to nothing stays near the mean of all worlds whatever is there: many such readings would agree on it.
+"""
 
 
 class ReaderSettings(Word, frozen=True, kw_only=True):
@@ -44,8 +58,9 @@ class Learned(Word, frozen=True, kw_only=True):
     ``kept`` are, by field, the shares of the errors' variance that readings of a cell, and of a world, have in common.
     ``widened`` is, by mode and field, what the sd of readings is multiplied by; ``z_sd`` is then the sd of (reading -
     truth) / sd on worlds that were kept apart. At last all are multiplied by ``tempered``: readings of one world are
-    never quite independent, and with that its reports are best. ``typical`` is, by mode and field, the median sd of
-    readings from looks with about so many ``electrons``, not tempered yet.
+    never quite independent, and with that its reports are best. ``typical`` is, by ``kind_of`` look and field, the
+    median sd of readings of cells that about so many ``electrons`` fell on, not tempered yet. ``explained`` is, by mode
+    and field, the share of the variance that readings explain on worlds that were kept apart.
     """
 
     world: Name
@@ -56,8 +71,14 @@ class Learned(Word, frozen=True, kw_only=True):
     z_sd: dict[Name, dict[Name, NotNegative]]
     electrons: tuple[NotNegative, ...]
     typical: dict[Name, dict[Name, tuple[NotNegative, ...]]]
+    explained: dict[Name, dict[Name, Number]]
     seeds: tuple[Count, Count]
     looks: Count
+
+
+def kind_of(mode: str, wide: bool) -> str:
+    """Looks are alike that are of one mode and see all of a cell, or a part of it; images see all of what they show."""
+    return f"{mode}.wide" if wide and mode != "HAADF" else mode
 
 
 @dataclass(frozen=True)
@@ -72,13 +93,18 @@ class Eyesight:
         """How errors hang together, by field."""
         return {name: Kept(*shares) for name, shares in self.card.kept.items()}
 
+    def sees(self, mode: str, field: str) -> bool:
+        """Whether a mode tells of a field at all."""
+        return self.card.explained[mode][field] > LEAST_TOLD
+
     def read(self, mode: str, inputs: Array) -> tuple[Array, Array]:
         """Readings of all fields and their sd (n, fields) from inputs (n, N); one that tells nothing has no end."""
         network = self.networks[mode]
         mean, sd = network(inputs)
         value, error = unshrunk(mean, sd, network.target_mean, network.target_sd)
         wider = self.card.tempered * np.array([self.card.widened[mode][name] for name in self.card.fields])
-        told = 1.0 - (sd / network.target_sd) ** 2 > LEAST_TOLD
+        told = np.array([self.sees(mode, name) for name in self.card.fields])
+        told = told & (1.0 - (sd / network.target_sd) ** 2 > LEAST_TOLD)
         return value, np.where(told, error * wider, np.inf)
 
 
@@ -107,19 +133,27 @@ def save_eyesight(sight: Eyesight, folder: Path = WEIGHTS) -> None:
     (folder / f"{sight.card.world}.json").write_bytes(card + b"\n")
 
 
+class Glimpse(NamedTuple):
+    """What networks get of one cell: ``inputs`` (N,), of which the first ``few`` are worth looking at one by one."""
+
+    cell: int
+    inputs: Array
+    few: int
+
+
 class Glance:
     """Turns observations into the inputs of networks, remembering what fell where before. One for each run."""
 
     def __init__(self, capabilities: Capabilities, card: Card) -> None:
         self._capabilities, self._card = capabilities, card
-        self._dose = Dose(card.extent_nm)
+        self._dose, self._edges = Dose(card.extent_nm), CoreLosses.of(capabilities)
         at = round(-capabilities.energy_offset_eV / capabilities.energy_step_eV)
         self._zero = at if 8 <= at < capabilities.energy_channels - 8 else None
 
-    def __call__(self, observation: Observation) -> list[tuple[int, Array]]:
-        """Cell and inputs of every patch that can be read."""
+    def __call__(self, observation: Observation) -> list[Glimpse]:
+        """A glimpse of every patch that can be read."""
         seen = [
-            (patch.cell, self._inputs(patch, observation))
+            self._inputs(patch, observation)
             for patch in patches(observation, self._card, self._capabilities, self._dose)
         ]
         acquire = observation.command.acquire
@@ -131,13 +165,16 @@ class Glance:
             self._dose.add(box, observation.electrons / area_A2)
         return seen
 
-    def _inputs(self, patch: Patch, observation: Observation) -> Array:
+    def _inputs(self, patch: Patch, observation: Observation) -> Glimpse:
         how = context(patch, observation, self._card, self._dose.mean(patch.box))
         if observation.kind == "frame":
-            return np.concatenate([how, of_image(patch)])
-        if observation.kind == "spectrum":
-            return np.concatenate([how, of_spectrum(patch, self._zero)])
-        return np.concatenate([how, of_pattern(patch)])
+            few, many = [how, of_image(patch)], np.zeros(0)
+        elif observation.kind == "spectrum":
+            few, many = [how, self._edges(counts_of(patch))], of_spectrum(patch, self._zero)
+        else:
+            few, many = [how], of_pattern(patch)
+            few, many = [how, many[: 2 * RINGS]], many[2 * RINGS :]
+        return Glimpse(patch.cell, np.concatenate([*few, many]), sum(len(each) for each in few))
 
 
 class Reader:
@@ -154,9 +191,9 @@ class Reader:
         seen = self._glance(observation)
         estimates: dict[str, Estimate] = {}
         if acquire is not None and seen and acquire.mode in self._sight.networks:
-            value, sd = self._sight.read(acquire.mode, np.stack([inputs for _, inputs in seen]))
-            for (cell, _), values, sds in zip(seen, value, sd, strict=True):
-                estimates |= self._estimates(cell, values, sds)
+            value, sd = self._sight.read(acquire.mode, np.stack([each.inputs for each in seen]))
+            for each, values, sds in zip(seen, value, sd, strict=True):
+                estimates |= self._estimates(each.cell, values, sds)
         quality = {"incident_electrons": observation.electrons, "gaps": float(observation.gaps)}
         return Percept(
             command_id=observation.command.id,

@@ -22,7 +22,17 @@ from agent import assemble
 from agent.lessons import Lessons, lessons
 from agent.perception.ensemble import Prior
 from agent.perception.network import MOST_LOG_VAR, Network, unshrunk
-from agent.perception.reader import LEAST_TOLD, WEIGHTS, Conditioned, Eyesight, Glance, Learned, Reader, save_eyesight
+from agent.perception.reader import (
+    LEAST_TOLD,
+    WEIGHTS,
+    Conditioned,
+    Eyesight,
+    Glance,
+    Learned,
+    Reader,
+    kind_of,
+    save_eyesight,
+)
 from hardware_bridge.messages import Capabilities
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Percept
@@ -34,11 +44,12 @@ TEMPER_SEEDS = range(10_064, 10_080)
 APART_SHARE = 0.2
 FACTORS = (1.0, 1.4, 2.0, 2.8, 4.0)
 HIDDEN, EPOCHS, BATCH, RATE, DECAY = 48, 120, 256, 3e-3, 1e-3
-COMPONENTS, RIDGES = 16, (1.0, 100.0)
-FEW = 60
-"""Inputs that are more than this are projected on fewer: ridge regressions to the targets, and principal components."""
+COMPONENTS, RIDGES = 16, (30.0, 1000.0)
+"""Inputs that are many are projected on fewer: principal components, and ridge regressions to the targets."""
 
-CONTEXT = 5
+WHOLE = 0.7
+"""A patch whose edge is more of that of a cell than this lies all over it."""
+
 ELECTRONS = tuple(10.0 ** (3 + n / 2) for n in range(13))
 Examples = Iterable[tuple[int, Observation, dict[str, Array]]]
 Say = Callable[[str], None]
@@ -46,32 +57,47 @@ Say = Callable[[str], None]
 
 @dataclass
 class Seen:
-    """All patches of one mode: inputs (n, N), truth (n, fields), and of each its seed, cell and look's electrons."""
+    """All patches of one mode: inputs (n, N), truth (n, fields), and of each its seed and cell.
 
+    ``electrons`` (n,) fell on each patch, and ``wide`` (n,) are those that lie all over their cell. The first ``few``
+    of the inputs are worth looking at one by one.
+    """
+
+    few: int
     inputs: Array
     truth: Array
     seed: NDArray[np.int_]
     cell: NDArray[np.int_]
     electrons: Array
+    wide: NDArray[np.bool_]
 
     def __getitem__(self, rows: NDArray[np.bool_] | slice) -> Seen:
-        return Seen(self.inputs[rows], self.truth[rows], self.seed[rows], self.cell[rows], self.electrons[rows])
+        inputs, truth, electrons = self.inputs[rows], self.truth[rows], self.electrons[rows]
+        return Seen(self.few, inputs, truth, self.seed[rows], self.cell[rows], electrons, self.wide[rows])
 
 
 def gathered(card: Card, capabilities: Capabilities, examples: Examples) -> dict[str, Seen]:
     """What the reader's glance makes of examples (seed, observation, fields of all cells), by mode."""
     fields = [target.name for target in card.targets if target.kind == "field"]
     glances: dict[int, Glance] = {}
-    found: dict[str, list[tuple[Array, list[float], int, int, float]]] = {}
+    found: dict[str, list[tuple[Array, list[float], int, int, float, bool]]] = {}
+    few: dict[str, int] = {}
     for seed, observation, truth in examples:
         glance = glances.setdefault(seed, Glance(capabilities, card))
         acquire = observation.command.acquire
         assert acquire is not None  # it has data
-        for cell, inputs in glance(observation):
+        for cell, inputs, few[acquire.mode] in glance(observation):
             values = [float(truth[name][cell]) for name in fields]
-            found.setdefault(acquire.mode, []).append((inputs, values, seed, cell, observation.electrons))
+            electrons, wide = _extent(inputs)
+            found.setdefault(acquire.mode, []).append((inputs, values, seed, cell, electrons, wide))
     parts = {mode: list(zip(*patches, strict=True)) for mode, patches in found.items()}
-    return {mode: Seen(*(np.array(column) for column in columns)) for mode, columns in parts.items()}
+    return {mode: Seen(few[mode], *(np.array(column) for column in columns)) for mode, columns in parts.items()}
+
+
+def _extent(inputs: Array) -> tuple[float, bool]:
+    """How many electrons fell on a patch, and whether it lies over most of its cell: what its context says."""
+    log_electrons, log_pixel, log_pixels = inputs[:3].tolist()
+    return math.exp(log_electrons + log_pixels), log_pixel + log_pixels / 2 > math.log(WHOLE)
 
 
 def learned(card: Card, seen: dict[str, Seen], say: Say) -> Eyesight:
@@ -80,27 +106,30 @@ def learned(card: Card, seen: dict[str, Seen], say: Say) -> Eyesight:
     seeds = np.unique(np.concatenate([each.seed for each in seen.values()]))
     border = seeds[round((1 - APART_SHARE) * len(seeds))]
     networks: dict[str, Network] = {}
-    z_sd, widened, typical = {}, {}, {}
+    z_sd, widened, typical, explained = {}, {}, {}, {}
     errors: list[tuple[NDArray[np.int_], NDArray[np.int_], Array]] = []
     for mode, each in sorted(seen.items()):
         apart = each[each.seed >= border]
         network = _trained(each[each.seed < border], apart)
         mean, sd = network(apart.inputs)
         network = _scaled(network, np.sqrt((((apart.truth - mean) / sd) ** 2).mean(axis=0)))
-        z = _errors(network, apart)
+        left = ((apart.truth - network(apart.inputs)[0]) ** 2).mean(axis=0) / (apart.truth.var(axis=0) + 1e-12)
+        explained[mode] = {name: round(1 - share, 3) for name, share in zip(fields, left.tolist(), strict=True)}
+        z = np.where(1 - left > LEAST_TOLD, _errors(network, apart), np.nan)
         tuned = apart.seed < np.median(apart.seed)
         widened[mode] = {name: _sd(z[tuned, n]) for n, name in enumerate(fields)}
         z /= np.array(list(widened[mode].values()))
         errors.append((apart.seed, apart.cell, z))
         networks[mode] = network
         z_sd[mode] = {name: _sd(z[~tuned, n]) for n, name in enumerate(fields)}
-        whole = network(each.inputs)
-        typical[mode] = {
-            name: tuple(widened[mode][name] * sd for sd in _typical(network, each, whole, n))
-            for n, name in enumerate(fields)
-        }
-        explained = 1 - ((apart.truth - network(apart.inputs)[0]) ** 2).mean(axis=0) / apart.truth.var(axis=0)
-        told_share = ", ".join(f"{name} {share:.2f}" for name, share in zip(fields, explained, strict=True))
+        for wide in (False, True):
+            some = each[each.wide == wide] if (each.wide == wide).any() and mode != "HAADF" else each
+            whole = network(some.inputs)
+            typical[kind_of(mode, wide)] = {
+                name: tuple(widened[mode][name] * sd for sd in _typical(network, some, whole, n))
+                for n, name in enumerate(fields)
+            }
+        told_share = ", ".join(f"{name} {share:.2f}" for name, share in explained[mode].items())
         say(f"{card.world} {mode}: {len(each.seed)} patches, variance explained apart: {told_share}")
     looks = sum(len(each.seed) for each in seen.values())
     kept = {name: _kept(errors, n) for n, name in enumerate(fields)}
@@ -114,6 +143,7 @@ def learned(card: Card, seen: dict[str, Seen], say: Say) -> Eyesight:
             z_sd=z_sd,
             electrons=ELECTRONS,
             typical=typical,
+            explained=explained,
             seeds=(int(seeds[0]), int(seeds[-1])),
             looks=looks,
         ),
@@ -126,7 +156,7 @@ def _trained(own: Seen, apart: Seen) -> Network:
     middle, scale = own.inputs.mean(axis=0), own.inputs.std(axis=0) + 1e-9
     target_mean, target_sd = own.truth.mean(axis=0), own.truth.std(axis=0) + 1e-9
     z, wanted = (own.inputs - middle) / scale, (own.truth - target_mean) / target_sd
-    project = _projection(z, wanted)
+    project = _projection(z, wanted, own.few)
     torch.manual_seed(0)
     sizes = (project.shape[1], HIDDEN, HIDDEN, 2 * wanted.shape[1])
     layers = [torch.nn.Linear(a, b) for a, b in pairwise(sizes)]
@@ -153,11 +183,11 @@ def _trained(own: Seen, apart: Seen) -> Network:
     return Network(middle, scale, project, made, target_mean, target_sd)
 
 
-def _projection(z: Array, wanted: Array) -> Array:
-    """Few directions (N, P) of many standardised inputs, each of unit variance; the context's own are kept."""
-    if z.shape[1] <= FEW:
-        return np.eye(z.shape[1])
-    rest = z[:, CONTEXT:]
+def _projection(z: Array, wanted: Array, few: int) -> Array:
+    """Few directions (N, P) of many standardised inputs, each of unit variance; the first few inputs are kept."""
+    if z.shape[1] == few:
+        return np.eye(few)
+    rest = z[:, few:]
     gram = rest.T @ rest / len(rest)
     values, vectors = np.linalg.eigh(gram)
     found = [vectors[:, -COMPONENTS:]]
@@ -166,8 +196,8 @@ def _projection(z: Array, wanted: Array) -> Array:
         found.append(weak)
     directions = np.concatenate(found, axis=1)
     directions /= (rest @ directions).std(axis=0) + 1e-12
-    project = np.zeros((z.shape[1], CONTEXT + directions.shape[1]))
-    project[:CONTEXT, :CONTEXT], project[CONTEXT:, CONTEXT:] = np.eye(CONTEXT), directions
+    project = np.zeros((z.shape[1], few + directions.shape[1]))
+    project[:few, :few], project[few:, few:] = np.eye(few), directions
     return project
 
 

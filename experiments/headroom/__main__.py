@@ -2,7 +2,7 @@
 
     python -m experiments.headroom tune [WORLD ...]     searches settings on tuning seeds, appends to tuned.jsonl
     python -m experiments.headroom run [WORLD ...]      plays the test seeds, appends to episodes.jsonl
-    python -m experiments.headroom table                writes RESULT.md from both
+    python -m experiments.headroom table                writes RESULT.md from both, and the verdicts on the cards
 
 Each step goes on where it was interrupted. What is not asked for by name is all worlds; two cores share the worlds.
 """
@@ -13,8 +13,9 @@ import argparse
 from pathlib import Path
 
 from agent import assemble
+from envs.prior import CARDS
 from experiments.headroom import study
-from experiments.headroom.table import table
+from experiments.headroom.table import card_verdicts, table
 
 HERE = Path(__file__).parent
 
@@ -31,6 +32,7 @@ def main() -> None:
         parser.error(f"{', '.join(unknown)}: choose from {', '.join(assemble.worlds())}")
     if given.step == "table":
         print(table(assemble.worlds(), HERE))
+        card_verdicts(assemble.worlds(), HERE, CARDS)
     for world in (given.worlds or assemble.worlds()) if given.step != "table" else ():
         (study.tune if given.step == "tune" else study.run)(world, HERE)
 

@@ -1,7 +1,7 @@
 """Who decides where to look: staring, raster, uniform random, and one who knows the truth. All look in the same way.
 
-A plan is told at each look which one it is and says what to look at. All spend their electrons evenly over their looks,
-and their looks evenly over time.
+A plan is told at each look which one it is and says what to look at, best first where it would as well look elsewhere.
+All spend their electrons evenly over their looks, and their looks evenly over time.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 from agent.perception.belief import Belief, Rows, gain
 from agent.perception.ensemble import Prior
-from agent.perception.reader import Eyesight
+from agent.perception.reader import Eyesight, kind_of
 from envs.score import losses
 from hardware_bridge.report import Estimate
 
 Array = NDArray[np.float64]
 
-TRIED_CELLS, TRIED_RANDOM = 12, 4
+TRIED_CELLS, TRIED_RANDOM = 8, 4
 """Cells that the clairvoyant thinks about: those where most is wrong, and some at random."""
 
-WIDER = {"HAADF": 2.0, "EELS": 4.0}
-"""How many times as wide a wide field is: an image of two cells by two, a spectrum of a whole cell."""
+QUAD = "HAADF"
+"""A wide field of this mode shows two cells by two, of others one."""
 
 
 class Settings(Struct, frozen=True):
@@ -54,8 +54,8 @@ class Look:
 class Plan(Protocol):
     """Decides for one world; ``electrons`` is what the look may take."""
 
-    def look(self, number: int, clock_s: float, electrons: float) -> Look:
-        """What to look at next."""
+    def looks(self, number: int, clock_s: float, electrons: float) -> Sequence[Look]:
+        """What to look at next, best first: the next one is taken where one is refused."""
         ...
 
 
@@ -65,10 +65,11 @@ class Staring:
     def __init__(self, settings: Settings, seed: int) -> None:
         self._settings = settings
 
-    def look(self, number: int, clock_s: float, electrons: float) -> Look:
+    def looks(self, number: int, clock_s: float, electrons: float) -> Sequence[Look]:
         """The same place."""
-        middle = 0.0 if self._settings.wide else 1 / 8
-        return Look(middle, middle, _mode(self._settings, number), self._settings.wide)
+        mode = _mode(self._settings, number)
+        middle = 0.0 if self._settings.wide and mode == QUAD else 1 / 8
+        return [Look(middle, middle, mode, self._settings.wide)]
 
 
 class Raster:
@@ -77,7 +78,7 @@ class Raster:
     def __init__(self, settings: Settings, seed: int) -> None:
         self._settings = settings
 
-    def look(self, number: int, clock_s: float, electrons: float) -> Look:
+    def looks(self, number: int, clock_s: float, electrons: float) -> Sequence[Look]:
         """The tile that is due: rounds that do not fit are spread over the whole extent."""
         tiles, modes = self._settings.tiles, len(self._settings.modes)
         places = max(1, self._settings.looks // modes)
@@ -86,7 +87,7 @@ class Raster:
         row, column = divmod(int(index * step) % tiles**2, tiles)
         column = tiles - 1 - column if row % 2 else column
         x, y = (2 * (each + 0.5) / tiles - 1 for each in (column, row))
-        return Look(x, y, _mode(self._settings, number), self._settings.wide)
+        return [Look(x, y, _mode(self._settings, number), self._settings.wide)]
 
 
 class Random:
@@ -95,11 +96,12 @@ class Random:
     def __init__(self, settings: Settings, seed: int) -> None:
         self._settings, self._random = settings, np.random.default_rng([seed, 80])
 
-    def look(self, number: int, clock_s: float, electrons: float) -> Look:
+    def looks(self, number: int, clock_s: float, electrons: float) -> Sequence[Look]:
         """A place drawn at random."""
-        reach = 1 - (WIDER["HAADF"] if self._settings.wide else 1.0) / 8
+        mode = _mode(self._settings, number)
+        reach = 1 - (2 if self._settings.wide and mode == QUAD else 1) / 8
         x, y = self._random.uniform(-reach, reach, 2).tolist()
-        return Look(x, y, _mode(self._settings, number), self._settings.wide)
+        return [Look(x, y, mode, self._settings.wide)]
 
 
 def _mode(settings: Settings, number: int) -> str:
@@ -109,13 +111,15 @@ def _mode(settings: Settings, number: int) -> str:
 class Clairvoyant:
     """Knows the truth and what the report claims now: takes the look that is worth most to the score.
 
-    It thinks that a look would read the truth with the error that such looks usually have, and looks one look ahead.
-    ``told`` gives what is believed now, and ``truth`` (values,) what is true, in the order of the prior.
+    It thinks that a look would read the truth with the error that such looks usually have, and looks one look ahead. It
+    considers whole cells where most is wrong and some others, in all modes that tell something, images also of four
+    cells, and what the best raster would look at now: ``settings`` are that one's. ``belief`` is what is believed now,
+    and ``truth`` (values,) what is true, in the order of the prior.
     """
 
     def __init__(self, settings: Settings, seed: int, prior: Prior, sight: Eyesight, truth: Array) -> None:
         self._settings, self._prior, self._sight, self._truth = settings, prior, sight, truth
-        self._random = np.random.default_rng([seed, 81])
+        self._random, self._raster = np.random.default_rng([seed, 81]), Raster(settings, seed)
         self.belief = Belief.of(prior)
         self._weight = np.zeros(prior.size)
         self._units = [(slice(0, 0), "")] * 0
@@ -128,25 +132,28 @@ class Clairvoyant:
             self._weight[n] = target.weight / target.crps_scale
             self._units.append((slice(n, n + 1), target.unit))
 
-    def look(self, number: int, clock_s: float, electrons: float) -> Look:
-        """The best of some candidates."""
-        candidates = list(self._candidates())
+    def looks(self, number: int, clock_s: float, electrons: float) -> Sequence[Look]:
+        """All candidates, best first."""
+        candidates = [
+            *self._candidates(),
+            *((each, self._shown(each)) for each in self._raster.looks(number, 0.0, 0.0)),
+        ]
         now = self._loss(self.belief.mean, self.belief.var)
         one = Belief(self.belief.mean[None], self.belief.var[None], self.belief.factors[None])
         worth = []
         for look, cells in candidates:
-            rows = self._rows(look.mode, cells, clock_s, electrons)
+            rows = self._rows(look, cells, clock_s, electrons)
             if rows is None:
                 worth.append(0.0)
                 continue
             factors, said = gain(self._prior.correlation, one, rows)
             mean, var = self.belief.mean + said[0] @ factors[0], self.belief.var - (factors[0] ** 2).sum(axis=0)
             worth.append(float((now - self._loss(mean, np.maximum(var, 1e-6))) @ self._weight))
-        return candidates[int(np.argmax(worth))][0]
+        return [candidates[n][0] for n in np.argsort(worth, kind="stable")[::-1]]
 
     def _candidates(self) -> Sequence[tuple[Look, list[int]]]:
-        cells = self._prior.card.cells
-        wrong = self._wrong()
+        cells, wrong = self._prior.card.cells, self._wrong()
+        modes = [m for m in self._sight.networks if any(self._sight.sees(m, t.name) for t in self._prior.fields)]
         tried = {
             *np.argsort(wrong)[-TRIED_CELLS:].tolist(),
             *self._random.integers(cells**2, size=TRIED_RANDOM).tolist(),
@@ -155,13 +162,18 @@ class Clairvoyant:
         for cell in sorted(tried):
             row, column = divmod(cell, cells)
             x, y = (2 * (each + 0.5) / cells - 1 for each in (column, row))
-            found += [(Look(x, y, mode, False), [cell]) for mode in self._sight.networks]
-            found.append((Look(x, y, "EELS", True), [cell]))
-            low_row, low_column = min(row, cells - 2), min(column, cells - 2)
-            four = [r * cells + c for r in (low_row, low_row + 1) for c in (low_column, low_column + 1)]
-            x, y = (2 * (each + 1) / cells - 1 for each in (low_column, low_row))
-            found.append((Look(x, y, "HAADF", True), four))
-        return found
+            found += [Look(x, y, mode, mode != QUAD) for mode in modes]
+            if QUAD in modes:
+                x, y = (2 * (min(each, cells - 2) + 1) / cells - 1 for each in (column, row))
+                found.append(Look(x, y, QUAD, True))
+        return [(look, self._shown(look)) for look in found]
+
+    def _shown(self, look: Look) -> list[int]:
+        """The cells of which a look shows at least a half, along either edge."""
+        cells, half = self._prior.card.cells, 2 if look.wide and look.mode == QUAD else 1
+        place = [(each + 1) / 2 * cells - half / 2 for each in (look.y, look.x)]
+        rows, columns = (range(max(round(p), 0), min(round(p) + half, cells)) for p in place)
+        return [row * cells + column for row in rows for column in columns]
 
     def _wrong(self) -> Array:
         """What each cell loses now."""
@@ -179,16 +191,20 @@ class Clairvoyant:
             found[where] = losses(unit, claimed[where], sd[where], self._truth[where])
         return found
 
-    def _rows(self, mode: str, cells: Sequence[int], clock_s: float, electrons: float) -> Rows | None:
+    def _rows(self, look: Look, cells: Sequence[int], clock_s: float, electrons: float) -> Rows | None:
         prior, card = self._prior, self._sight.card
-        rows = []
+        typical, rows = card.typical[kind_of(look.mode, look.wide)], []
         for field, target in enumerate(prior.fields):
+            if not self._sight.sees(look.mode, target.name):
+                continue
             sd = card.tempered * float(
-                np.interp(np.log(electrons), np.log(card.electrons), card.typical[mode][target.name])
+                np.interp(np.log(electrons / len(cells)), np.log(card.electrons), typical[target.name])
             )
             for cell in cells:
                 value = self._true(field, cell, clock_s)
                 rows.append(prior.row(field, cell, clock_s, Estimate(value=value, sd=sd)))
+        if not rows:
+            return None
         many = Rows.of(rows)
         return Rows(many.places[None], many.weights[None], many.var[None], many.value[None])
 

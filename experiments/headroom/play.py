@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
+from itertools import product
 
 import numpy as np
 from msgspec import Struct
-from msgspec.structs import replace
 
 from agent import twins
 from agent.lessons import prior_of
 from agent.perception.reader import Conditioned, Eyesight, Reader, load_eyesight
 from digital_twin.world import truths
 from digital_twin.worlds import world_type
-from envs.coding import MODES, VIEWS, Coding
+from envs.coding import MODES, VIEWS, Coding, widened
 from envs.limits import beat_s
 from envs.prior import load_card, since_start
 from envs.score import score
-from experiments.headroom.plans import BASELINES, WIDER, Array, Clairvoyant, Look, Plan, Settings
+from experiments.headroom.plans import BASELINES, Array, Clairvoyant, Look, Plan, Settings
 from hardware_bridge.cost import ELECTRONS_PER_PA_S
 from hardware_bridge.errors import Malformed, Rejected
 from hardware_bridge.guard import Guard
@@ -28,7 +28,7 @@ from hardware_bridge.report import Card
 
 SILENCE_S = 10.0
 LESS = 0.5
-"""What is refused is tried again with this share of its electrons, as often as ATTEMPTS."""
+"""Where all is refused that a plan would look at it is tried again with this share of the electrons, ATTEMPTS times."""
 
 ATTEMPTS = 4
 
@@ -73,11 +73,11 @@ class _Seat:
         if due:
             state = self.guard.state()
             electrons = max(budget - state.electrons_charged, 0.0) / max(self.settings.looks - self._number, 1)
-            look = self.plan.look(self._number, state.clock_s, max(electrons, 1.0))
+            looks = self.plan.looks(self._number, state.clock_s, max(electrons, 1.0))
             self._number += 1
-            for attempt in range(ATTEMPTS):
+            for attempt, (share, look) in enumerate(product((LESS**n for n in range(ATTEMPTS)), looks)):
                 try:
-                    self.guard.submit(self._command(look, f"{self._turn}-{attempt}", electrons * LESS**attempt))
+                    self.guard.submit(self._command(look, f"{self._turn}-{attempt}", electrons * share))
                     self.looks += 1
                     return
                 except (Malformed, Rejected):
@@ -98,10 +98,7 @@ class _Seat:
         middle = self._coding.middle_pA * pixels**2 * dwell_s * ELECTRONS_PER_PA_S
         spend = min(max(math.log10(max(electrons, 1.0) / middle), -1.0), 1.0)
         command = self._coding.command(name, np.array([look.x, look.y, 0.0, spend]), mode)
-        if not look.wide or command.acquire is None:
-            return command
-        fov_nm = command.acquire.fov_nm * WIDER.get(look.mode, 1.0)
-        return replace(command, acquire=replace(command.acquire, fov_nm=fov_nm))
+        return widened(command) if look.wide else command
 
 
 def play(world: str, policy: str, settings: Settings, seeds: Sequence[int], share: float) -> list[Played]:

@@ -21,7 +21,8 @@ def patches(own_sd: float = 0.2, kept_sd: float = 0.0, inputs: int = 8) -> Seen:
     kept = kept_sd * random.standard_normal((WORLDS, CELLS, 2))[seed, cell]
     values = random.standard_normal((count, inputs))
     values[:, 5:7] = truth + kept + own_sd * random.standard_normal((count, 2))
-    return Seen(values, truth, seed, cell, 10.0 ** random.uniform(4, 6, count))
+    electrons, wide = 10.0 ** random.uniform(4, 6, count), random.random(count) < 0.5
+    return Seen(min(inputs, 8), values, truth, seed, cell, electrons, wide)
 
 
 @pytest.fixture
