@@ -28,7 +28,7 @@ LEARNING = Shortcuts(largest_patch=4, sharp_patch=1, focus_parts=4)
 """Of worlds with atoms in them."""
 
 LEARNING_CRYSTALS = replace(LEARNING, largest_patch=2)
-"""Of worlds with crystals under a probe that is near parallel: what lies farther out shows the same spots."""
+"""Of worlds with crystals under a near parallel probe: a tenth of the electrons of a pattern lie elsewhere."""
 
 LEARNING_SMOOTH = replace(LEARNING, matter_px=4)
 """Of worlds in which nothing scatters coherently but mean potentials."""

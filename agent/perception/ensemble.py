@@ -3,11 +3,12 @@
 The values of a world stand in one row: its fields at the start and at the asked times, (field, time, cell), then its
 globals, then for each field and cell the error that readings of it keep having in common. Correlations are those of the
 ensemble, averaged over all pairs of cells that are as far apart (and in the same rows, where rows are not alike), which
-makes of 200 worlds enough to tell them; those between globals and fields are shrunk by what 200 worlds cannot tell.
+makes of 200 worlds enough to tell them; globals follow from the fields' means over all cells, as far as they do.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,9 @@ Single = NDArray[np.float32]
 
 LEAST_VAR = 1e-4
 """Least eigenvalue kept of the correlations, which averages over pairs of cells can make negative."""
+
+RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
+"""Shares of the largest variance of means by which regressions to globals are held."""
 
 
 @dataclass(frozen=True)
@@ -153,10 +157,8 @@ def _correlation(z: Array, own: Array, cells: int, alike: bool, kept: Sequence[K
             sums = np.bincount(kind.ravel(), pairs[a, b].ravel(), len(group))
             averaged[a, b] = (sums / np.maximum(group, 1))[kind]
     fields = averaged.swapaxes(1, 2).reshape(layers * cells**2, -1)
-    cross = (own.T @ flat / seeds).reshape(len(own.T), layers, cells, cells)
-    cross = np.broadcast_to(cross.mean(axis=(2, 3) if alike else 3, keepdims=True), cross.shape)
-    told = cross.reshape(len(own.T), -1)
-    told = told * np.clip(1 - (1 - told**2) / np.maximum((seeds - 2) * told**2, 1e-12), 0, 1)
+    means = flat.reshape(seeds, layers, -1).mean(axis=2)
+    told = _slopes(means, own) @ fields.reshape(layers, cells**2, -1).mean(axis=1)
     whole = np.block([[fields, told.T], [told, np.eye(len(told))]])
     values, vectors = np.linalg.eigh((whole + whole.T) / 2)
     whole = (vectors * np.maximum(values, LEAST_VAR)) @ vectors.T
@@ -176,3 +178,23 @@ def _bend_sd(values: Array) -> Array:
     """
     second = np.sqrt(((values[:, 2:] - 2 * values[:, 1:-1] + values[:, :-2]) ** 2).mean(axis=(0, 2))) / 8
     return np.asarray((np.concatenate([second[:1], second]) + np.concatenate([second, second[-1:]])) / 2)
+
+
+def _slopes(means: Array, own: Array) -> Array:
+    """How globals (seeds, G) follow from the means of fields over all cells (seeds, layers): (G, layers).
+
+    Ridge regressions, each with the ridge that tells seeds best that it has not seen (by leaving one out in closed
+    form), or none that does: a global is a sum of means and of what no field tells. Regressions to all values of all
+    cells would take what hangs together by chance in an ensemble for what it is.
+    """
+    centred = means - means.mean(axis=0)
+    left, spread, right = np.linalg.svd(centred, full_matrices=False)
+    found, best = np.zeros((own.shape[1], means.shape[1])), np.full(own.shape[1], math.inf)
+    for ridge in RIDGES:
+        weight = spread**2 / (spread**2 + ridge * spread[0] ** 2)
+        leverage = (left**2 * weight).sum(axis=1) + 1 / len(own)
+        misfit = (((own - left * weight @ (left.T @ own)) / (1 - leverage)[:, None]) ** 2).mean(axis=0)
+        slopes = (right.T * (weight / np.maximum(spread, 1e-12)) @ (left.T @ own)).T
+        better = misfit < best
+        found[better], best[better] = slopes[better], misfit[better]
+    return np.where(best[:, None] < 1.0, found, 0.0)

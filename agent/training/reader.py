@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -261,14 +261,17 @@ def _tensor(values: Array) -> torch.Tensor:
 
 
 def tempered(taught: Lessons, sight: Eyesight, say: Say) -> Eyesight:
-    """The same eyesight with the one factor on all its errors with which its reports on some worlds are best."""
+    """The same eyesight with one factor on all its errors: the least with which reports on some worlds are best.
+
+    What is not worse than the best by more than a standard error, world by world, is as good.
+    """
     readers: dict[int, Reader] = {}
     percepts: dict[int, list[Percept]] = {}
     for seed, observation, _ in taught.examples(TEMPER_SEEDS):
         reader = readers.setdefault(seed, Reader(taught.capabilities, taught.card, sight))
         percepts.setdefault(seed, []).append(reader(observation))
     prior = Prior.of(taught.card, taught.ensemble, sight.kept)
-    scores = {}
+    scores: dict[float, Array] = {}
     for times in FACTORS:
         found = []
         for seed, seen in percepts.items():
@@ -276,10 +279,17 @@ def tempered(taught: Lessons, sight: Eyesight, say: Say) -> Eyesight:
             for percept in seen:
                 reporter.add(_wider(percept, times))
             found.append(taught.score(reporter.report(), seed))
-        scores[times] = float(np.mean(found))
-    say(f"{taught.card.world}: score by factor on errors: " + ", ".join(f"{t:g} {s:+.3f}" for t, s in scores.items()))
-    best = max(scores, key=lambda times: scores[times])
-    return replace(sight, card=structs.replace(sight.card, tempered=best))
+        scores[times] = np.array(found)
+    told = ", ".join(f"{times:g} {found.mean():+.3f}" for times, found in scores.items())
+    say(f"{taught.card.world}: score by factor on errors: {told}")
+    return replace(sight, card=structs.replace(sight.card, tempered=least_of_the_best(scores)))
+
+
+def least_of_the_best(scores: Mapping[float, Array]) -> float:
+    """The least factor whose scores (worlds,) are below the best by at most a standard error of the difference."""
+    best = max(scores.values(), key=lambda found: float(found.mean()))
+    errors = {times: (best - found).std(ddof=1) / math.sqrt(len(found)) for times, found in scores.items()}
+    return min(times for times, found in scores.items() if (best - found).mean() <= errors[times])
 
 
 def _wider(percept: Percept, times: float) -> Percept:

@@ -87,7 +87,11 @@ class Raster:
         row, column = divmod(int(index * step) % tiles**2, tiles)
         column = tiles - 1 - column if row % 2 else column
         x, y = (2 * (each + 0.5) / tiles - 1 for each in (column, row))
-        return [Look(x, y, _mode(self._settings, number), self._settings.wide)]
+        mode = _mode(self._settings, number)
+        if mode != QUAD and tiles < 8:
+            # What shows one cell looks at one, rather than at the corners of four.
+            x, y = x + 1 / 8, y + 1 / 8
+        return [Look(x, y, mode, self._settings.wide)]
 
 
 class Random:
@@ -219,4 +223,7 @@ BASELINES: Mapping[str, type[Staring] | type[Raster] | type[Random]] = {
     "random": Random,
 }
 CLAIRVOYANT = "clairvoyant"
+TOLD = "told all fields"
+"""Does not look at all: its report is what follows from the true fields, at all asked times and in all cells."""
+
 POLICIES = (*BASELINES, CLAIRVOYANT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import product
 
@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from agent import twins
 from agent.lessons import prior_of
+from agent.perception.belief import Belief, Rows, report_of
 from agent.perception.reader import Conditioned, Eyesight, Reader, load_eyesight
 from digital_twin.world import truths
 from digital_twin.worlds import world_type
@@ -19,18 +20,20 @@ from envs.coding import MODES, VIEWS, Coding, widened
 from envs.limits import beat_s
 from envs.prior import load_card, since_start
 from envs.score import score
-from experiments.headroom.plans import BASELINES, Array, Clairvoyant, Look, Plan, Settings
+from experiments.headroom.plans import BASELINES, TOLD, Array, Clairvoyant, Look, Plan, Settings
 from hardware_bridge.cost import ELECTRONS_PER_PA_S
 from hardware_bridge.errors import Malformed, Rejected
 from hardware_bridge.guard import Guard
 from hardware_bridge.messages import Command
-from hardware_bridge.report import Card
+from hardware_bridge.report import Card, Estimate
 
 SILENCE_S = 10.0
 LESS = 0.5
 """Where all is refused that a plan would look at it is tried again with this share of the electrons, ATTEMPTS times."""
 
 ATTEMPTS = 4
+TOLD_SD = 0.1
+"""Who is told fields takes them for as good as this, in units of what they differ from world to world."""
 
 
 class Played(Struct, frozen=True):
@@ -103,6 +106,8 @@ class _Seat:
 
 def play(world: str, policy: str, settings: Settings, seeds: Sequence[int], share: float) -> list[Played]:
     """Play the worlds of some seeds together with a share of the electron budget."""
+    if policy == TOLD:
+        return told(world, seeds, share)
     card, prior = load_card(world), prior_of(world)
     known = true_values(world, tuple(seeds))
     seats = []
@@ -125,8 +130,33 @@ def play(world: str, policy: str, settings: Settings, seeds: Sequence[int], shar
             seat.end()
     found = []
     for n, (seed, seat) in enumerate(zip(seeds, seats, strict=True)):
-        asked = {t.name: known[t.name][n][card.cells**2 if t.kind == "field" else 0 :] for t in card.targets}
-        total, parts = score(seat.reporter.report(), {name: each.tolist() for name, each in asked.items()}, card)
+        total, parts = score(seat.reporter.report(), _asked(card, known, n), card)
         electrons = seat.guard.state().electrons_charged
         found.append(Played(policy, seed, share, total, parts, seat.looks, electrons))
+    return found
+
+
+def _asked(card: Card, known: Mapping[str, Array], place: int) -> dict[str, list[float]]:
+    """The truth of one of some worlds as it is scored: without the start."""
+    before = {target.name: card.cells**2 if target.kind == "field" else 0 for target in card.targets}
+    return {name: known[name][place][first:].tolist() for name, first in before.items()}
+
+
+def told(world: str, seeds: Sequence[int], share: float) -> list[Played]:
+    """How good reports are that were told all fields as good as exactly: what no plan of looking can do better."""
+    card, prior = load_card(world), prior_of(world)
+    known, found = true_values(world, tuple(seeds)), []
+    for n, seed in enumerate(seeds):
+        belief = Belief.of(prior)
+        for field, target in enumerate(prior.fields):
+            true = known[target.name][n].reshape(len(prior.times_s), -1)
+            for time, time_s in list(enumerate(prior.times_s))[1:]:
+                sd = TOLD_SD * float(prior.sd[prior.place(field, time, 0)])
+                rows = [
+                    prior.row(field, cell, time_s, Estimate(value=float(value), sd=sd))
+                    for cell, value in enumerate(true[time])
+                ]
+                belief = belief.after(prior, Rows.of(rows))
+        total, parts = score(report_of(prior, belief), _asked(card, known, n), card)
+        found.append(Played(TOLD, seed, share, total, parts, 0, 0.0))
     return found

@@ -14,16 +14,16 @@ from msgspec.structs import replace
 from agent.perception.reader import WEIGHTS, load_eyesight
 from envs.curve import HEADROOM, interval
 from envs.prior import encoded
-from experiments.headroom.plans import BASELINES, CLAIRVOYANT, POLICIES
-from experiments.headroom.study import SHARES, TRIALS, TUNING_SEEDS, Result, best, named, read
+from experiments.headroom.plans import BASELINES, CLAIRVOYANT, POLICIES, TOLD
+from experiments.headroom.study import SHARES, TUNING_SEEDS, WAYS, Result, best, named, read
 from hardware_bridge.report import Card
 
 HINDSIGHT = "hindsight"
 HEADING = """# How much room there is in each world
 
 Score S (1 exact, 0 the prior) with the same reader and reporter for all, at shares of the electron budget D: mean and
-95 % bootstrap interval over paired seeds. Baselines are tuned with {trials} trials each on seeds {first}-{last}, at
-both shares together.
+95 % bootstrap interval over paired seeds. Baselines are tuned with {trials} trials each on seeds {first}-{last} at the
+whole budget, the clairvoyant with fewer.
 
 *The clairvoyant* knows the truth and what is believed. At each look it compares a dozen cells, those where
 most is wrong and some at random, in all modes that tell something, with what the best raster would look at now, and
@@ -31,6 +31,9 @@ takes what it expects to raise the score most, one look ahead, if a look reads t
 usually have. It has the same electrons, time and number of
 looks to choose from. It is greedy and does not know what noise will come: no bound. *Hindsight* is, for each seed and
 share, the best of all that were played, and so more than any plan could promise: it also picks the luckiest noise.
+
+*Told all fields* does not look: its report follows from the true fields of all cells and times. What it still misses,
+the fields do not tell this reporter: hidden constants, above all of how the beam couples to the process.
 
 A world has headroom where the clairvoyant is {least} or more above the best baseline, and above it at all by the whole
 of its interval; it has none where even hindsight is not so far above. Between them it is open.
@@ -47,7 +50,7 @@ Scores = dict[str, dict[int, dict[float, float]]]
 
 def table(worlds: Sequence[str], folder: Path) -> str:
     """Write RESULT.md and a picture from the episodes, and return the former; what was not played is named."""
-    heading = HEADING.format(trials=TRIALS, first=TUNING_SEEDS[0], last=TUNING_SEEDS[-1], least=HEADROOM)
+    heading = HEADING.format(trials=len(WAYS), first=TUNING_SEEDS[0], last=TUNING_SEEDS[-1], least=HEADROOM)
     lines = [heading]
     shares = " | ".join(f"{share:g} D" for share in SHARES)
     lines += [f"| world | policy | seeds | {shares} |", "|---|---|---|" + "---|" * len(SHARES)]
@@ -79,11 +82,12 @@ def scores_of(world: str, folder: Path) -> Scores:
         if result.world == world:
             one = result.played
             found.setdefault(one.policy, {}).setdefault(one.seed, {})[one.share] = one.score
-    paired = {p: {s for s, each in found[p].items() if len(each) == len(SHARES)} for p in POLICIES if p in found}
-    seeds = sorted(set.intersection(*paired.values())) if len(paired) == len(POLICIES) else []
+    needed = (*POLICIES, TOLD)
+    paired = {p: {s for s, each in found[p].items() if len(each) == len(SHARES)} for p in needed if p in found}
+    seeds = sorted(set.intersection(*paired.values())) if len(paired) == len(needed) else []
     if not seeds:
         return {}
-    whole = {policy: {seed: found[policy][seed] for seed in seeds} for policy in POLICIES}
+    whole = {policy: {seed: found[policy][seed] for seed in seeds} for policy in needed}
     best_of = {seed: {share: max(whole[p][seed][share] for p in POLICIES) for share in SHARES} for seed in seeds}
     return whole | {HINDSIGHT: best_of}
 
@@ -101,13 +105,13 @@ def verdict(scores: Scores) -> str:
     for share in SHARES:
         means = {p: float(np.mean([each[share] for each in scores[p].values()])) for p in BASELINES}
         strongest = max(means, key=lambda policy: means[policy])
-        gap, most = (
+        gap, most, all_told = (
             interval([scores[upper][seed][share] - scores[strongest][seed][share] for seed in scores[upper]])
-            for upper in (CLAIRVOYANT, HINDSIGHT)
+            for upper in (CLAIRVOYANT, HINDSIGHT, TOLD)
         )
         told.append(
             f"at {share:g} D one who knows the truth is {gap} above the best baseline ({strongest}, "
-            f"{means[strongest]:+.3f}), hindsight {most.mean:+.3f}"
+            f"{means[strongest]:+.3f}), hindsight {most.mean:+.3f}, a report told all fields {all_told.mean:+.3f}"
         )
         rooms.append(1 if gap.mean >= HEADROOM and gap.low > 0 else -1 if most.mean < HEADROOM else 0)
     word = "headroom" if max(rooms) > 0 else "no headroom" if max(rooms) < 0 else "no headroom shown"
@@ -128,7 +132,7 @@ def _picture(played: Mapping[str, Scores], path: Path) -> None:
     figure = Figure(figsize=(9.0, 3.6), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    width = 0.8 / (len(POLICIES) + 1)
+    width = 0.8 / len(COLOURS)
     for n, (policy, colour) in enumerate(COLOURS.items()):
         found = [interval([each[SHARES[-1]] for each in scores[policy].values()]) for scores in played.values()]
         errors = np.array([[i.mean - i.low for i in found], [i.high - i.mean for i in found]]).reshape(2, -1)
@@ -181,4 +185,5 @@ COLOURS = {
     "random": "#8a6fb0",
     CLAIRVOYANT: "#c23b5a",
     HINDSIGHT: "#222222",
+    TOLD: "#b9c7d0",
 }

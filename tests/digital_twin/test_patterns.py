@@ -1,15 +1,18 @@
 """What patterns cost less by leaving something out, and how far off they are then, beside the whole computation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from digital_twin.beam_sensitive import BeamSensitive
 from digital_twin.detectors import Column
 from digital_twin.optics import Aberrations
 from digital_twin.patterns import Camera, binned, patterns
 from digital_twin.shortcuts import NONE, Shortcuts
 from digital_twin.specimen import Grid
-from digital_twin.world import LEARNING_SMOOTH
+from digital_twin.world import LEARNING, LEARNING_CRYSTALS, LEARNING_SMOOTH
 
 COLUMN, SIZE = Column(), 128
 
@@ -39,6 +42,19 @@ def test_where_all_is_even_nothing_is_left_out(make_balls, C10_nm):
     balls = make_balls([(30.0, 30.0)], 20.0)
     whole, quick = (taken(balls, 90.0, C10_nm, each) for each in (NONE, LEARNING_SMOOTH))
     assert torch.allclose(quick, whole, rtol=0.0, atol=1e-5 * float(whole.max()))
+
+
+def test_crystals_are_seen_though_little_around_the_probe_is_followed():
+    worlds = BeamSensitive(1)
+    grid = Grid(np.array([[200.0, 100.0]]), np.array([16.0, 0.0]), np.array([0.0, 16.0]), 1)
+    more, less, least = (
+        patterns(worlds, [grid], [Aberrations(C30_um=1200.0)], Camera(worlds.facts.column, SIZE, each)).double()
+        for each in (LEARNING, LEARNING_CRYSTALS, replace(LEARNING, largest_patch=1))
+    )
+    assert more.sum() == pytest.approx(float(less.sum()), rel=1e-3)
+    # Half as wide a patch puts less than a tenth of the electrons elsewhere, half of that again no longer does.
+    away, farther = (float((each - more).abs().sum() / more.sum()) / 2 for each in (less, least))
+    assert away < 0.1 < farther
 
 
 def test_matter_is_interpolated_where_it_lies(make_balls):

@@ -10,7 +10,7 @@ from digital_twin.column import capabilities
 from digital_twin.detectors import Column
 from digital_twin.instrument import Twin
 from digital_twin.liquid_cell import LiquidCell
-from envs.coding import PIXELS, SPECTRUM, Coding, centred, image_of, pattern_of, spectrum_of
+from envs.coding import PIXELS, SPECTRUM, Coding, centred, image_of, pattern_of, spectrum_of, widened
 from envs.prior import load_card
 from hardware_bridge.cost import predict
 from hardware_bridge.messages import Optics
@@ -38,6 +38,22 @@ def test_a_command_goes_where_the_numbers_say() -> None:
     assert command.acquire is not None
     assert command.acquire.mode == "HAADF"
     assert command.acquire.pixels_x == PIXELS
+
+
+@pytest.mark.parametrize(("mode", "cells", "pixels"), [(0, 2.0, 64), (1, 1.0, 4), (2, 1.0, 2)])
+def test_a_wide_look_has_as_many_electrons_on_two_cells_or_one(
+    twin: Twin, mode: int, cells: float, pixels: int
+) -> None:
+    narrow = CODING.command("c", np.array([0.5, -0.5, 0.25, 0.5]), mode)
+    wide = widened(narrow)
+    assert wide.acquire is not None
+    assert wide.acquire.fov_nm == pytest.approx(cells * 2048.0 / 8)
+    assert (wide.acquire.pixels_x, wide.acquire.pixels_y) == (pixels, pixels)
+    assert (wide.go, wide.set) == (narrow.go, narrow.set)
+    costs = [predict(each, twin.state(), twin.describe()).electrons for each in (narrow, wide)]
+    assert costs[1] == pytest.approx(costs[0], rel=0.01)
+    blank = replace(narrow, acquire=None)
+    assert widened(blank) == blank
 
 
 def test_looks_at_the_middle_current_spend_a_budget_of_4e8_in_about_its_time(twin: Twin) -> None:

@@ -29,6 +29,15 @@ def test_looks_come_from_all_worlds_times_and_modes(looks: list[Example]) -> Non
         assert times[-1] > 480.0
 
 
+def test_each_mode_has_looks_at_wide_fields(looks: list[Example]) -> None:
+    extents: dict[str, set[float]] = {}
+    for each in looks:
+        acquire = each.observation.command.acquire
+        assert acquire is not None
+        extents.setdefault(acquire.mode, set()).add(round(load_card("interface").extent_nm / acquire.fov_nm, 6))
+    assert extents == {"HAADF": {8.0, 4.0}, "EELS": {32.0, 8.0}, "CBED": {64.0, 8.0}}
+
+
 def test_some_places_are_seen_again(looks: list[Example]) -> None:
     places = [(each.observation.state.go.stage_x_nm, each.observation.state.go.stage_y_nm) for each in looks]
     assert len(set(places)) < 0.8 * len(places)

@@ -134,3 +134,19 @@ def test_a_turned_pattern_has_the_same_rings_and_other_harmonics() -> None:
     # Harmonics come as cosine and sine of 2, 4 and 6: spots at 0 and 180 degrees, then at 90 and 270.
     assert one[48 + ring] == pytest.approx(-other[48 + ring], abs=1e-6)
     assert one[48 + ring] > 0.8
+
+
+def test_spots_stand_out_however_the_next_pattern_is_turned() -> None:
+    ky, kx = np.mgrid[-64:64, -64:64]
+
+    def spots(angle: float) -> np.ndarray:
+        x, y = 30 * np.cos(angle), 30 * np.sin(angle)
+        return 1e3 * sum(np.exp(-(((kx - s * x) ** 2 + (ky - s * y) ** 2) / 18)) for s in (1, -1))
+
+    alone = of_pattern(patch(spots(0.3)[None, None]))
+    both = of_pattern(patch(np.stack([spots(0.3), spots(1.9)])[None]))
+    ring = int(30 / 64 * 24)
+    assert both[24 + ring] == pytest.approx(alone[24 + ring], rel=0.05)
+    # Of the mean of both patterns each spot would be half as bright.
+    mean = of_pattern(patch((spots(0.3) + spots(1.9))[None, None] / 2))
+    assert mean[24 + ring] < 0.8 * both[24 + ring]

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from agent import assemble, twins
 from agent.lessons import prior_of
@@ -65,8 +67,9 @@ def test_reading_raises_the_score_and_reading_nothing_is_the_prior(looks: Looks)
             if one == seed:
                 reporter.add(percept)
         scores = [assemble.scored(report, card, seed) for report in (empty, reporter.report())]
-        before.append(scores[0][0] if scores[0] else 0.0)
-        after.append(scores[1][0] if scores[1] else 0.0)
+        for told, found in zip((before, after), scores, strict=True):
+            assert found is not None  # the world has a truth
+            told.append(found[1]["covered_fraction"])
     assert np.mean(after) > np.mean(before) + 0.1
 
 
@@ -77,6 +80,16 @@ def test_what_is_read_at_one_time_tells_of_all_times(looks: Looks) -> None:
     cell = next(int(r) * 8 + int(c) for _, r, c in (name.split(":") for name in percept.estimates))
     sd = np.reshape(reporter.report().targets["covered_fraction"].sd, (len(card.times_s), -1))[:, cell]
     assert (sd <= np.reshape(card.targets[0].prior_sd, (len(card.times_s), -1))[:, cell] * (1 + 1e-5)).all()
+
+
+def test_a_mode_that_sees_next_to_nothing_says_nothing() -> None:
+    sight = load_eyesight(WORLD)
+    inputs = np.random.default_rng(0).standard_normal((50, sight.networks["HAADF"].middle.size))
+    assert np.isfinite(sight.read("HAADF", inputs)[1]).any(axis=0).all()
+    blind = {**sight.card.explained, "HAADF": {"covered_fraction": 0.9, "zinc_fraction": 0.05}}
+    sd = replace(sight, card=structs.replace(sight.card, explained=blind)).read("HAADF", inputs)[1]
+    assert np.isfinite(sd[:, 0]).any()
+    assert np.isinf(sd[:, 1]).all()
 
 
 def test_a_reader_is_small_and_survives_its_files(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agent.training import reader
-from agent.training.reader import ELECTRONS, Seen, learned
+from agent.training.reader import ELECTRONS, Seen, learned, least_of_the_best
 from envs.prior import load_card
 
 WORLDS, PATCHES, CELLS = 40, 80, 64
@@ -63,6 +63,15 @@ def test_of_many_inputs_those_are_kept_that_tell() -> None:
     assert network.project.shape[1] < 30
     mean, _ = network(patches(inputs=200).inputs)
     assert ((mean - patches(inputs=200).truth) ** 2).mean() < 0.2
+
+
+def test_errors_are_made_no_larger_than_scores_ask_for() -> None:
+    noise = np.random.default_rng(0).standard_normal(16)
+    noise -= noise.mean()
+    scores = {1.0: 0.100 + 0.01 * noise, 2.0: 0.101 - 0.01 * noise, 4.0: 0.05 + 0.01 * noise}
+    assert least_of_the_best(scores) == 1.0
+    assert least_of_the_best(scores | {1.0: 0.05 + 0.01 * noise}) == 2.0
+    assert least_of_the_best({1.0: noise}) == 1.0
 
 
 def test_unknown_worlds_are_told_with_those_that_are_known() -> None:
