@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,7 @@ class FileJournal:
             OSError: it cannot be written, or another process has it open.
         """
         self._path = path
+        self._lock = threading.Lock()
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -162,16 +164,18 @@ class FileJournal:
     def _write(self, entry: Any) -> None:
         body = msgspec.json.encode(entry)
         line = xxhash.xxh3_64_hexdigest(body).encode() + b" " + body + b"\n"
-        self._check_undisturbed()
-        try:
-            if os.write(self._file, line) != len(line):
-                raise OSError("the journal's disk is full")
-            os.fdatasync(self._file)
-        except OSError:
-            # Half a line in the middle would make the whole journal worthless.
-            os.ftruncate(self._file, self._whole)
-            raise
-        self._whole += len(line)
+        # Tokens are given by another thread than commands: one that fails must not cut off what the other has written.
+        with self._lock:
+            self._check_undisturbed()
+            try:
+                if os.write(self._file, line) != len(line):
+                    raise OSError("the journal's disk is full")
+                os.fdatasync(self._file)
+            except OSError:
+                # Half a line in the middle would make the whole journal worthless.
+                os.ftruncate(self._file, self._whole)
+                raise
+            self._whole += len(line)
 
     def _check_undisturbed(self) -> None:
         """Raise OSError where somebody has removed, moved or changed the file: what is written would be lost."""

@@ -3,6 +3,7 @@
 import os
 import resource
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,19 @@ def test_a_journal_belongs_to_one_process_at_a_time(path: Path) -> None:
     with pytest.raises(OSError):  # noqa: PT011 - the system's own
         FileJournal(path)
     journal.close()
+
+
+def test_tokens_and_commands_are_written_by_two_threads_at_once(path: Path) -> None:
+    journal = FileJournal(path)
+    guard = guarded(journal)
+    with ThreadPoolExecutor(1) as desk:
+        given = desk.submit(lambda: [journal.tokens(token) for token in range(1, 101)])
+        for number in range(50):
+            execute(guard, scan(f"c{number}", rows=8), 1.0)
+        given.result()
+    journal.close()
+    past, whole = read(path)
+    assert (len(past.settled), past.token, whole) == (50, 100, path.stat().st_size)
 
 
 def _moved(path: Path) -> None:
