@@ -303,7 +303,7 @@ CHECKS = (
         mutation=ONE_WAY,
         slow=True,
         unmet="the law leaves out that merged particles are slower, so that nine tenths take 5 % longer; with the "
-        "diffusion and size of each, but still without the gaps that it left around it, it says 13 % too long",
+        "diffusion and size of each, but still without the gaps that it left around it, it says 16 % too long",
     ),
     Check(
         name="growth: copper kept in ripening and coalescence, relative",
