@@ -5,7 +5,8 @@
 One table of milliseconds for each number of pixels along an edge. Every image is timed several times over and the least
 counts, so that what else runs on the machine does not. `whole` is the analyst in all, `register` placing by earlier
 images, `find` particles found and fitted, `size` their radii from the fit, `track` linking them, `judge` telling
-particles from debris. The spectrum has 1,200 channels, its zero loss, thickness and edges are fitted.
+particles from debris. The spectrum has 1,200 channels, its zero loss, thickness and edges are fitted. The report is
+made of all that the images of one size showed.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from agent.perception.analyst import Analyst
 from agent.perception.contrast import Brightness
 from agent.perception.drift import Drift
 from agent.perception.eels import SpectrumReader
+from agent.perception.reporter import Reporter
 from agent.perception.tracking import Tracker
 from digital_twin.spectra import CU_L3, O_K, SpectrumModel, drude, edge_nm2_per_eV, energy_axis_eV
 from hardware_bridge.guard import Guard
@@ -123,6 +125,18 @@ def milliseconds(capabilities: Capabilities, observations: list[Observation], re
     return taken
 
 
+def report_ms(capabilities: Capabilities, observations: list[Observation], repeats: int) -> float:
+    """The least time in which the report is made of all images."""
+    analyst, reporter, times_s = Analyst(capabilities), Reporter(assemble.card_of(load(CONFIG))), []
+    for observation in observations:
+        reporter.add(analyst(observation))
+    for _ in range(repeats + 1):
+        begun = time.perf_counter()
+        reporter.report()
+        times_s.append(time.perf_counter() - begun)
+    return 1e3 * min(times_s)
+
+
 def spectrum_ms(repeats: int) -> float:
     """The least time in which one spectrum is read."""
     capabilities = twins.bare("growth", SEED).describe()
@@ -153,7 +167,7 @@ def main() -> None:
         print(f"{'stage':10}{'median ms':>12}{'p90 ms':>12}")
         for name, column in zip(STAGES, taken.T, strict=True):
             print(f"{name:10}{np.median(column):12.2f}{np.percentile(column, 90):12.2f}")
-        print()
+        print(f"{'report':10}{report_ms(capabilities, observations, given.repeats):12.2f}\n")
     print(f"a spectrum {spectrum_ms(given.repeats):12.2f} ms")
 
 

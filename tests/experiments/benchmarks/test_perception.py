@@ -17,6 +17,7 @@ def test_stages_are_timed_and_left_as_they_were() -> None:
     whole, *parts = taken.T
     assert (whole > sum(parts)).all()
     assert perception.Drift.register is before
+    assert perception.report_ms(capabilities, observations, 1) > 0.0
 
 
 def test_a_spectrum_is_timed() -> None:
