@@ -8,12 +8,16 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from digital_twin import front, interface, radiolysis
+from digital_twin.detectors import Spectrometer
 from digital_twin.front import COLUMN_NM, COLUMNS, EXTENT_NM, MARGIN_NM, Front
 from digital_twin.interface import Interface
 from digital_twin.materials import COPPER
 from digital_twin.specimen import Grid
+from digital_twin.spectra import CU_L3, ZN_L3, edge_nm2_per_eV
 from digital_twin.xrays import XraySpectrometer, k_factor
 from experiments.validation.check import Check, Mutation
 
@@ -96,30 +100,62 @@ def beam() -> float:
     return abs(added / lit.draws[0].beam_coupling_nm_per_s - 1)
 
 
-def composition() -> float:
-    """Largest deviation of the zinc fraction by X-rays, without absorption, from that of the cells of the world."""
+THIN = 1e-3
+"""So much of the thickness is looked at that no electron is scattered twice."""
+
+
+def cells() -> tuple[Interface, Tensor, Tensor, Tensor]:
+    """A world half way: thickness of its materials in each cell (R, C, M) in nm, share of zinc, and where metal is."""
     world = Interface(5)
     world.set_holder(world.facts.holder)
     world.advance_to(450.0)
-    pixels, cells = 64, world.facts.cells
+    pixels, rows = 64, world.facts.cells
     edge_nm = EXTENT_NM / pixels
     origin = np.full((pixels, 2), edge_nm / 2 - EXTENT_NM / 2)
     origin[:, 1] += edge_nm * np.arange(pixels)
     matter = world.project([Grid(origin, np.array([edge_nm, 0.0]), np.array([0.0, edge_nm]), pixels)])[0]
-    size = pixels // cells
-    means = matter.view(5, cells, size, cells, size).mean(dim=(2, 4)).movedim(0, -1)
+    size = pixels // rows
+    means = matter.view(5, rows, size, rows, size).mean(dim=(2, 4)).movedim(0, -1)
+    fields = {name: values.view(rows, rows) for name, values in world.fields().items()}
+    return world, means, fields["zinc_fraction"], fields["covered_fraction"] > 0.3
+
+
+def by_xrays() -> float:
+    """Largest deviation of the zinc fraction by X-rays, without absorption, from that of the cells of the world."""
+    world, means, zinc, seen = cells()
     column = world.facts.column
     spectrometer = XraySpectrometer(column.xrays, world.materials, column.beam_energy_keV)
-    counts = spectrometer.line_counts(1e-3 * means) * 1e3
+    counts = spectrometer.line_counts(THIN * means)
     by_metal = [
         sum(counts[..., n] for n, line in enumerate(spectrometer.lines) if (line.element, line.name[:2]) == (z, "Ka"))
         for z in (29, 30)
     ]
     k = k_factor((30, "Ka"), (29, "Ka"), column.beam_energy_keV, column.xrays)
     ratio = k * by_metal[1] / by_metal[0] * (63.546 / 65.38)
-    fields = {name: values.view(cells, cells) for name, values in world.fields().items()}
-    seen = fields["covered_fraction"] > 0.3
-    return float((ratio / (1 + ratio) - fields["zinc_fraction"])[seen].abs().max())
+    return float((ratio / (1 + ratio) - zinc)[seen].abs().max())
+
+
+def by_energy_losses() -> float:
+    """Largest deviation of the zinc fraction by L edges from that of the cells of the world.
+
+    Atoms per area are counts over cross-section in a window, once what is there without the metals is taken off: copper
+    from 935 to 1,015 eV, zinc from 1,025 to 1,090 eV less what copper has there.
+    """
+    world, means, zinc, seen = cells()
+    column = world.facts.column
+    spectrometer = Spectrometer(world.materials, column)
+    without = means.clone()
+    without[..., :2] = 0.0
+    counts = spectrometer.probabilities(THIN * means) - spectrometer.probabilities(THIN * without)
+    axis_eV = spectrometer.axis_eV
+    windows = [torch.from_numpy((axis_eV > low) & (axis_eV < high)) for low, high in ((935, 1015), (1025, 1090))]
+    lower, upper = (counts[..., window].sum(dim=-1) for window in windows)
+    sigmas = [edge_nm2_per_eV(edge, axis_eV, column.beam_energy_keV, column.collection_mrad) for edge in (CU_L3, ZN_L3)]
+    copper, copper_above, zinc_above = (
+        float(sigmas[metal][windows[n].numpy()].sum()) for metal, n in ((0, 0), (0, 1), (1, 1))
+    )
+    found = [lower / copper, (upper - lower * copper_above / copper) / zinc_above]
+    return float((found[1] / (found[0] + found[1]) - zinc)[seen].abs().max())
 
 
 CHECKS = (
@@ -154,7 +190,14 @@ CHECKS = (
     Check(
         name="zinc by X-rays beside the cells of the world, atomic fraction",
         reference="closed form: Cliff-Lorimer with k-factors",
-        achieved=composition,
+        achieved=by_xrays,
+        tolerance=0.01,
+        mutation=Mutation("copper and zinc swapped", interface, "ZINC", lambda it: COPPER),
+    ),
+    Check(
+        name="zinc by L edges beside the cells of the world, atomic fraction",
+        reference="closed form: counts over cross-section in two windows (Egerton, 4.5)",
+        achieved=by_energy_losses,
         tolerance=0.01,
         mutation=Mutation("copper and zinc swapped", interface, "ZINC", lambda it: COPPER),
     ),
