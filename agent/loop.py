@@ -99,7 +99,7 @@ class Loop:
         record = self.write(situation, decision, observation, percept, failure)
         if error is not None:
             raise error
-        self.learn(record)
+        self.learn(record, observation.reason if observation is not None else "")
         return record
 
     def look(self) -> Situation:
@@ -167,8 +167,8 @@ class Loop:
         with self._timed("write"):
             return self.recorder.write(record, observation)
 
-    def learn(self, record: Record) -> None:
-        """Let the policy learn from the turn, and count turns that led to nothing."""
+    def learn(self, record: Record, ended: str = "") -> None:
+        """Let the policy learn from the turn, and count turns that came to nothing; ``ended`` is why it was cut."""
         with self._timed("ingest"):
             self.policy.ingest(as_turn(record))
         self.turn = record.turn + 1
@@ -176,7 +176,7 @@ class Loop:
         was_cut = record.aborted and not record.events
         self.refusals = self.refusals + 1 if record.percept is None or was_cut else 0
         if self.refusals >= MAX_REFUSALS_IN_A_ROW:
-            why = "ended early" if was_cut else record.failure or record.decision.reason
+            why = f"ended early, {ended}" if was_cut else record.failure or record.decision.reason
             raise Stuck(f"{self.refusals} turns in a row came to nothing; the last: {why}")
 
     def resume(self, records: Sequence[Record]) -> None:

@@ -8,8 +8,13 @@ from collections.abc import Mapping
 from hardware_bridge.messages import Command, InstrumentState
 
 EXACT = 1e-6
-TURNS = {"_deg": 360.0, "_rad": 2.0 * math.pi}
-TURNING = ("scan_rotation_deg", "phi12_rad", "phi21_rad", "phi23_rad")
+TURNS = {
+    "scan_rotation_deg": 360.0,
+    "phi12_rad": math.pi,
+    "phi21_rad": 2.0 * math.pi,
+    "phi23_rad": 2.0 * math.pi / 3.0,
+}
+"""After how much a setting is the same again: an aberration C_nm has m-fold symmetry."""
 
 
 def mismatch(command: Command, state: InstrumentState, tolerance: Mapping[str, float]) -> str | None:
@@ -33,7 +38,6 @@ def mismatch(command: Command, state: InstrumentState, tolerance: Mapping[str, f
 
 def _apart(name: str, value: float, there: float) -> float:
     difference = abs(there - value)
-    if name in TURNING:
-        turn = TURNS[name[-4:]]
+    if turn := TURNS.get(name):
         difference = min(difference % turn, turn - difference % turn)
     return difference

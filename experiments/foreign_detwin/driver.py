@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from experiments.foreign_detwin.camera import FRAME_S, Camera
-from experiments.foreign_detwin.column import APPROACH_NM, Column, Reading
+from experiments.foreign_detwin.column import APPROACH_NM, READ_BACK_TOLERANCE, Column, Reading
 from hardware_bridge.cost import ELECTRONS_PER_PA_S
 from hardware_bridge.errors import Rejected
 from hardware_bridge.messages import (
@@ -116,7 +116,7 @@ class Tem:
 
         Raises:
             Rejected: no command was submitted, or the column refused a value.
-            Unreachable: the column or the camera does not answer, or reads back something else than was asked for.
+            Unreachable: the column or the camera does not answer.
         """
         run = self._running
         if run is None:
@@ -271,6 +271,7 @@ class Tem:
             flyback_s=0.0,
             frame_overhead_s=0.0,
             blank_latency_s=blank_latency_s,
+            read_back_tolerance=READ_BACK_TOLERANCE,
             unresponsive={"HRTEM": ("temperature_K",)},
         )
 

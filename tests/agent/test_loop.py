@@ -58,8 +58,8 @@ def test_turns_that_are_all_cut_short_end_it(loop: Loop, turn: Record) -> None:
     """Each of them costs disk, and hardly any time or dose: the budget does not end them."""
     for _ in range(MAX_REFUSALS_IN_A_ROW - 1):
         loop.learn(replace(turn, aborted=True))
-    with pytest.raises(Stuck, match="the last: ended early"):
-        loop.learn(replace(turn, aborted=True))
+    with pytest.raises(Stuck, match="the last: ended early, no beat"):
+        loop.learn(replace(turn, aborted=True), "no beat")
 
 
 def test_what_an_event_ends_is_no_trouble(loop: Loop, turn: Record) -> None:

@@ -51,6 +51,11 @@ def test_angles_are_compared_on_the_circle() -> None:
     turned = Command(id="a", go=Go(scan_rotation_deg=-90.0), set=Settings(optics=Optics(phi12_rad=3.0)))
     assert mismatch(turned, reading(scan_rotation_deg=270.0, phi12_rad=3.0 - 2 * math.pi), {}) is None
     assert mismatch(turned, reading(scan_rotation_deg=90.0, phi12_rad=3.0), {}) is not None
+    assert mismatch(turned, reading(scan_rotation_deg=-90.0, phi12_rad=3.0 - math.pi), {}) is None
+    assert mismatch(turned, reading(scan_rotation_deg=-90.0, phi12_rad=3.0 - math.pi / 2), {}) is not None
+    threefold = Command(id="a", set=Settings(optics=Optics(phi23_rad=1.0, phi21_rad=1.0)))
+    assert mismatch(threefold, reading(phi23_rad=1.0 - 2 * math.pi / 3, phi21_rad=1.0), {}) is None
+    assert mismatch(threefold, reading(phi23_rad=1.0, phi21_rad=1.0 - 2 * math.pi / 3), {}) is not None
     tilted = Command(id="a", go=Go(tilt_alpha_deg=0.0))
     assert mismatch(tilted, reading(tilt_alpha_deg=360.0), {}) is not None
 
