@@ -30,7 +30,8 @@ from digital_twin.optics import Aberrations, Array, chi_coefficients_nm, wavelen
 SOURCES = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])
 """Points of the source in units of sqrt(2) standard deviations."""
 
-AT_ONCE = 8
+CACHED = 2**17
+"""Pixels of waves that are transformed at a time: what that takes fits into the cache of a processor."""
 
 
 @dataclass(frozen=True)
@@ -233,45 +234,54 @@ def cbed(
         rows, columns = waves.shape[-2:]
         raise ValueError(f"a patch of {size} pixels about a place lies partly outside the field of {rows} x {columns}")
     patterns = torch.empty(*places.shape[:2], size, size, device=waves.device)
-    for wave, where, low, each, result in zip(waves, places, corner, aberrations, patterns, strict=True):
-        beams = pupils(size, pixel_nm, each, probe, waves.device)
-        for first in range(0, len(where), AT_ONCE):
-            some = slice(first, first + AT_ONCE)
-            corners = low[some].tolist()
-            patch = torch.stack([wave[top : top + size, left : left + size] for top, left in corners])
-            result[some] = _patterns(patch, where[some] - low[some], beams)
+    for wave, where, low, each, taken in zip(waves, places, corner, aberrations, patterns, strict=True):
+        for place, (top, left), pattern in zip(where - low, low.tolist(), taken, strict=True):
+            row, column = (pixel_nm * place).tolist()
+            inside, beams = _lit(size, pixel_nm, each, probe, (column, row), waves.device)
+            pattern[:] = _pattern(wave[top : top + size, left : left + size], inside, beams)
     return patterns
 
 
-def _patterns(patches: Tensor, places: Tensor, beams: Tensor) -> Tensor:
-    """Patterns (P, K, K) of patches (P, K, K) under probes at places (P, 2) in them, of pupils (J, K, K)."""
-    size = patches.shape[-1]
-    turns = -2j * math.pi * torch.fft.fftfreq(size, dtype=torch.float64, device=places.device)
-    rows, columns = (torch.exp(places[:, k, None] * turns).to(beams.dtype) for k in (0, 1))
-    shift = rows[:, :, None] * columns[:, None, :]
-    pattern = torch.zeros(patches.shape, device=patches.device)
-    for pupil in beams:
-        exit_wave = torch.fft.ifft2(shift * pupil, norm="ortho").mul_(patches)
-        spectrum = torch.fft.fft2(exit_wave, norm="ortho")
-        pattern += spectrum.real.square() + spectrum.imag.square()
-    centred: Tensor = torch.fft.fftshift(pattern, dim=(-2, -1))
+def _pattern(patch: Tensor, inside: Tensor, beams: Tensor) -> Tensor:
+    """The pattern (K, K) of beams (J, P), which are zero but at the aperture's pixels (P,), through a patch (K, K)."""
+    size = len(patch)
+    pattern = torch.zeros(size, size, device=patch.device)
+    for some in torch.split(beams, max(1, CACHED // size**2)):
+        pupil = torch.zeros(len(some), size * size, dtype=patch.dtype, device=patch.device).index_copy_(1, inside, some)
+        exit_wave = torch.fft.ifft2(pupil.view(-1, size, size), norm="ortho").mul_(patch)
+        for power in torch.view_as_real(torch.fft.fft2(exit_wave, norm="ortho")).square_():
+            pattern.add_(power[..., 0]).add_(power[..., 1])
+    centred: Tensor = torch.fft.fftshift(pattern)
     return centred
 
 
-@lru_cache(maxsize=8)
 def pupils(size: int, pixel_nm: float, aberrations: Aberrations, probe: Probe, device: torch.device) -> Tensor:
     """A exp(-i chi) (J, size, size) complex64 for each focus and point of the source; all squares sum to 1."""
-    inside, angles = _disc(size, pixel_nm, probe.beam_energy_keV, probe.semi_angle_mrad, device)
-    share, C10_nm, x_nm, y_nm = torch.from_numpy(probe.points_nm().T).to(device)[..., None]
-    y, x = angles
+    inside, beams = _lit(size, pixel_nm, aberrations, probe, (0.0, 0.0), device)
+    whole = torch.zeros(len(beams), size * size, dtype=torch.complex64, device=device)
+    return whole.index_copy_(1, inside, beams).view(-1, size, size)
+
+
+def _lit(
+    size: int,
+    pixel_nm: float,
+    aberrations: Aberrations,
+    probe: Probe,
+    place_nm: tuple[float, float],
+    device: torch.device,
+) -> tuple[Tensor, Tensor]:
+    """Flat places of the aperture's pixels (P,), a small part of all, and what ``pupils`` holds there, (J, P).
+
+    ``place_nm`` is the x and y of the probe.
+    """
+    inside, phases = _disc(size, pixel_nm, probe.beam_energy_keV, probe.semi_angle_mrad, device)
+    share, C10_nm, *beside_nm = probe.points_nm().T
     # A probe out of focus has another C10, one beside the axis a slope.
-    path = ((_path_nm(aberrations, device) @ x) * y).sum(dim=0) + C10_nm * (x[2] + y[2]) / 2
-    path = path + x_nm * x[1] + y_nm * y[1]
-    amplitude = (share / len(inside)).sqrt().float()
-    whole = torch.zeros(len(share), size * size, dtype=torch.complex64, device=device)
-    # A small part of the pixels lies in the aperture: the phase is worth computing there alone.
-    whole.index_copy_(1, inside, _turned(amplitude, (-2 * math.pi / wavelength_nm(probe.beam_energy_keV)) * path))
-    return whole.view(-1, size, size)
+    weights_nm = np.tile(np.append(chi_coefficients_nm(aberrations), place_nm), (len(share), 1))
+    weights_nm[:, 0] += C10_nm
+    weights_nm[:, 8:] += np.stack(beside_nm, axis=-1)
+    amplitude = torch.from_numpy(np.sqrt(share / len(inside))[:, None]).to(device).float()
+    return inside, _turned(amplitude, torch.from_numpy(weights_nm).to(device) @ phases)
 
 
 def cone(size: int, pixel_nm: float, probe: Probe, device: torch.device) -> Tensor:
@@ -286,10 +296,11 @@ def cone(size: int, pixel_nm: float, probe: Probe, device: torch.device) -> Tens
 def _disc(
     size: int, pixel_nm: float, beam_energy_keV: float, semi_angle_mrad: float, device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Flat places of the aperture's pixels (P,), and the powers of their angles y and x, (2, 5, P)."""
-    angle = _powers(size, pixel_nm, beam_energy_keV, device)
-    inside = (angle[2, :, None] + angle[2] <= (1e-3 * semi_angle_mrad) ** 2).flatten().nonzero()[:, 0]
-    return inside, torch.stack([angle[:, inside // size], angle[:, inside % size]])
+    """Flat places of the aperture's pixels (P,), and -chi there per nm of each coefficient and of x and y, (10, P)."""
+    rim = optics.Column(beam_energy_keV, semi_angle_mrad)
+    (row, column), x, y = optics.aperture(size, pixel_nm, rim)
+    phases = -2 * math.pi / wavelength_nm(beam_energy_keV) * np.concatenate([optics.chi_polynomials(x, y), [x, y]])
+    return torch.from_numpy(row * size + column).to(device), torch.from_numpy(phases).to(device)
 
 
 def angles_mrad(size: int, pixel_nm: float, beam_energy_keV: float) -> Array:

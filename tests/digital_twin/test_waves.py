@@ -1,6 +1,7 @@
 """Waves: electrons are kept, angles and signs are right, and what pixels cannot sample is refused."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from digital_twin.waves import (
     hrtem,
     largest_mrad,
     margin_nm,
+    pupils,
     transmission,
 )
 
@@ -171,6 +173,17 @@ def test_points_of_a_gaussian_have_its_moments():
     assert len(points) == 12
     assert len(Probe(source_fwhm_nm=0.0).points_nm()) == 3
     assert len(SHARP.points_nm()) == 1
+
+
+def test_each_focus_and_point_of_the_source_has_its_pupil():
+    probe, wave_nm = Probe(chromatic_mm=2.0), optics.wavelength_nm(200.0)
+    x, y = np.meshgrid(*[wave_nm * np.fft.fftfreq(64, 0.05)] * 2)
+    made = pupils(64, 0.05, ALL, probe, torch.device("cpu")).numpy()
+    assert len(made) == 12
+    for pupil, (share, C10_nm, x_nm, y_nm) in zip(made, probe.points_nm(), strict=True):
+        expected = optics.transfer(x, y, replace(ALL, C10_nm=float(ALL.C10_nm) + C10_nm), probe.column())
+        expected *= np.exp(-2j * np.pi / wave_nm * (x * x_nm + y * y_nm)) * np.sqrt(share / (expected != 0).sum())
+        assert pupil == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
