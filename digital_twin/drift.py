@@ -31,6 +31,11 @@ class Wander:
         self._omega = random.standard_cauchy(WAVES) / tau_s
         self._phase = random.uniform(0, 2 * math.pi, WAVES)
         self._tables: dict[tuple[float, int], Array] = {}
+        self._first = self.at(0.0)
+
+    def moved(self, time_s: Array | float) -> Array:
+        """How far the values at times are from that at time zero, of the shape of ``time_s``."""
+        return np.asarray(self.at(time_s) - self._first)
 
     def at(self, time_s: Array | float) -> Array:
         """Values at times in s, of the shape of ``time_s``, in the unit of ``sd``."""
@@ -106,6 +111,7 @@ class Drift:
         self._decay_nm = random.normal(0.0, 1.0, 2) * c.decay_nm
         sizes = c.C12_wander_nm, c.C12_wander_nm, c.C21_wander_nm, c.C21_wander_nm, c.C23_wander_nm, c.C23_wander_nm
         self._aberrations = [Wander(size, c.aberration_s, random) for size in (*sizes, c.C30_wander_um)]
+        self._steady = not any((*sizes, c.C30_wander_um))
         self._zero_loss = Wander(c.zero_loss_wander_eV, c.zero_loss_s, random)
         self._mains_nm = c.mains_nm * random.normal(0.0, 1.0, 2) / math.sqrt(2)
         self._mains_rad = random.uniform(0.0, 2 * math.pi)
@@ -149,13 +155,13 @@ class Drift:
 
     def C10_nm(self, time_s: float) -> float:
         """Drift of C10 at a time, nm."""
-        return _moved(self._focus, time_s)
+        return float(self._focus.moved(time_s))
 
     def aberrations(self, set_to: Aberrations, time_s: float) -> Aberrations:
         """The aberrations at a time, of a column that is set to these: all but C10, whose drift is apart."""
-        moved = [_moved(each, time_s) for each in self._aberrations]
-        if not any(moved):
+        if self._steady:
             return set_to
+        moved = [float(each.moved(time_s)) for each in self._aberrations]
         found: dict[str, float] = {}
         for nm, x, y in zip(("12", "21", "23"), moved[:6:2], moved[1:6:2], strict=True):
             found |= {f"C{nm}_nm": math.hypot(x, y), f"phi{nm}_rad": math.atan2(y, x) / int(nm[1])}
@@ -163,12 +169,8 @@ class Drift:
 
     def zero_loss_eV(self, time_s: Array) -> Array:
         """How far the zero loss has wandered at times (T,), (T,) eV."""
-        return np.asarray(self._zero_loss.at(time_s) - self._zero_loss.at(0.0))
+        return self._zero_loss.moved(time_s)
 
     def current(self, time_s: float) -> float:
         """What is left of the beam current, as a share of what is set."""
         return math.exp(-self._conditions.current_decay_per_h * time_s / 3600.0)
-
-
-def _moved(wander: Wander, time_s: float) -> float:
-    return float(wander.at(time_s) - wander.at(0.0))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -64,20 +65,23 @@ class DoseMap:
     def add(self, box_nm: Box, electrons: float) -> None:
         """Spread electrons evenly over a box."""
         x0, x1, y0, y1 = box_nm
-        (left, wide), (top, high) = self._shares(x0, x1), self._shares(y0, y1)
+        (left, wide), (top, high) = (
+            covered(low, high, self.origin_nm, self.cell_nm, len(self.electrons)) for low, high in ((x0, x1), (y0, y1))
+        )
         part = electrons * high[:, None] * wide[None, :]
         self.electrons[top : top + len(high), left : left + len(wide)] += part
         self.outside += electrons - float(part.sum())
-
-    def _shares(self, low_nm: float, high_nm: float) -> tuple[int, Array]:
-        """The first cell that an interval meets along one direction, and the share of it in that and those after it."""
-        cells = len(self.electrons)
-        first, last = (min(max(int((end - self.origin_nm) // self.cell_nm), 0), cells - 1) for end in (low_nm, high_nm))
-        edges = self.origin_nm + self.cell_nm * np.arange(first, last + 2)
-        covered = np.minimum(edges[1:], high_nm) - np.maximum(edges[:-1], low_nm)
-        return first, np.clip(covered, 0.0, None) / (high_nm - low_nm)
 
     def fluence_e_per_A2(self) -> Array:
         """Fluence of each cell in e/A^2."""
         result: Array = self.electrons / (10 * self.cell_nm) ** 2
         return result
+
+
+def covered(low_nm: float, high_nm: float, origin_nm: float, cell_nm: float, cells: int) -> tuple[int, Array]:
+    """The first of so many cells that an interval meets, and the share of it that lies in that and those after it."""
+    first, last = (min(max(int((end - origin_nm) // cell_nm), 0), cells - 1) for end in (low_nm, high_nm))
+    edges = [origin_nm + cell_nm * n for n in range(first, last + 2)]
+    # They are few: an array of them would take longer.
+    shares = [max(min(b, high_nm) - max(a, low_nm), 0.0) / (high_nm - low_nm) for a, b in itertools.pairwise(edges)]
+    return first, np.array(shares)

@@ -31,10 +31,12 @@ class Readout(Word, frozen=True, kw_only=True):
     ) -> NDArray[np.unsignedinteger]:
         """Numbers for detected electrons, or a camera's charge; draws from ``random`` only where there is noise."""
         level = self.offset_counts + self.dark_counts_per_s * dwell_s
-        counts: Array = level + self.gain_counts_per_electron * electrons.astype(np.float64)
+        counts: Array = np.multiply(electrons, self.gain_counts_per_electron, dtype=np.float64)
+        counts += level
         if self.read_noise_counts:
             counts += self.read_noise_counts * random.standard_normal(electrons.shape)
-        return np.clip(np.rint(counts), 0.0, np.iinfo(dtype).max).astype(dtype)
+        np.rint(counts, out=counts)
+        return np.clip(counts, 0.0, np.iinfo(dtype).max, out=counts).astype(dtype)
 
 
 IDEAL = Readout()
