@@ -35,17 +35,22 @@ class Kicks:
     Which tick a site is in decides what it gets, not what happens to it: worlds with the beam on and off stay paired.
     """
 
-    def __init__(self, seeds: Sequence[int], sites: int, device: torch.device) -> None:
+    def __init__(self, seeds: Sequence[int], sites: Sequence[int], device: torch.device) -> None:
         self._random = [np.random.default_rng([seed, 10]) for seed in seeds]
         self._sites, self._device = sites, device
         self._drawn = torch.empty(0)
         self._next = TICKS
 
     def next(self) -> Tensor:
-        """The numbers of one more tick, (B, N, 2) float32."""
+        """The numbers of one more tick, float32: x and y (2,) of the sites of each world, one world after the other."""
         if self._next == TICKS:
-            size = (TICKS, self._sites, 2)
-            drawn = np.stack([each.standard_normal(size, dtype=np.float32) for each in self._random], axis=1)
+            drawn = np.concatenate(
+                [
+                    each.standard_normal((TICKS, sites, 2), dtype=np.float32)
+                    for each, sites in zip(self._random, self._sites, strict=True)
+                ],
+                axis=1,
+            )
             self._drawn, self._next = torch.from_numpy(drawn).to(self._device), 0
         self._next += 1
         return self._drawn[self._next - 1]

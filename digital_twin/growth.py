@@ -5,17 +5,14 @@ Kinetics, in ticks of TICK_S on the specimen's clock:
   hazard      dH_i/dt = J a_i f (1 + kappa R_i); site i bears a particle when H_i passes its own Exp(1) threshold
   growth      dr/dt = K/2 f (1 + kappa R) / (r + a): diffusion and attachment in series. Far above the radius a the
               first limits it, r^2 linear in time under a constant driver (Zener 1949), far below the second, r linear
-  ripening    dr/dt = (M / r) (1 / r_c - 1 / r), volume conserved; small particles dissolve (``ripening``)
-  shaking     each particle diffuses on the window with D = h kT / (6 pi eta r) (``brownian``)
+  ripening    dr/dt = M / (r + a) (1 / r_c - 1 / r), volume conserved; small particles dissolve (``ripening``)
+  shaking     a share of the particles diffuses on the window, D = h kT / (6 pi eta r) (``brownian``)
   merging     two particles that overlap become one at their centre of mass, volume conserved
-  radicals    dR/dt = (S - R)/tau + (L^2/tau) lap R, S the dose rate averaged over a tick in units of R_REFERENCE
+  radicals    R, what the beam leaves in the liquid, near and after its dose (``radiolysis``)
 All random numbers are keyed by seed and site, so that a world with the beam on and one with it off stay paired.
 
-Beam effects: what counts is how the electrons are spread over time and place, and radicals reach beyond the field
-(J. Lee et al., Phys. Chem. Chem. Phys. 2021, doi 10.1039/d0cp06369j); the beam drives nucleation and growth of metal
-(M. Wang, C. Park and T. J. Woehl, Chem. Mater. 2018, doi 10.1021/acs.chemmater.8b03050). Real radicals live for
-microseconds; ``radicals`` stands for longer-lived products, one effective species whose life and length are assumptions
-of this world, as are the medians of its rates.
+The beam drives nucleation and growth of metal (M. Wang, C. Park and T. J. Woehl, Chem. Mater. 2018, doi
+10.1021/acs.chemmater.8b03050); the medians of all rates are assumptions of this world.
 """
 
 from __future__ import annotations
@@ -30,24 +27,27 @@ from torch import Tensor
 
 from digital_twin.brownian import Kicks, diffusion_nm3_per_s
 from digital_twin.merging import touching
-from digital_twin.optics import Array
+from digital_twin.radiolysis import Radicals
 from digital_twin.ripening import ripened
+from digital_twin.specimen import Box
 
 EXTENT_NM = 2048.0
 MARGIN_NM = 256.0
 SITES = 1200
 TICK_S = 0.5
+RIPENING_S = 1.0
+"""Ripening is slow: a step every other tick is short enough."""
+
 LAG_S = 20.0
 FLOW_REFERENCE_NL_PER_S = 5.0
 TEMPERATURE_REFERENCE_K = 298.0
 ACTIVATION_eV = 0.30
 BOLTZMANN_eV_PER_K = 8.617333262e-5
-RADICAL_LIFE_S = 4.0
-RADICAL_LENGTH_NM = 120.0
-DOSE_RATE_REFERENCE_E_PER_A2_S = 0.05
-RADICAL_CELL_NM = 64.0
 BIRTH_RADIUS_NM = 1.0
 """Radius at which a nucleus is called a particle."""
+
+REVERSAL_NM = 0.2
+"""Median radius of a nucleus that neither grows nor dissolves among far larger particles."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,13 @@ class Draw:
     """What differs from seed to seed. ``growth_rate_nm2_per_s`` is K, ``beam_coupling`` kappa (dimensionless).
 
     Off unless it is given: ``reaction_radius_nm`` is a, below which attachment limits growth; ``ripening_nm3_per_s`` is
-    M, and nuclei of radius r survive where M / r^2 < K f / 2 (r + a); ``hindrance`` is h, the share of Stokes and
-    Einstein's diffusion that is left at the window. Steps of a tick longer than particles are wide miss encounters.
-    ``thickening`` is the share of the window's bulge by which the liquid is thicker than at the edges.
+    M, and nuclei of radius r survive where 2 M / r < K f; ``hindrance`` is h, the share of Stokes and Einstein's
+    diffusion that is left at the window to a ``mobile_share`` of the particles, the others being stuck to it. Steps of
+    a tick longer than particles are wide miss encounters. ``thickening`` is the share of the window's bulge by which
+    the liquid is thicker than at the edges.
 
     Raises:
-        ValueError: one of them is negative or not finite.
+        ValueError: one of them is negative or not finite, or more than all particles are mobile.
     """
 
     growth_rate_nm2_per_s: float
@@ -71,6 +72,7 @@ class Draw:
     reaction_radius_nm: float = 0.0
     ripening_nm3_per_s: float = 0.0
     hindrance: float = 0.0
+    mobile_share: float = 1.0
     thickening: float = 0.0
 
     def __post_init__(self) -> None:
@@ -78,23 +80,35 @@ class Draw:
             value = getattr(self, field.name)
             if not 0.0 <= value < math.inf:
                 raise ValueError(f"{field.name} {value:g}: at least 0 and finite")
+        if self.mobile_share > 1.0:
+            raise ValueError(f"mobile_share {self.mobile_share:g}: at most 1")
 
 
 def draw(seed: int) -> Draw:
     """Draw the parameters of one seed: log-normal spreads of the size that repeated flow-cell runs show.
 
-    The world that is shipped has diffusion-limited growth, merging and radicals on. Off in it are limits by attachment,
-    ripening, Brownian motion, liquid that is thicker where the window bulges, and, in the column of ``LiquidCell``, the
-    window ``above`` that widens the beam.
+    That these things happen has sources, how much of each there is is an assumption of this world. Palladium in a
+    liquid cell was first limited by the reaction at its surface and later by supply (abstract at
+    discovery.researcher.life/topic/dependence-of-growth-kinetics/19704069); here a is a few nm. Ripening: a nucleus of
+    about REVERSAL_NM, less than what is born, neither grows nor dissolves at the full driver, so M is K / 2 times
+    that. Of particles at a window most are pinned and some move (``brownian``). Windows bend under the pressure of the
+    liquid, which is thicker where they do (H. Wu et al., Small Methods 5 (2021) 2001287, abstract): here by up to a
+    tenth of the bulge, so that core losses are still to be seen.
     """
     g = np.random.default_rng([seed, 1])
-    z = g.standard_normal(5)
+    z = g.standard_normal(6)
+    growth_rate_nm2_per_s = 1.5 * math.exp(0.35 * z[0])
     return Draw(
-        growth_rate_nm2_per_s=1.5 * math.exp(0.35 * z[0]),
+        growth_rate_nm2_per_s=growth_rate_nm2_per_s,
         beam_coupling=1.0 * math.exp(0.5 * z[1]),
         births_per_site=0.6 * math.exp(0.35 * z[2]),
         activity_sd=1.2,
         activity_length_nm=300.0,
+        reaction_radius_nm=4.0 * math.exp(0.7 * z[3]),
+        ripening_nm3_per_s=growth_rate_nm2_per_s / 2 * REVERSAL_NM * math.exp(0.5 * z[4]),
+        hindrance=3e-8 * math.exp(0.7 * z[5]),
+        mobile_share=g.uniform(0.0, 0.1),
+        thickening=g.uniform(0.0, 0.1),
     )
 
 
@@ -113,13 +127,17 @@ def sites(seed: int, parameters: Draw) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return positions, activity, thresholds
 
 
+def mobile_sites(seed: int, share: float) -> np.ndarray:
+    """The sites (n,) of a seed whose particles do not stick to the window; those of a larger share include them."""
+    return np.flatnonzero(np.random.default_rng([seed, 11]).random(SITES) < share)
+
+
 class GrowthWorld:
     """A batch of worlds on one clock.
 
     ``radius_nm`` (B, N) is zero where nothing is; ``position_nm`` (B, N, 2); ``spent`` (B, N) tells which particles are
-    no more; ``radicals`` (B, G, G) in units of the reference dose rate. All are on ``device``, in float64, from numbers
-    drawn on the host. ``expose`` adds electrons to the tick that is running; ``advance_to`` runs whole ticks. ``draws``
-    are those of the seeds where none are given.
+    no more. All are on ``device``, in float64, from numbers drawn on the host. ``expose`` adds electrons to the tick
+    that is running; ``advance_to`` runs whole ticks. ``draws`` are those of the seeds where none are given.
     """
 
     def __init__(
@@ -141,23 +159,17 @@ class GrowthWorld:
         self._births = self._column([d.births_per_site for d in self.draws]) / 600.0
         self._reaction_nm = self._column([d.reaction_radius_nm for d in self.draws])
         self._ripening = self._column([d.ripening_nm3_per_s for d in self.draws])
-        self._hindrance = self._column([d.hindrance for d in self.draws])
-        self._ripens, self._shakes = bool(self._ripening.any()), bool(self._hindrance.any())
-        self._kicks = Kicks(seeds, SITES, self.device)
+        self._ripens = bool(self._ripening.any())
+        shares = [d.mobile_share if d.hindrance else 0.0 for d in self.draws]
+        mobile = [mobile_sites(seed, share) for seed, share in zip(seeds, shares, strict=True)]
+        places = [n * SITES + each for n, each in enumerate(mobile)]
+        self._mobile = torch.from_numpy(np.concatenate(places)).to(self.device)
+        self._hindrance = self._column([d.hindrance for d in self.draws]).take(self._mobile // SITES)
+        self._kicks = Kicks(seeds, [len(each) for each in mobile], self.device)
         self.driver = torch.zeros(len(seeds), dtype=torch.float64, device=self.device)
         self.set_point = torch.ones(len(seeds), dtype=torch.float64, device=self.device)
         self.temperature_K = TEMPERATURE_REFERENCE_K
-        cells = round((EXTENT_NM + 4 * MARGIN_NM) / RADICAL_CELL_NM)
-        self._origin_nm = -(EXTENT_NM / 2 + 2 * MARGIN_NM)
-        self.radicals = torch.zeros(len(seeds), cells, cells, dtype=torch.float64, device=self.device)
-        self._deposit = torch.zeros_like(self.radicals)
-        self._exposed = self._irradiated = False
-        # Eigenvalues of the five-point Laplacian: unlike those of the continuum it keeps every level positive.
-        turn = 2 * math.pi * torch.arange(cells, dtype=torch.float64, device=self.device) / cells
-        k2 = (2 - 2 * torch.cos(turn)) / RADICAL_CELL_NM**2
-        rate = (1 + RADICAL_LENGTH_NM**2 * (k2[:, None] + k2[None, :])) / RADICAL_LIFE_S
-        self._decay = torch.exp(-rate * TICK_S)
-        self._gain = (1 - self._decay) / rate / RADICAL_LIFE_S
+        self.radicals = Radicals(len(seeds), EXTENT_NM + 4 * MARGIN_NM, TICK_S, self.device)
 
     def _column(self, values: list[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float64, device=self.device)[:, None]
@@ -174,25 +186,9 @@ class GrowthWorld:
         inverse = 1 / self.temperature_K - 1 / TEMPERATURE_REFERENCE_K
         return math.exp(-ACTIVATION_eV / BOLTZMANN_eV_PER_K * inverse)
 
-    def expose(self, world: int, box_nm: tuple[float, float, float, float], electrons: float) -> None:
+    def expose(self, world: int, box_nm: Box, electrons: float) -> None:
         """Spread electrons evenly over a box (x0, x1, y0, y1) of one world during the running tick."""
-        x0, x1, y0, y1 = box_nm
-        (first_x, wide), (first_y, high) = self._covered(x0, x1), self._covered(y0, y1)
-        area = max((x1 - x0) * (y1 - y0), 1e-12)
-        cell_A2 = (10 * RADICAL_CELL_NM) ** 2
-        part = torch.from_numpy(electrons * high[:, None] * wide / area / cell_A2).to(self.device)
-        self._deposit[world, first_y : first_y + len(high), first_x : first_x + len(wide)] += part
-        self._exposed = True
-
-    def _covered(self, low_nm: float, high_nm: float) -> tuple[int, Array]:
-        """The first cell that an interval covers along one direction, and the nm it covers of it and those after it."""
-        cells = self.radicals.shape[-1]
-        first, last = (
-            min(max(math.floor((end - self._origin_nm) / RADICAL_CELL_NM), 0), cells - 1) for end in (low_nm, high_nm)
-        )
-        edges = self._origin_nm + RADICAL_CELL_NM * np.arange(first, last + 2)
-        covered = np.minimum(edges[1:], high_nm) - np.maximum(edges[:-1], low_nm)
-        return first, np.clip(covered, 0.0, None)
+        self.radicals.expose(world, box_nm, electrons)
 
     def advance_to(self, clock_s: float) -> None:
         """Run whole ticks up to a time on the specimen's clock."""
@@ -201,42 +197,35 @@ class GrowthWorld:
 
     def _tick(self) -> None:
         self.driver += (self.set_point - self.driver) * (1 - math.exp(-TICK_S / LAG_S))
-        self._irradiated |= self._exposed
-        if self._irradiated:
-            spectrum = torch.fft.fft2(self.radicals).mul_(self._decay)
-            if self._exposed:
-                source = self._deposit / TICK_S / DOSE_RATE_REFERENCE_E_PER_A2_S
-                spectrum.add_(torch.fft.fft2(source).mul_(self._gain))
-                self._deposit.zero_()
-                self._exposed = False
-            self.radicals = torch.fft.ifft2(spectrum).real.clamp(min=0)
-            boost = 1 + self._coupling * self._radicals_at(self.position_nm)
-        else:
-            boost = torch.ones_like(self.radius_nm)
+        self.radicals.tick()
+        boost = torch.ones_like(self.radius_nm)
+        if not self.radicals.quiet:
+            boost += self._coupling * self.radicals.at(*self.position_nm.unbind(-1))
         drive = self.driver[:, None] * boost * TICK_S
         self._hazard += self._births * self._activity * drive
         born = (self._hazard >= self._threshold) & (self.radius_nm == 0) & ~self.spent
         grown = grown_nm(self.radius_nm, self._reaction_nm, self._rate * drive)
         self.radius_nm = torch.where(self.radius_nm > 0, grown, torch.where(born, BIRTH_RADIUS_NM, 0.0))
-        if self._ripens:
+        if self._ripens and self.clock_s % RIPENING_S == 0:
             self._ripen()
-        if self._shakes:
+        if len(self._hindrance):
             self._shake()
         self._merge()
         self.clock_s += TICK_S
 
     def _ripen(self) -> None:
         before = self.radius_nm
-        self.radius_nm = ripened(before, self._ripening * self._arrhenius() * TICK_S).where(self._ripening > 0, before)
+        way_nm3 = self._ripening * self._arrhenius() * RIPENING_S
+        self.radius_nm = ripened(before, self._reaction_nm, way_nm3).where(self._ripening > 0, before)
         self.spent |= (before > 0) & (self.radius_nm == 0)
 
     def _shake(self) -> None:
-        diffusion = self._hindrance * diffusion_nm3_per_s(1.0, self.temperature_K) / self.radius_nm
-        step_nm = (2 * diffusion * TICK_S).sqrt().where(self.radius_nm > 0, 0.0)
-        self.position_nm += step_nm[..., None] * self._kicks.next()
+        place, squared_nm3 = self.position_nm.view(-1, 2), 2 * TICK_S * diffusion_nm3_per_s(1.0, self.temperature_K)
+        step_nm = (squared_nm3 * self._hindrance / self.radius_nm.take(self._mobile)).sqrt().nan_to_num(posinf=0.0)
+        moved = place[self._mobile] + step_nm[:, None] * self._kicks.next()
         # Instead of what wanders off somebody else wanders in.
-        beyond_nm = (self.position_nm.abs() - (EXTENT_NM / 2 + MARGIN_NM)).clamp(min=0.0)
-        self.position_nm -= 2 * beyond_nm * self.position_nm.sign()
+        edge_nm = EXTENT_NM / 2 + MARGIN_NM
+        place[self._mobile] = 2 * moved.clamp(-edge_nm, edge_nm) - moved
 
     def _merge(self) -> None:
         # In the order of the sites, which does not depend on what else is in the batch.
@@ -253,11 +242,6 @@ class GrowthWorld:
         self.radius_nm[world, keep] = volume.sum() ** (1 / 3)
         self.radius_nm[world, lose] = 0.0
         self.spent[world, lose] = True
-
-    def _radicals_at(self, position_nm: Tensor) -> Tensor:
-        cells = self.radicals.shape[-1]
-        index = ((position_nm - self._origin_nm) / RADICAL_CELL_NM).long().clamp(0, cells - 1)
-        return self.radicals.flatten(1).gather(1, index[..., 1] * cells + index[..., 0])
 
 
 def grown_nm(radius_nm: Tensor, reaction_radius_nm: Tensor, way_nm2: Tensor) -> Tensor:

@@ -20,14 +20,15 @@ from digital_twin.growth import (
     GrowthWorld,
 )
 from digital_twin.materials import COPPER, NITRIDE, WATER, ZIRCONIA, mean_potential_V_nm
-from digital_twin.specimen import Box, Grid, draw_spheres, on_device, worlds_of
+from digital_twin.specimen import Box, Grid, draw_spheres, worlds_of
 from digital_twin.windows import Bulging
 from digital_twin.world import LEARNING_SMOOTH, Facts, binned, disc_points
 from hardware_bridge.messages import Holder
 
 WATER_NM = 150.0
-NITRIDE_NM = 60.0
-"""Two silicon nitride windows of 30 nm."""
+WINDOW_NM = 30.0
+NITRIDE_NM = 2 * WINDOW_NM
+"""Of both silicon nitride windows."""
 
 BULGE_NM = 900.0
 """How far the middle of the window stands out over the specimen's edge; windows bulge by micrometres in vacuum."""
@@ -42,7 +43,8 @@ class LiquidCell:
     """Worlds of nanoparticle growth, seen by the beam: a batch, of one where one seed is given.
 
     Everything random in a world is keyed by its seed, and drawn on the host whatever the device. Particles sit on the
-    window that the beam meets first, so that the liquid behind them blurs nothing and scatters into the background.
+    window that the beam meets first, which widens it; the liquid behind them blurs nothing and scatters into the
+    background.
     """
 
     facts: ClassVar[Facts] = Facts(
@@ -54,10 +56,14 @@ class LiquidCell:
         globals={"growth_rate": "nm^2/s", "beam_coupling": ""},
         budget_electrons=4e8,
         max_fluence_e_per_A2=20.0,
-        column=Column(),
+        column=Column(above=((NITRIDE, WINDOW_NM),)),
         holder=Holder(temperature_K=TEMPERATURE_REFERENCE_K, bias_V=0.0, flow_nl_per_s=FLOW_REFERENCE_NL_PER_S),
         sources=(
             "Kinetics: diffusion-limited growth, Zener, J. Appl. Phys. 20 (1949) 950",
+            "Attachment before supply: discovery.researcher.life/topic/dependence-of-growth-kinetics/19704069",
+            "Ripening: Lifshitz and Slyozov, J. Phys. Chem. Solids 19 (1961) 35; Wagner, Z. Elektrochem. 65 (1961) 581",
+            "Particles at a window: Verch et al., Langmuir 31 (2015) 6956; Jamali et al., PNAS 118 (2021) e2017616118",
+            "Thickness of the liquid: Wu et al., Small Methods 5 (2021) 2001287",
             "Radiolysis: Schneider et al., J. Phys. Chem. C 118 (2014) 22373",
         ),
         shortcuts=LEARNING_SMOOTH,
@@ -93,15 +99,8 @@ class LiquidCell:
 
     def liquid_nm(self, grids: Sequence[Grid]) -> Tensor:
         """Distance between the windows at each pixel, (B, H, W) nm."""
-        shape = (len(grids), len(grids[0].origin_nm), grids[0].columns)
-        depth = torch.full(shape, WATER_NM, dtype=torch.float64, device=self.device)
-        shares = [self._thickening[world] for world in worlds_of(grids)]
-        if any(shares):
-            columns = np.arange(grids[0].columns)[:, None]
-            points = on_device([g.origin_nm[:, None] + columns * g.across_nm for g in grids], self.device)
-            bulge = self._window.bulge_nm(points[..., 0], points[..., 1], worlds_of(grids))
-            depth += torch.tensor(shares).to(depth)[:, None, None] * bulge
-        return depth
+        shares = torch.tensor([self._thickening[world] for world in worlds_of(grids)], device=self.device)
+        return WATER_NM + shares.double()[:, None, None] * self._window.bulge_nm(grids)
 
     def project(self, grids: Sequence[Grid]) -> Tensor:
         """Projected copper, debris, water and nitride, (B, 4, H, W) nm; solids displace water."""
@@ -141,7 +140,7 @@ class LiquidCell:
         }
 
     def globals(self) -> dict[str, Tensor]:
-        """K of d(r^2)/dt, and kappa by which radicals speed everything up."""
+        """K of d(r^2)/dt where diffusion limits it, and kappa by which radicals speed everything up."""
         draws = self.world.draws
         return {
             "growth_rate": torch.tensor([d.growth_rate_nm2_per_s for d in draws], dtype=torch.float64),

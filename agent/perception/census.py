@@ -22,6 +22,7 @@ from hardware_bridge.report import Card
 LAW_SHARE = 0.15
 # Part of births that still stand for themselves at the end; the others have merged.
 STANDING_SHARE = 0.85
+BIRTH = np.array(BIRTH_RADIUS_NM)
 FIELDS = ("covered_fraction", "count", "mean_radius_nm")
 DEFAULT_COUNT = (3.0, 2.3)
 REAL_LEAST = 0.02
@@ -82,8 +83,9 @@ def _carry(tracks: list[Tracked], target_s: float, growth: Growth, shares: list[
     for i, track in enumerate(tracks):
         h = track.history()
         ahead = target_s - (h.driver_s + kappa * h.radical_s)
-        square = h.radius_nm**2 + k * ahead
-        own = (2.0 * h.radius_nm * np.hypot(h.sd_nm, COMMON_SHARE * h.radius_nm)) ** 2
+        square = growth.square(h.radius_nm) + k * ahead
+        wide = h.radius_nm + growth.reaction_nm
+        own = (2.0 * wide * np.hypot(h.sd_nm, COMMON_SHARE * h.radius_nm)) ** 2
         var = own + (LAW_SHARE * k * ahead) ** 2 + 0.5
         weight = 1.0 / var
         value = float((weight * square).sum() / weight.sum())
@@ -91,11 +93,11 @@ def _carry(tracks: list[Tracked], target_s: float, growth: Growth, shares: list[
         common = float((weight * (np.abs(ahead) * k_sd + k * kappa_sd * h.radical_s)).sum() / weight.sum())
         total = max(1.0 / float(weight.sum()), 0.1 * float(var.min())) + common**2
         spread = math.sqrt(total)
-        born = float(ndtr((value - BIRTH_RADIUS_NM**2) / spread))
+        born = float(ndtr((value - growth.square(BIRTH)) / spread))
         gone = 1.0 if target_s < track.ended_s else 0.0
         there[i] = born * gone * track.real * track.trust
-        radius[i] = math.sqrt(max(value, BIRTH_RADIUS_NM**2))
-        sd[i] = min(spread / (2.0 * radius[i]), radius[i])
+        radius[i] = growth.radius_nm(np.array(value))
+        sd[i] = min(spread / (2.0 * (radius[i] + growth.reaction_nm)), radius[i])
     return _Carried(there, radius, sd, shares[0], shares[1])
 
 
@@ -150,7 +152,8 @@ def _looked_s(chronicle: Chronicle, growth: Growth) -> Array:
     """Drive time up to which births were seen in every block, (cells, blocks); minus infinity where none was."""
     by_cell = chronicle.chart.by_cell
     drive = by_cell(chronicle.looked_driver_s) + growth.coupling[0] * by_cell(chronicle.looked_radical_s)
-    return np.asarray(drive - np.maximum(by_cell(chronicle.limit_nm) ** 2 - BIRTH_RADIUS_NM**2, 0.0) / growth.rate[0])
+    missing = growth.square(by_cell(chronicle.limit_nm)) - growth.square(BIRTH)
+    return np.asarray(drive - np.maximum(missing, 0.0) / growth.rate[0])
 
 
 def _unseen(chronicle: Chronicle, target_s: float, growth: Growth, births: _Births, counted: Array) -> _Unseen:
@@ -160,11 +163,20 @@ def _unseen(chronicle: Chronicle, target_s: float, growth: Growth, births: _Birt
     standing = 1.0 - (1.0 - STANDING_SHARE) * target_s / 600.0
     expected = births.rate * total * standing
     overlooked = OVERLOOKED_COUNT * target_s / 600.0 + CROWDED_SHARE * counted
-    # Born evenly over the wait: the squared radius is half of what it could have grown to, on average.
-    grown = 0.5 * growth.rate[0] * (waited**2).sum(axis=1) / np.maximum(total, 1e-9)
+    grown = (_mean_square(waited, growth) * waited).sum(axis=1) / np.maximum(total, 1e-9)
     number = expected + overlooked
-    mean_square = (expected * grown + overlooked * 0.5 * growth.rate[0] * target_s) / number
-    return _Unseen(number, expected**2 * births.relative_var, BIRTH_RADIUS_NM**2 + mean_square)
+    mean_square = (expected * grown + overlooked * _mean_square(np.array(target_s), growth)) / number
+    return _Unseen(number, expected**2 * births.relative_var, mean_square)
+
+
+def _mean_square(waited_s: Array, growth: Growth) -> Array:
+    """Mean squared radius in nm^2 of particles born evenly over such times of drive.
+
+    With u = (r + a)^2, which is evenly spread then, the mean of (u^(1/2) - a)^2 by the two points of Gauss.
+    """
+    start, way = growth.square(BIRTH), growth.rate[0] * waited_s
+    points = [start + (0.5 + side * math.sqrt(1.0 / 12.0)) * way for side in (-1.0, 1.0)]
+    return np.asarray(sum(growth.radius_nm(u) ** 2 for u in points) / 2.0)
 
 
 def _fields(carried: _Carried, unseen: _Unseen, card: Card) -> dict[str, tuple[Array, Array]]:

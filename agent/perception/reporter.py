@@ -45,7 +45,7 @@ class Reporter:
             return report
         targets = dict(report.targets)
         growth = self._growth()
-        for name, moments in ((RATE, growth.rate), (COUPLING, growth.coupling)):
+        for name, moments in ((RATE, growth.diffusive()), (COUPLING, growth.coupling)):
             if name in self._targets:
                 targets[name] = TargetReport(mean=(moments[0],), sd=(moments[1],))
         fields = [name for name in FIELDS if name in self._targets and self._targets[name].kind == "field"]

@@ -19,6 +19,8 @@ from hardware_bridge.words import Fraction, NotNegative, Positive, Word
 
 # A match may be this many standard deviations away.
 GATE = 4.0
+# And what has come off the window so many.
+MOVED_GATE = 3.0
 FORBIDDEN = 1e6
 # A feature counts as new where one of this share of its radius would have been seen.
 SEEN_SHARE = 0.8
@@ -33,12 +35,15 @@ LOOK_FLOOR = 0.05
 class TrackSettings(Word, frozen=True, kw_only=True):
     """``debris_share`` is what part of unknown features is debris; ``wander_nm`` how far one may move by itself.
 
+    A few are not stuck: these diffuse, with ``mobility_nm3_per_s`` over their radius.
+
     The square of a particle's radius grows by ``rate_nm2_per_s`` +- ``rate_sd_nm2_per_s`` before anything is seen
-    (growth limited by diffusion); that of debris does not.
+    (more slowly while attachment limits growth); that of debris does not.
     """
 
     debris_share: Fraction = 0.2
     wander_nm: NotNegative = 0.5
+    mobility_nm3_per_s: NotNegative = 10.0
     rate_nm2_per_s: Positive = 1.5
     rate_sd_nm2_per_s: Positive = 1.0
 
@@ -122,6 +127,9 @@ class Tracker:
             t for t in self.tracks.values() if _inside(t.x_nm, t.y_nm, centre_nm, size_nm, margin_nm=t.radii_nm[-1])
         ]
         pairs = self._assign(inside, sightings)
+        kept = {track.number for track in pairs.values()}
+        lost = [t for t in inside if t.number not in kept]
+        pairs |= self._moved(lost, [i for i in range(len(sightings)) if i not in pairs], sightings, clock_s)
         numbers, events = [], []
         for i, sighting in enumerate(sightings):
             track = pairs.get(i)
@@ -187,6 +195,34 @@ class Tracker:
         cost = np.where(apart < GATE * sd, (apart / sd) ** 2, FORBIDDEN)
         rows, columns = linear_sum_assignment(cost)
         return {int(j): tracks[i] for i, j in zip(rows, columns, strict=True) if cost[i, j] < FORBIDDEN}
+
+    def _moved(
+        self, lost: list[Track], unknown: list[int], sightings: list[Sighting], clock_s: float
+    ) -> dict[int, Track]:
+        """Tracks that are not where they were and sightings of what they would have grown to, within their reach."""
+        pairs: dict[int, Track] = {}
+        taken: set[int] = set()
+        if not lost or not unknown:
+            return pairs
+        rate, spread = self.rate()
+        costs = []
+        for track in lost:
+            waited_s, radius_nm, sd_nm = clock_s - track.times_s[-1], track.radii_nm[-1], track.sds_nm[-1]
+            reach_nm = math.sqrt(2.0 * self.settings.mobility_nm3_per_s / radius_nm * waited_s)
+            square = radius_nm**2 + rate * waited_s
+            for i in unknown:
+                seen = sightings[i]
+                error = np.hypot(seen.radius_nm * seen.radius_sd_nm, radius_nm * sd_nm) + RADIUS_FLOOR * square
+                sizes = abs(seen.radius_nm**2 - square) / (2.0 * error + spread * waited_s)
+                steps = math.hypot(seen.x_nm - track.x_nm, seen.y_nm - track.y_nm) / max(reach_nm, 1e-9)
+                if sizes < MOVED_GATE and steps < MOVED_GATE:
+                    costs.append((steps**2 + sizes**2, i, track.number, reach_nm))
+        for _, i, number, reach_nm in sorted(costs):
+            if i not in pairs and number not in taken:
+                pairs[i] = self.tracks[number]
+                pairs[i].position_var += reach_nm**2
+                taken.add(number)
+        return pairs
 
     def _begin(self, sighting: Sighting, clock_s: float) -> Track:
         """Open a track, new if the place was looked at before with nothing of this size there."""

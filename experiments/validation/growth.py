@@ -13,7 +13,7 @@ import torch
 from scipy.integrate import quad
 from scipy.special import j0, y0
 
-from digital_twin import broadening, drift, growth, ripening
+from digital_twin import broadening, drift, growth, radiolysis, ripening
 from digital_twin.conditions import STILL
 from digital_twin.detectors import Column
 from digital_twin.drift import Drift
@@ -31,6 +31,7 @@ EINSTEIN_nm3_PER_S = 1e27 * 1.380649e-23 * 298.0 / (6 * math.pi * 0.89e-3)
 QUIET = Draw(0.0, 0.0, 0.0, 0.0, 300.0)
 ZENER = "closed form: C. Zener, J. Appl. Phys. 20 (1949) 950, in series with attachment"
 LSW = "closed form: I. M. Lifshitz and V. V. Slyozov (1961), C. Wagner (1961)"
+WAGNER_LAW = "closed form: C. Wagner, Z. Elektrochem. 65 (1961) 581"
 SMOLUCHOWSKI = "closed form: Smoluchowski's flux to a disc in a plane"
 
 
@@ -79,15 +80,16 @@ def driver() -> float:
 
 
 @cache
-def coarsened() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Times in nm^3 (K t), mean radii, and std / mean, as 40,000 particles ripen to 1000, at every halving."""
+def coarsened(reaction_radius_nm: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times as K t, mean radii, and std / mean, as 40,000 particles ripen to 1000, at every halving."""
     random = np.random.default_rng(1)
     radii = torch.from_numpy(10.0 * np.exp(0.06 * random.standard_normal((1, 40000))))
-    way_nm3, seen = 0.0, []
+    attachment, way_nm3, seen = torch.full((1, 1), reaction_radius_nm, dtype=torch.float64), 0.0, []
     for left in (10000, 5000, 2500, 1250, 1000):
         while radii.shape[1] > left:
-            step = torch.full((1, 1), 0.02 * float(radii.mean()) ** 3, dtype=torch.float64)
-            radii = ripening.ripened(radii, step)
+            mean = float(radii.mean())
+            step = torch.full((1, 1), 0.02 * mean**2 * (mean + reaction_radius_nm), dtype=torch.float64)
+            radii = ripening.ripened(radii, attachment, step)
             radii, way_nm3 = radii[radii > 0][None], way_nm3 + float(step)
         seen.append((way_nm3, float(radii.mean()), float(radii.std() / radii.mean())))
     times, means, spreads = np.array(seen).T
@@ -96,13 +98,19 @@ def coarsened() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def ripening_slope() -> float:
     """Relative deviation of the slope of <r>^3 over K t from 4/9, from 10,000 to 1000 of 40,000 particles."""
-    times, means, _ = coarsened()
+    times, means, _ = coarsened(0.0)
     return abs(float(np.polyfit(times, means**3, 1)[0]) * 9 / 4 - 1)
+
+
+def attached_slope() -> float:
+    """Relative deviation of the slope of <r>^2 over K t / a from 32/81, where attachment limits ripening."""
+    times, means, _ = coarsened(1e6)
+    return abs(float(np.polyfit(times / 1e6, means**2, 1)[0]) * 81 / 32 - 1)
 
 
 def ripening_spread() -> float:
     """Deviation of std / mean of the radii from 0.215, mean of five times from 10,000 to 1000 particles."""
-    return abs(float(coarsened()[2].mean()) - 0.215)
+    return abs(float(coarsened(0.0)[2].mean()) - 0.215)
 
 
 def spreading() -> float:
@@ -191,7 +199,8 @@ def moved_square(times_s: np.ndarray) -> np.ndarray:
 def boost() -> float:
     """Largest relative deviation of d(r^2)/dt from K (1 + kappa / 2) under an even 0.025 e/A^2/s, of the first seed."""
     parameters = draw(5)
-    world = worlds(1, replace(parameters, births_per_site=0.0), flow_nl_per_s=5.0)
+    law = replace(QUIET, growth_rate_nm2_per_s=parameters.growth_rate_nm2_per_s, beam_coupling=parameters.beam_coupling)
+    world = worlds(1, law, flow_nl_per_s=5.0)
     half = 1536.0
     world.radius_nm[0, ::300] = 2.0
     squares = []
@@ -263,7 +272,7 @@ def slipping(unite: Any) -> Any:
 HALVED = Mutation(
     "radius for diameter in the flux: half of K", growth, "grown_nm", lambda it: lambda r, a, w: it(r, a, w / 2)
 )
-TWICE = Mutation("ripening twice as fast", ripening, "ripened", lambda it: lambda r, way: it(r, 2 * way))
+TWICE = Mutation("ripening twice as fast", ripening, "ripened", lambda it: lambda r, a, way: it(r, a, 2 * way))
 WAGNER = Mutation("ripening limited by attachment", ripening, "excess", lambda it: lambda size: size * (size - 1))
 ONE_WAY = Mutation("2 D t for 4 D t", growth, "diffusion_nm3_per_s", lambda it: lambda h, kelvin: it(h, kelvin) / 2)
 SLOW = Mutation("wander of twice the time constant", drift, "Wander", lambda it: lambda sd, tau, r: it(sd, 2 * tau, r))
@@ -279,6 +288,9 @@ CHECKS = (
         mutation=Mutation("Boltzmann's constant doubled", growth, "BOLTZMANN_eV_PER_K", lambda it: 2 * it),
     ),
     Check("growth: slope of the cube of the mean radius in ripening, relative", LSW, ripening_slope, 0.15, TWICE),
+    Check(
+        "growth: slope of the square of it where attachment limits ripening", WAGNER_LAW, attached_slope, 0.15, TWICE
+    ),
     Check("growth: std / mean of radii in ripening, absolute", LSW, ripening_spread, 0.03, WAGNER),
     Check(
         name="growth: mean square way on the window, relative",
@@ -317,7 +329,7 @@ CHECKS = (
         reference="closed form: 1 + kappa / 2 at half of the reference dose rate",
         achieved=boost,
         tolerance=2e-3,
-        mutation=Mutation("half as many radicals", growth, "DOSE_RATE_REFERENCE_E_PER_A2_S", lambda it: 2 * it),
+        mutation=Mutation("half as many radicals", radiolysis, "REFERENCE_E_PER_A2_S", lambda it: 2 * it),
     ),
     Check(
         name="growth: a tenth more copper under 3 e/A^2, short by",

@@ -1,11 +1,11 @@
 """What is known of growth rate and beam coupling, and what it will be after a last look at all cells.
 
-Squared radii grow as K (t + kappa X), X the exposure of the cell in seconds at unit radical level. Every look at a cell
-is a measurement of the mean squared radius of its particles, which start from an unknown value: only differences within
-a cell tell. The Fisher information on (K, K kappa) is the sum over cells of the weighted scatter of (t, X), so the rate
-asks for looks far apart in time and the coupling for cells exposed differently: to learn how the beam acts, one has to
-let it act. An exposure pays only when the cell is seen again; a last look at every cell when the run ends is therefore
-taken for granted, and what is worth something is what the constants gain by then.
+Squared radii grow about as K (t + kappa X), X the exposure of the cell in seconds at unit radical level. Every look at
+a cell is a measurement of the mean squared radius of its particles, which start from an unknown value: only differences
+within a cell tell. The Fisher information on (K, K kappa) is the sum over cells of the weighted scatter of (t, X), so
+the rate asks for looks far apart in time and the coupling for cells exposed differently: to learn how the beam acts,
+one has to let it act. An exposure pays only when the cell is seen again; a last look at every cell when the run ends is
+therefore taken for granted, and what is worth something is what the constants gain by then.
 """
 
 from __future__ import annotations

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from digital_twin import growth
-from digital_twin.growth import GrowthWorld, draw, sites
+from digital_twin import growth, radiolysis
+from digital_twin.growth import BIRTH_RADIUS_NM, GrowthWorld, draw, mobile_sites, sites
 
 FIELD = (-128.0, 128.0, -128.0, 128.0)
-ALL_ON = {"reaction_radius_nm": 5.0, "ripening_nm3_per_s": 0.02, "hindrance": 1e-8}
+ALL_ON = {"reaction_radius_nm": 5.0, "ripening_nm3_per_s": 0.02, "hindrance": 1e-8, "mobile_share": 1.0}
+OFF = {"reaction_radius_nm": 0.0, "ripening_nm3_per_s": 0.0, "hindrance": 0.0}
+SHIPPED = (*OFF, "mobile_share", "thickening")
 
 
 def driven(clock_s: float) -> float:
@@ -27,8 +29,8 @@ def scan(world: GrowthWorld, until_s: float, electrons_per_s: float, member: int
 
 
 def world_with(*seeds: int, **changed: float) -> GrowthWorld:
-    """Worlds of some seeds with some of their parameters changed."""
-    return GrowthWorld(seeds, draws=[replace(draw(seed), **changed) for seed in seeds])
+    """Worlds of some seeds limited by diffusion, of which nothing dissolves or moves, but for what is changed."""
+    return GrowthWorld(seeds, draws=[replace(draw(seed), **{**OFF, "mobile_share": 1.0, **changed}) for seed in seeds])
 
 
 def alone_since(world: GrowthWorld, index: int) -> bool:
@@ -38,7 +40,7 @@ def alone_since(world: GrowthWorld, index: int) -> bool:
 
 
 def test_radius_grows_with_the_square_root_of_time():
-    world = GrowthWorld([3])
+    world = world_with(3)
     world.advance_to(200.0)
     before = world.radius_nm[0].clone()
     world.advance_to(600.0)
@@ -93,7 +95,7 @@ def test_warm_liquid_ripens_and_shakes_as_arrhenius_and_einstein_say():
 
 
 def test_nuclei_survive_where_growth_outdoes_ripening():
-    # A nucleus of r = 1 nm grows where K f / (2 (r + a)) > M / r^2, but for the driver's lag.
+    # A nucleus of r = 1 nm grows among far larger ones where K f > 2 M / r, but for the driver's lag.
     counts = []
     for ripening in (0.2, 2.0):
         world = world_with(1, ripening_nm3_per_s=ripening, growth_rate_nm2_per_s=1.5)
@@ -152,14 +154,19 @@ def test_with_all_kinetics_on_what_the_beam_leaves_alone_stays_paired():
 
 
 def test_worlds_of_one_batch_may_differ_in_what_is_on():
-    seeds = (5, 6)
-    mixed = GrowthWorld(seeds, draws=[draw(5), replace(draw(6), **ALL_ON)])
+    draws = [replace(draw(5), **OFF), replace(draw(6), **ALL_ON), draw(7)]
+    mixed = GrowthWorld([5, 6, 7], draws=draws)
     mixed.advance_to(100.0)
-    plain, full = GrowthWorld([5]), world_with(6, **ALL_ON)
-    for n, single in enumerate((plain, full)):
+    for n, (seed, each) in enumerate(zip((5, 6, 7), draws, strict=True)):
+        single = GrowthWorld([seed], draws=[each])
         single.advance_to(100.0)
         assert torch.equal(mixed.radius_nm[n], single.radius_nm[0])
         assert torch.equal(mixed.position_nm[n], single.position_nm[0])
+
+
+def test_more_than_all_cannot_be_mobile():
+    with pytest.raises(ValueError, match=r"mobile_share 1\.1: at most 1"):
+        replace(draw(1), mobile_share=1.1)
 
 
 @pytest.mark.parametrize("name", ["reaction_radius_nm", "ripening_nm3_per_s", "hindrance", "beam_coupling"])
@@ -169,15 +176,44 @@ def test_impossible_parameters_are_refused(name, value):
         replace(draw(1), **{name: value})
 
 
-def test_the_shipped_world_has_none_of_the_further_kinetics_on():
-    for seed in range(5):
-        assert [getattr(draw(seed), name) for name in (*ALL_ON, "thickening")] == [0.0] * 4
+def test_the_shipped_worlds_differ_in_all_that_is_on():
+    draws = [draw(seed) for seed in range(300)]
+    for name in SHIPPED:
+        values = np.array([getattr(each, name) for each in draws])
+        assert (values > 0).all()
+        assert values.std() > 0.3 * values.mean(), name
+    assert max(each.mobile_share for each in draws) <= 0.1
+    # What is born grows at the full driver in nearly all worlds: 2 M < K r.
+    lasting = [2 * each.ripening_nm3_per_s < BIRTH_RADIUS_NM * each.growth_rate_nm2_per_s for each in draws]
+    assert np.mean(lasting) > 0.99
+
+
+def test_a_share_of_the_particles_moves_and_the_others_stay():
+    world = world_with(4, hindrance=1e-7, mobile_share=0.05)
+    world.set_holder(0.0, growth.TEMPERATURE_REFERENCE_K)
+    world.radius_nm[:] = 1.0
+    start = world.position_nm.clone()
+    world.advance_to(1.0)
+    moved = ((world.position_nm - start)[0] != 0).any(dim=1) & ~world.spent[0] & (world.radius_nm[0] == 1.0)
+    some = set(mobile_sites(4, 0.05).tolist())
+    assert 0.02 < len(some) / growth.SITES < 0.08
+    assert set(moved.nonzero()[:, 0].tolist()) <= some
+    assert int(moved.sum()) > 0.8 * len(some)
+    assert some <= set(mobile_sites(4, 0.1).tolist())
+
+
+def test_the_shipped_worlds_grow_slower_while_they_are_small():
+    world, plain = GrowthWorld([3]), world_with(3)
+    for each in (world, plain):
+        each.advance_to(600.0)
+    assert float(world.radius_nm.max()) < float(plain.radius_nm.max())
+    assert int((world.radius_nm > 0).sum()) > 100
 
 
 def test_births_follow_the_integrated_hazard():
     seen, expected, variance = 0.0, 0.0, 0.0
     for seed in range(6):
-        world = GrowthWorld([seed])
+        world = world_with(seed)
         world.advance_to(400.0)
         seen += float(((world.radius_nm > 0) | world.spent).sum())
         parameters = draw(seed)
@@ -189,7 +225,7 @@ def test_births_follow_the_integrated_hazard():
 
 
 def test_merging_conserves_volume_and_centre_of_mass():
-    world = GrowthWorld([0])
+    world = world_with(0)
     world.set_point.zero_()
     pair = [3, 8]
     centre = torch.tensor([5.0, -7.0], dtype=torch.float64)
@@ -229,36 +265,11 @@ def test_driver_lags():
     assert float(world.driver[0]) == pytest.approx(1 - math.exp(-1))
 
 
-def test_all_radicals_are_made_and_then_decay():
-    world = GrowthWorld([0])
-    world.expose(0, FIELD, 1e8)
-    world.advance_to(growth.TICK_S)
-    cell_A2 = (10 * growth.RADICAL_CELL_NM) ** 2
-    source = 1e8 / cell_A2 / growth.TICK_S / growth.DOSE_RATE_REFERENCE_E_PER_A2_S
-    made = source * (1 - math.exp(-growth.TICK_S / growth.RADICAL_LIFE_S))
-    assert float(world.radicals.sum()) == pytest.approx(made, rel=1e-6)
-    world.advance_to(growth.TICK_S + 3.0)
-    assert float(world.radicals.sum()) == pytest.approx(made * math.exp(-3.0 / growth.RADICAL_LIFE_S), rel=1e-6)
-
-
-def test_radicals_reach_beyond_the_field_and_fall_off_with_their_length():
-    # Steady state in one dimension outside a wide source is exp(-x / L): a long strip across the map is that.
-    world = GrowthWorld([0])
-    half = -world._origin_nm
-    for _ in range(80):
-        world.expose(0, (-64.0, 64.0, -half, half), 1e9)
-        world.advance_to(world.clock_s + growth.TICK_S)
-    row = world.radicals[0, world.radicals.shape[1] // 2]
-    first = int((64.0 - world._origin_nm) / growth.RADICAL_CELL_NM)
-    ratio = float(row[first + 3] / row[first + 1])
-    assert ratio == pytest.approx(math.exp(-2 * growth.RADICAL_CELL_NM / growth.RADICAL_LENGTH_NM), rel=0.1)
-
-
 def test_beam_speeds_growth_by_its_coupling():
     # An even dose rate over the whole map: after some lives of a radical its level is the dose rate in reference units.
-    world, level = GrowthWorld([5]), 0.5
-    half = -world._origin_nm
-    rate_e_per_s = level * growth.DOSE_RATE_REFERENCE_E_PER_A2_S * (20 * half) ** 2
+    world, level = world_with(5), 0.5
+    half = growth.EXTENT_NM / 2 + 2 * growth.MARGIN_NM
+    rate_e_per_s = level * radiolysis.REFERENCE_E_PER_A2_S * (20 * half) ** 2
     radii = []
     for end_s in (200.0, 300.0):
         while world.clock_s < end_s:
@@ -275,7 +286,7 @@ def test_beam_speeds_growth_by_its_coupling():
 
 
 def test_beam_changes_what_is_near_and_leaves_what_is_far():
-    lit, dark = GrowthWorld([7]), GrowthWorld([7])
+    lit, dark = world_with(7), world_with(7)
     scan(lit, 120.0, 1e7)
     dark.advance_to(120.0)
     distance = dark.position_nm[0].norm(dim=1)
@@ -287,7 +298,7 @@ def test_beam_changes_what_is_near_and_leaves_what_is_far():
 
 
 def test_the_beam_acts_where_it_falls():
-    lit, dark = GrowthWorld([7]), GrowthWorld([7])
+    lit, dark = world_with(7), world_with(7)
     while lit.clock_s < 120.0:
         lit.expose(0, (500.0, 756.0, -128.0, 128.0), 5e6)
         lit.advance_to(lit.clock_s + growth.TICK_S)

@@ -1,6 +1,7 @@
 """Cells counted: tracks carried by the law, and births that no look could show."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,12 +68,12 @@ def particle(track, x, y, radius, real=1.0):
     )
 
 
-def census_of(*looks):
+def census_of(*looks, known=KNOWN):
     chronicle = Chronicle(card())
     chronicle.add(Percept(command_id="start", mode=None, start_s=0.0, end_s=0.0))
     for one in looks:
         chronicle.add(one)
-    return take_census(chronicle, card(), KNOWN)
+    return take_census(chronicle, card(), known)
 
 
 def test_one_late_look_tells_the_past() -> None:
@@ -87,6 +88,16 @@ def test_one_late_look_tells_the_past() -> None:
     area = math.pi * before**2 / 256.0**2
     assert census.mean["covered_fraction"][2, 0] == pytest.approx(area, rel=0.15)
     assert census.seen.tolist() == [1.0] * 16
+
+
+def test_where_attachment_limits_the_past_was_larger() -> None:
+    """By (r + a)^2 = (r0 + a)^2 + K dF a particle that is as large at 590 s was larger at 450 s, and born earlier."""
+    radius, a = 18.0, 8.0
+    census = census_of(look(590.0, [particle(1, -384.0, -384.0, radius)]), known=replace(KNOWN, reaction_nm=a))
+    grown = RATE * float(driver_s(590.0) - driver_s(450.0))
+    before = math.sqrt((radius + a) ** 2 - grown) - a
+    assert before > math.sqrt(radius**2 - grown) + 2.0
+    assert census.mean["mean_radius_nm"][2, 0] == pytest.approx(before, rel=0.07)
 
 
 def test_one_early_look_leaves_births_to_come() -> None:

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from agent.perception.kinetics import LAG_S, History, driver, driver_s, grow
+from agent.perception.kinetics import LAG_S, REACTION_NM, Growth, History, driver, driver_s, grow
 
 RATE, COUPLING = (1.65, 0.65), (1.2, 0.62)
 
 
-def histories(rng, rate, coupling, *, tracks=40, images=12, noise=0.01, exposed=200.0):
+def histories(rng, rate, coupling, *, reaction=4.0, tracks=40, images=12, noise=0.01, exposed=200.0):
     """Tracks seen together in images, growing by the law; half of the places are exposed, the others are not."""
     time_s = np.linspace(60.0, 600.0, images)
     made = []
@@ -16,9 +16,9 @@ def histories(rng, rate, coupling, *, tracks=40, images=12, noise=0.01, exposed=
         level = exposed if i % 2 else 0.0
         drive, radical = driver_s(time_s), level * (time_s / 600.0) ** 2
         born = rng.uniform(0.0, 0.6) * drive[-1]
-        square = 1.0 + rate * (drive + coupling * radical - born)
-        use = square > 36.0
-        radius = np.sqrt(square[use])
+        square = (1.0 + reaction) ** 2 + rate * (drive + coupling * radical - born)
+        use = square > (6.0 + reaction) ** 2
+        radius = np.sqrt(square[use]) - reaction
         sd = np.maximum(noise * radius, 0.1)
         made.append(
             History(drive[use], radical[use], radius + sd * rng.standard_normal(use.sum()), sd, np.flatnonzero(use))
@@ -34,13 +34,14 @@ def test_driver_lags_and_its_integral_is_its_integral() -> None:
     assert driver_s(600.0) == pytest.approx(600.0 - LAG_S)
 
 
-def test_constants_are_found_honestly() -> None:
+def test_constants_are_found_honestly_whatever_limits_growth() -> None:
     z = []
     for seed in range(30):
         rng = np.random.default_rng(seed)
-        rate, coupling = rng.uniform(1.0, 2.5), rng.uniform(0.6, 2.0)
-        growth = grow(histories(rng, rate, coupling), RATE, COUPLING)
+        rate, coupling, reaction = rng.uniform(1.0, 2.5), rng.uniform(0.6, 2.0), rng.uniform(0.0, 12.0)
+        growth = grow(histories(rng, rate, coupling, reaction=reaction), RATE, COUPLING)
         z.append([(growth.rate[0] - rate) / growth.rate[1], (growth.coupling[0] - coupling) / growth.coupling[1]])
+        assert growth.reaction_nm == pytest.approx(reaction, abs=0.5 + 0.15 * reaction)
         assert growth.rate[1] < 0.1 * rate
         assert growth.coupling[1] < 0.3
     # Sds hold what real images add, which these have not.
@@ -52,6 +53,7 @@ def test_without_tracks_the_prior_stays() -> None:
     growth = grow([], RATE, COUPLING)
     assert growth.rate == pytest.approx(RATE, rel=0.05)
     assert growth.coupling == pytest.approx(COUPLING, rel=0.05)
+    assert growth.reaction_nm == pytest.approx(REACTION_NM[0])
 
 
 def test_without_exposure_coupling_stays_unknown() -> None:
@@ -64,9 +66,11 @@ def test_mergers_do_not_count_as_growth() -> None:
     plain = histories(rng, 1.5, 1.0, tracks=60)
     merged = []
     for i, h in enumerate(plain):
-        radius = h.radius_nm.copy()
+        radius, half = h.radius_nm.copy(), h.radius_nm.size // 2
         if i % 2 == 0 and radius.size > 4:
-            radius[radius.size // 2 :] = (radius[radius.size // 2 :] ** 3 + 20.0**3) ** (1 / 3)
+            # What is larger at once grows on by the law.
+            square = (radius[half:] + 4.0) ** 2 - (radius[half] + 4.0) ** 2
+            radius[half:] = np.sqrt(((radius[half] ** 3 + 20.0**3) ** (1 / 3) + 4.0) ** 2 + square) - 4.0
         merged.append(History(h.driver_s, h.radical_s, radius, h.sd_nm, h.image))
     assert grow(merged, RATE, COUPLING).rate[0] == pytest.approx(1.5, abs=0.12)
 
@@ -83,3 +87,29 @@ def test_errors_of_whole_images_are_not_taken_for_coupling() -> None:
         growth = grow(wrong, RATE, COUPLING)
         off.append((growth.coupling[0] - 1.2) / growth.coupling[1])
     assert np.std(off) < 1.3
+
+
+def test_squares_are_those_that_grow_evenly() -> None:
+    growth = Growth((1.5, 0.1), (1.0, 0.1), reaction_nm=4.0)
+    later = growth.radius_nm(growth.square(np.array([5.0])) + 1.5 * 100.0)
+    assert (later[0] ** 2 - 25.0) / 1.5 + 2 * 4.0 * (later[0] - 5.0) / 1.5 == pytest.approx(100.0)
+    assert growth.radius_nm(np.array([0.0])) == pytest.approx(1.0)
+
+
+def test_debris_that_was_believed_does_not_count() -> None:
+    rng = np.random.default_rng(4)
+    tracks, time_s = histories(rng, 1.2, 1.0), np.linspace(400.0, 600.0, 30)
+    bead = History(driver_s(time_s), np.linspace(0.0, 120.0, 30), 19.0 + 0.2 * rng.standard_normal(30),
+                   np.full(30, 0.2), np.arange(30) % 12)  # fmt: skip
+    plain, with_bead = (grow(each, RATE, COUPLING) for each in (tracks, [*tracks, bead]))
+    assert with_bead.rate[0] == pytest.approx(plain.rate[0], abs=0.2 * plain.rate[1])
+    assert with_bead.reaction_nm == pytest.approx(plain.reaction_nm, abs=0.2)
+
+
+def test_what_looks_like_attachment_is_taken_off_the_rate() -> None:
+    # Growth at typical radii is what was seen: K / (r + a) stays as it is while a is less by 1 nm.
+    growth = Growth((1.5, 0.05), (1.0, 0.1), reaction_nm=5.0, typical_nm=15.0)
+    mean, sd = growth.diffusive()
+    assert mean / 19.0 == pytest.approx(1.5 / 20.0)
+    assert sd == pytest.approx(np.hypot(0.05, 1.5 / 20.0))
+    assert Growth((1.5, 0.05), (1.0, 0.1)).diffusive() == (1.5, 0.05)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
-from agent.perception.kinetics import driver_s
+from agent.perception.kinetics import APPARENT_NM, driver_s
 from agent.perception.reporter import Reporter
 from hardware_bridge.report import Card, Particle, Percept, Target, prior_report
 from hardware_bridge.words import validated
@@ -14,22 +14,28 @@ from hardware_bridge.words import validated
 CELLS, EXTENT, TIMES = 4, 1024.0, (150.0, 300.0, 450.0, 600.0)
 FIELDS = ("covered_fraction", "count", "mean_radius_nm")
 PER_CELL = 2.5
+TYPICAL_NM = 15.0
 
 
 class World:
-    """Particles born evenly over drive time that grow by the law and never meet."""
+    """Particles born evenly over drive time that grow by the law and hardly ever meet."""
 
     def __init__(self, seed):
         rng = np.random.default_rng(seed)
         self.rate = 1.65 * math.exp(0.35 * rng.standard_normal())
+        reaction_nm = 4.0 * math.exp(0.7 * rng.standard_normal())
+        # Ripening and mergers that nobody sees: a looks larger, and growth at typical radii is what it is.
+        self.reaction_nm = reaction_nm + rng.normal(*APPARENT_NM)
+        self.pace = self.rate * (TYPICAL_NM + self.reaction_nm) / (TYPICAL_NM + reaction_nm)
         n = rng.poisson(PER_CELL * math.exp(0.5 * rng.standard_normal()) * CELLS**2)
         self.place = rng.uniform(-EXTENT / 2, EXTENT / 2, (n, 2))
         self.born = rng.uniform(0.0, driver_s(600.0), n)
         self.rng = rng
 
     def radii(self, time_s):
-        square = 1.0 + self.rate * (driver_s(time_s) - self.born)
-        return np.where(square > 1.0, np.sqrt(np.maximum(square, 0.0)), 0.0)
+        square = (1.0 + self.reaction_nm) ** 2 + self.pace * (driver_s(time_s) - self.born)
+        radius = np.sqrt(np.maximum(square, 0.0)) - self.reaction_nm
+        return np.where(radius > 1.0, radius, 0.0)
 
     def truth(self):
         values = {name: np.zeros((len(TIMES), CELLS**2)) for name in FIELDS}

@@ -33,8 +33,23 @@ def test_numbers_are_kept_while_things_move_a_little(tracker) -> None:
 
 def test_what_is_too_far_is_another(tracker) -> None:
     first, _ = tracker.link([sighting(0.0, 0.0, 6.0)], 0.0, CENTRE, SIZE, 2.0)
-    second, _ = tracker.link([sighting(15.0, 0.0, 6.0)], 10.0, CENTRE, SIZE, 2.0)
+    second, _ = tracker.link([sighting(25.0, 0.0, 6.0)], 10.0, CENTRE, SIZE, 2.0)
     assert first != second
+
+
+def test_what_has_come_off_the_window_is_followed(tracker) -> None:
+    first, _ = tracker.link([sighting(0.0, 0.0, 8.0), sighting(90.0, 0.0, 8.0)], 0.0, CENTRE, SIZE, 2.0)
+    grown = math.sqrt(8.0**2 + 1.5 * 60.0)
+    moved, _ = tracker.link([sighting(90.0, 0.0, grown), sighting(15.0, 12.0, grown)], 60.0, CENTRE, SIZE, 2.0)
+    assert moved == [first[1], first[0]]
+    track = tracker.tracks[first[0]]
+    assert (track.x_nm, track.y_nm) == pytest.approx((15.0, 12.0), abs=0.5)
+    # Of another size it is another, and so it is where the one there was is still in its place.
+    other, _ = tracker.link([sighting(90.0, 0.0, grown), sighting(25.0, 20.0, 5.0)], 70.0, CENTRE, SIZE, 2.0)
+    assert other[1] not in first
+    again, _ = tracker.link([sighting(90.0, 0.0, grown), sighting(101.0, 12.0, grown)], 80.0, CENTRE, SIZE, 2.0)
+    assert again[0] == first[1]
+    assert again[1] not in first
 
 
 def test_new_is_what_was_not_there(tracker) -> None:
