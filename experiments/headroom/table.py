@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from msgspec.structs import replace
 
-from agent.perception.reader import WEIGHTS, load_eyesight
+from agent.perception.reader import LEAST_TOLD, WEIGHTS, load_eyesight
 from envs.curve import HEADROOM, interval
 from envs.prior import encoded
 from experiments.headroom.plans import BASELINES, CLAIRVOYANT, POLICIES, TOLD
@@ -25,12 +25,12 @@ Score S (1 exact, 0 the prior) with the same reader and reporter for all, at sha
 95 % bootstrap interval over paired seeds. Baselines are tuned with {trials} trials each on seeds {first}-{last} at the
 whole budget, the clairvoyant with fewer.
 
-*The clairvoyant* knows the truth and what is believed. At each look it compares a dozen cells, those where
-most is wrong and some at random, in all modes that tell something, with what the best raster would look at now, and
-takes what it expects to raise the score most, one look ahead, if a look reads the truth with the error that such looks
-usually have. It has the same electrons, time and number of
-looks to choose from. It is greedy and does not know what noise will come: no bound. *Hindsight* is, for each seed and
-share, the best of all that were played, and so more than any plan could promise: it also picks the luckiest noise.
+*The clairvoyant* knows the truth and what is believed. At each look it compares a dozen cells, those where most is wrong
+and some at random, in all modes that tell something, with what the best raster would look at now, and takes what it
+expects to raise the score most, one look ahead, if a look reads the truth with the error that such looks usually have.
+It has the same electrons, time and numbers of looks to choose from. It is greedy and does not know what noise will come:
+no bound. *Hindsight* is, for each seed and share, the best of all that were played, and so more than any plan could
+promise: it also picks the luckiest noise.
 
 *Told all fields* does not look: its report follows from the true fields of all cells and times. What it still misses,
 the fields do not tell this reporter: hidden constants, above all of how the beam couples to the process.
@@ -38,8 +38,8 @@ the fields do not tell this reporter: hidden constants, above all of how the bea
 A world has headroom where the clairvoyant is {least} or more above the best baseline, and above it at all by the whole
 of its interval; it has none where even hindsight is not so far above. Between them it is open.
 
-`python -m experiments.headroom tune`, then `run`, then `table` make it again, and write the verdicts on the cards of
-the worlds.
+[LIMITS.md](LIMITS.md) says what limits each world. `python -m experiments.headroom tune`, then `run`, then `table` make
+this page again, and write the verdicts on the cards of the worlds.
 
 ![scores](scores.png)
 """
@@ -61,7 +61,7 @@ def table(worlds: Sequence[str], folder: Path) -> str:
         "",
         "## Verdicts",
         "",
-        *(f"- {world}: {verdict(scores) or 'not played yet.'}" for world, scores in played.items()),
+        *(f"- {world}: {verdict(scores) or unplayed(world)}" for world, scores in played.items()),
         "",
         "## Settings",
         "",
@@ -118,11 +118,21 @@ def verdict(scores: Scores) -> str:
     return f"{word} with this reader: {'; '.join(told)}."
 
 
+def unplayed(world: str) -> str:
+    """What is to be said of a world that was not played: where its reader is blind no plan has anything to choose."""
+    sight = load_eyesight(world)
+    if any(sight.sees(mode, field) for mode in sight.networks for field in sight.card.fields):
+        return NOT_PLAYED
+    return (
+        f"no headroom with this reader: no mode explains more than {LEAST_TOLD:g} of the variance of any field to it."
+    )
+
+
 def card_verdicts(worlds: Sequence[str], folder: Path, cards: Path) -> None:
     """Write the verdicts on the cards of worlds; one that was not played keeps what its card says."""
     for world in worlds:
-        path, said = cards / f"{world}.json", verdict(scores_of(world, folder))
-        if said:
+        path, said = cards / f"{world}.json", verdict(scores_of(world, folder)) or unplayed(world)
+        if said != NOT_PLAYED:
             card = msgspec.json.decode(path.read_bytes(), type=Card)
             path.write_bytes(encoded(replace(card, headroom=said)))
 
@@ -178,6 +188,7 @@ def _honesty(worlds: Sequence[str]) -> list[str]:
     return lines
 
 
+NOT_PLAYED = "not played yet."
 MODES = ("HAADF", "EELS", "CBED")
 COLOURS = {
     "staring": "#999999",
