@@ -25,12 +25,12 @@ Score S (1 exact, 0 the prior) with the same reader and reporter for all, at sha
 95 % bootstrap interval over paired seeds. Baselines are tuned with {trials} trials each on seeds {first}-{last} at the
 whole budget, the clairvoyant with fewer.
 
-*The clairvoyant* knows the truth and what is believed. At each look it compares a dozen cells, those where most is wrong
-and some at random, in all modes that tell something, with what the best raster would look at now, and takes what it
-expects to raise the score most, one look ahead, if a look reads the truth with the error that such looks usually have.
-It has the same electrons, time and numbers of looks to choose from. It is greedy and does not know what noise will come:
-no bound. *Hindsight* is, for each seed and share, the best of all that were played, and so more than any plan could
-promise: it also picks the luckiest noise.
+*The clairvoyant* knows the truth and what is believed. At each look it compares a dozen cells, those where most is
+wrong and some at random, in all modes that tell something, with what the best raster would look at now, and takes what
+it expects to raise the score most, one look ahead, if a look reads the truth with the error that such looks usually
+have. It has the same electrons, time and numbers of looks to choose from. It is greedy and does not know what noise
+will come: no bound. *Hindsight* is, for each seed and share, the best of all that were played, and so more than any
+plan could promise: it also picks the luckiest noise.
 
 *Told all fields* does not look: its report follows from the true fields of all cells and times. What it still misses,
 the fields do not tell this reporter: hidden constants, above all of how the beam couples to the process.
