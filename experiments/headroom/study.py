@@ -22,6 +22,7 @@ WAYS = (
     Settings(looks=32, modes=("EELS",), wide=True, tiles=8),
     Settings(looks=32, modes=("HAADF", "EELS"), wide=True, tiles=4),
     Settings(looks=16, modes=("CBED",), wide=True, tiles=8),
+    Settings(looks=64, modes=("CBED",), wide=True, tiles=8),
 )
 """What is tried for each baseline. Patterns take long to compute: no more of them an episode."""
 
