@@ -1,9 +1,8 @@
 """What core edges of a spectrum say in closed form: how much of each known edge there is, and shares of neighbours.
 
 Each edge is fitted on a smooth background with those whose onsets are near, by least squares with the weights of
-counting, in a window about them. Shapes are cross-sections of the hydrogenic model with their white lines, convolved
-with the measured low loss: so they are as broad, as much scattered again and as far off as the spectrum is (Egerton,
-Electron Energy-Loss Spectroscopy in the Electron Microscope, chapters 4.4 and 4.5).
+counting, in a window about them. Shapes are cross-sections of the hydrogenic model with their white lines, ``smeared``
+by the measured low loss (Egerton, Electron Energy-Loss Spectroscopy in the Electron Microscope, chapter 4.4).
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 from scipy.ndimage import uniform_filter1d
 
+from agent.perception.smeared import Smeared
 from digital_twin.spectra import (
     C_K,
     CU_L3,
@@ -28,7 +27,6 @@ from digital_twin.spectra import (
     S_L3,
     SI_L3,
     ZN_L3,
-    edge_nm2_per_eV,
     energy_axis_eV,
 )
 from hardware_bridge.messages import Capabilities
@@ -57,9 +55,7 @@ class CoreLosses:
         last_eV = float(self._axis_eV[-1]) - BEYOND_eV / 2
         edges = [edge for edge in KNOWN if holds_zero and edge.onset_eV < last_eV]
         self._onsets = np.array([edge.onset_eV for edge in edges])
-        self._origin, self._size = int(np.argmin(np.abs(self._axis_eV))), fft.next_fast_len(2 * self._axis_eV.size)
-        shapes = [edge_nm2_per_eV(each, axis_eV, beam_energy_keV, collection_mrad) for each in edges]
-        self._shapes = fft.rfft(step_eV * np.reshape(shapes, (len(edges), axis_eV.size)), self._size)
+        self._smeared = Smeared(axis_eV, edges, beam_energy_keV, collection_mrad, LOW_LOSS_eV)
         borders = np.flatnonzero(np.diff(self._onsets) > TOGETHER_eV) + 1
         self._groups = [each for each in np.split(np.arange(len(edges)), borders) if each.size]
         self._pairs = np.flatnonzero(np.diff(self._onsets) <= NEIGHBOURS_eV)
@@ -82,8 +78,7 @@ class CoreLosses:
         if not self.numbers:
             return np.zeros(0)
         atoms, var = np.zeros(len(self._onsets)), np.ones(len(self._onsets))
-        low = fft.rfft(np.where(self._axis_eV < LOW_LOSS_eV, counts, 0.0), self._size)
-        smeared = fft.irfft(low * self._shapes, self._size)[:, self._origin : self._origin + counts.size]
+        smeared = self._smeared(counts)
         scatter = uniform_filter1d(counts, SMOOTHED) + 1.0
         for group in self._groups:
             atoms[group], var[group] = self._fitted(counts, scatter, smeared, group)

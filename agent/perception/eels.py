@@ -13,11 +13,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft
 from scipy.special import ndtr
 
 from agent.perception.scan import Array
-from digital_twin.spectra import CU_L3, N_K, O_K, edge_nm2_per_eV
+from agent.perception.smeared import Smeared
+from digital_twin.spectra import CU_L3, N_K, O_K
 from hardware_bridge.messages import Capabilities
 from hardware_bridge.report import Estimate
 
@@ -67,14 +67,10 @@ class SpectrumReader:
     def __init__(self, capabilities: Capabilities, axis_eV: Array) -> None:
         self.axis_eV = axis_eV
         self.step_eV = float(axis_eV[1] - axis_eV[0])
-        energy, collection = capabilities.beam_energy_keV, capabilities.collection_semi_angle_mrad
         end = float(axis_eV[-1])
         self._edges = [e for e in EDGES if e.onset_eV + LEAST_BEYOND * self.step_eV < end]
-        sigmas = [edge_nm2_per_eV(e, axis_eV, energy, collection) for e in self._edges]
-        # Where zero loss lies on the axis: losses are counted from there, so that convolving with them moves nothing.
-        self._origin = int(np.argmin(np.abs(axis_eV)))
-        self._size = fft.next_fast_len(2 * axis_eV.size, real=True)
-        self._sigmas = fft.rfft(self.step_eV * np.reshape(sigmas, (len(sigmas), axis_eV.size)), self._size)
+        energy, collection = capabilities.beam_energy_keV, capabilities.collection_semi_angle_mrad
+        self._smeared = Smeared(axis_eV, self._edges, energy, collection, LOW_LOSS_eV)
 
     def read(self, counts: Array) -> SpectrumFit:
         """Fit one spectrum, (E,) in electrons per channel."""
@@ -153,7 +149,7 @@ class SpectrumReader:
         use = (energy > FITTED_eV[0]) & (energy < FITTED_eV[1])
         if not self._edges or counts[use].sum() < LEAST_COUNTS:
             return {}
-        seen, shapes = counts[use], self._broadened(counts)[:, use]
+        seen, shapes = counts[use], self._smeared(counts)[:, use]
         powers = np.log(energy[use] / MIDDLE_eV) ** np.arange(4)[:, None]
         held = np.concatenate([[0.0, 0.0, BEND_SD**-2, BEND_SD**-2], np.zeros(len(shapes))])
         at = np.concatenate([[math.log(float(seen.mean())), -3.0], np.zeros(2 + len(shapes))])
@@ -180,12 +176,6 @@ class SpectrumReader:
             if math.isfinite(value) and math.isfinite(sd) and sd > 0.0:
                 cores[edge.name] = Core(per_nm2=Estimate(value=float(value), sd=sd), misfit=misfit)
         return cores
-
-    def _broadened(self, counts: Array) -> Array:
-        """Expected counts of every edge per atom and nm^2: cross-sections convolved with the measured low loss."""
-        low = fft.rfft(np.where(self.axis_eV < LOW_LOSS_eV, counts, 0.0), self._size)
-        smeared = fft.irfft(low * self._sigmas, self._size)
-        return np.asarray(smeared[:, self._origin : self._origin + counts.size])
 
 
 def presence_odds(copper: Core, expected_per_nm2: float, expected_sd: float, missed: float) -> float:
