@@ -52,7 +52,7 @@ class Link(threading.Thread):
         self._present_s = 0.0
         self._gone_since_s: float | None = None
         self._was_connected = False
-        self._failed_since_s: float | None = None
+        self._failures_s: list[float] = []
         self._refused: str | None = None
         self._is_closing = False
         self.start()
@@ -102,11 +102,10 @@ class Link(threading.Thread):
     def check(self) -> None:
         """Raise Unreachable where the connection broke and has not come back, KeyRefused where there never was one."""
         if not self._was_connected:
-            failed_s = self._failed_since_s
             if self._refused is not None:
                 raise KeyRefused(f"{self._endpoint}: {self._refused}")
-            if failed_s is not None and self._keys is not None and time.monotonic() - failed_s > GONE_S:
-                raise KeyRefused(f"{self._endpoint}: {OTHER_BRIDGE}")
+            if self._failures_s and self._failures_s[-1] - self._failures_s[0] > GONE_S:
+                raise KeyRefused(f"{self._endpoint}: {NO_KEYS_HERE if self._keys is None else OTHER_BRIDGE}")
             return
         since_s = self._gone_since_s
         if since_s is not None and time.monotonic() - since_s > GONE_S:
@@ -182,10 +181,11 @@ class Link(threading.Thread):
             self._refused = "the bridge does not know this key: it must be authorised there"
         elif event == zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL:
             self._refused = NO_KEYS_HERE if self._keys is None else NO_KEYS_THERE
-        elif self._failed_since_s is None:
-            # No detail is given. Where one side alone has keys a later try tells so; a bridge that was just ending is
-            # gone, or new, at the next; a bridge with another key goes on like this.
-            self._failed_since_s = time.monotonic()
+        else:
+            # No detail is given. Where one side alone has keys a later try may tell so, where each of them is closed by
+            # the faster side none does; a bridge that was just ending is gone, or new, at the next try; a bridge with
+            # another key goes on like this.
+            self._failures_s.append(time.monotonic())
 
     def _settle(self, frames: list[bytes]) -> None:
         with contextlib.suppress(Malformed):
