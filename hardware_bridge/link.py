@@ -32,6 +32,7 @@ HANDSHAKES = (
 )
 NO_KEYS_HERE = "the bridge lets in only clients with a key, and none was given"
 OTHER_BRIDGE = "the bridge has another server key than the one in the key file, or uses no keys"
+CLOSED = f"{NO_KEYS_HERE}; or something else listens there"
 NO_KEYS_THERE = "the bridge uses no keys, and one was given"
 
 
@@ -105,7 +106,7 @@ class Link(threading.Thread):
             if self._refused is not None:
                 raise KeyRefused(f"{self._endpoint}: {self._refused}")
             if self._failures_s and self._failures_s[-1] - self._failures_s[0] > GONE_S:
-                raise KeyRefused(f"{self._endpoint}: {NO_KEYS_HERE if self._keys is None else OTHER_BRIDGE}")
+                raise KeyRefused(f"{self._endpoint}: {CLOSED if self._keys is None else OTHER_BRIDGE}")
             return
         since_s = self._gone_since_s
         if since_s is not None and time.monotonic() - since_s > GONE_S:
