@@ -9,8 +9,10 @@ from experiments.validation import references
 from experiments.validation.areas import AREAS
 from experiments.validation.check import Check, Mutation
 
+# Minutes on a machine that does other things too.
+SLOW = [pytest.mark.slow, pytest.mark.timeout(900)]
 NAMED = [
-    pytest.param(check, id=f"{area}: {check.name}", marks=[pytest.mark.slow] if check.slow else [])
+    pytest.param(check, id=f"{area}: {check.name}", marks=SLOW if check.slow else [])
     for area, checks in AREAS.items()
     for check in checks
 ]
