@@ -1,4 +1,4 @@
-"""The command line: `adaptem run | serve | calibrate | twin | keys | replay | report | evaluate | doctor`.
+"""The command line: `adaptem run | serve | calibrate | twin | keys | replay | report | evaluate | dkl | doctor`.
 
 Exit status: 0 done, 1 a check failed, 2 bad input (nothing was started), 3 the instrument was lost, 4 stopped by a
 person.
@@ -15,6 +15,11 @@ from pathlib import Path
 CALIBRATE = "experiments/calibrate_instrument/config.toml"
 KEYS = Path.home() / ".config" / "adaptem" / "keys"
 CONFIG = "experiments/in_situ_growth/config.toml"
+WINDOWS = {
+    "--window": "what is looked for: counts in it, in units of the file's axis",
+    "--background": "window below it through which a power law goes, to be taken off",
+    "--image-window": "counts in it are the image (default: the file's image, or counts below the other two)",
+}
 EXAMPLES = {
     "run": f"""\
   adaptem run {CONFIG} --out runs/first
@@ -46,6 +51,11 @@ EXAMPLES = {
     "evaluate": f"""\
   adaptem evaluate {CONFIG} --policies bayes,raster --seeds 1000-1003
   adaptem evaluate {CONFIG} --policies raster --seeds 1000 --shares 0.25,1 --out episodes.jsonl
+""",
+    "dkl": """\
+  adaptem dkl map.hspy --window 708 730 --background 650 700 --out found
+  adaptem dkl map.h5 --dataset Measurement_000/Channel_000/nDim_Data --window 14 17 --image-window 0 10
+  adaptem dkl map.hspy --window 2.7 3.0 --share 0.1 --top 0.02 --seed 3
 """,
     "doctor": "  adaptem doctor\n",
 }
@@ -168,6 +178,18 @@ def _evaluate_arguments(evaluate: argparse.ArgumentParser) -> None:
     _override_argument(evaluate)
 
 
+def _dkl_arguments(dkl: argparse.ArgumentParser) -> None:
+    dkl.add_argument("file", type=Path, help="spectrum image of HyperSpy (.hspy), NSID (.h5) or NeXus (.nxs)")
+    for name, told in WINDOWS.items():
+        dkl.add_argument(name, type=float, nargs=2, metavar=("LOW", "HIGH"), required=name == "--window", help=told)
+    dkl.add_argument("--dataset", metavar="NAME", help="spectrum image in the file, where it holds several")
+    dkl.add_argument("--image", metavar="NAME", help="image in the file, where it holds several of that grid")
+    dkl.add_argument("--share", type=float, default=0.05, help="of the spectra to take (default %(default)s)")
+    dkl.add_argument("--top", type=float, default=0.01, help="share that is looked for (default %(default)s)")
+    dkl.add_argument("--seed", type=int, default=0, help="of the first places (default %(default)s)")
+    dkl.add_argument("--out", type=Path, help="folder for order.csv and search.png (default: FILE-dkl)")
+
+
 def _no_arguments(_: argparse.ArgumentParser) -> None:
     """Take none."""
 
@@ -184,6 +206,7 @@ COMMANDS = {
     "replay": ("go through a recorded run again and check it", _replay_arguments),
     "report": ("write the HTML report of a run again", _report_arguments),
     "evaluate": ("compare policies on the twin over paired seeds", _evaluate_arguments),
+    "dkl": ("search a measured spectrum image again for its best spectra, led by its image", _dkl_arguments),
     "doctor": ("check the installation", _no_arguments),
 }
 

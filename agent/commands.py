@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agent.run import Finished
 
 DONE, FAILED, BAD_INPUT, LOST, STOPPED = range(5)
+WINDOWS = ("window", "background", "image_window")
 
 
 def told(command: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Namespace], int]:
@@ -264,6 +265,27 @@ def evaluate(given: argparse.Namespace) -> int:
     own = {config.policy.name: config.policy.settings}
     policies = {name: own.get(name, {}) for name in given.policies.split(",")}
     run_episodes(config, policies, seeds_of(given.seeds), shares, given.out, given.ray)
+    return DONE
+
+
+@told
+def dkl(given: argparse.Namespace) -> int:
+    """Search a measured spectrum image again, led by its image, and say how many of its best spectra are found."""
+    import torch
+
+    from agent.structure.files import read_spectrum_image
+    from agent.structure.page import summary, write
+    from agent.structure.replay import Asked, replay
+
+    torch.set_num_threads(1)
+    out = given.out or given.file.with_name(f"{given.file.stem}-dkl")
+    if not out.parent.is_dir():
+        raise ValueError(f"--out: there is no folder {out.parent}")
+    spectra = read_spectrum_image(given.file, given.dataset, given.image)
+    windows = {name: pair and tuple(pair) for name in WINDOWS for pair in [getattr(given, name)]}
+    done = replay(spectra, Asked(**windows, share=given.share, top=given.top, seed=given.seed), _progress)
+    write(done, out)
+    print(f"{summary(done)}\nwritten to {out}")
     return DONE
 
 
