@@ -153,11 +153,10 @@ def guarded(world: str, card: Card, seeds: Sequence[int]) -> list[Guard]:
     return [Guard(seat, limits) for seat in fleet.seats]
 
 
-def tuning_bench(seed: int, names: Sequence[str]) -> Bench:
-    """Gold on carbon at 300 kV and 20 mrad, behind walls, with hidden aberrations drawn evenly over their ranges."""
+def tuning_apparatus(seed: int, names: Sequence[str]) -> Apparatus:
+    """A microscope of 300 kV and 20 mrad with hidden aberrations drawn evenly over their ranges."""
     random = np.random.default_rng([seed, 15])
     drawn = [random.uniform(-1.0, 1.0) * RANGES_NM[n] for n in names for _ in range(1 if n == "C10" else 2)]
-    residual = aberrations_of(optics_of(names, drawn))
     column = Column(
         beam_energy_keV=300.0, convergence_mrad=20.0, haadf_inner_mrad=60.0, haadf_outer_mrad=200.0, source_fwhm_nm=0.06
     )
@@ -170,14 +169,17 @@ def tuning_bench(seed: int, names: Sequence[str]) -> Bench:
         position_sd_nm=0.5,
         C10_wander_nm=0.0,
     )
-    apparatus = Apparatus(
-        column=column, hidden=Misalignment(residual=residual), conditions=conditions, optics=TUNING_OPTICS
-    )
+    hidden = Misalignment(residual=aberrations_of(optics_of(names, drawn)))
+    return Apparatus(column=column, hidden=hidden, conditions=conditions, optics=TUNING_OPTICS)
+
+
+def tuning_bench(seed: int, names: Sequence[str]) -> Bench:
+    """Gold on carbon in the microscope of ``tuning_apparatus``, behind walls."""
+    apparatus, specimen = tuning_apparatus(seed, names), GoldOnCarbon(seed)
 
     def strehl_of(optics: Optics) -> float:
-        return strehl(summed(aberrations_of(optics), residual), column.probe())
+        return strehl(summed(aberrations_of(optics), apparatus.hidden.residual), apparatus.column.probe())
 
-    specimen = GoldOnCarbon(seed)
     return Bench(Guard(Twin(specimen, seed, apparatus=apparatus), tuning_limits(names, specimen.extent_nm)), strehl_of)
 
 

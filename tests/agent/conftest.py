@@ -1,5 +1,6 @@
 """A small instrument's words, and turns made from them, for the tests of record and review."""
 
+import math
 import tomllib
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,8 @@ from agent.config import Config, from_table
 from agent.eventlog import Header
 from agent.record import Decision, Record
 from agent.recorder import now, versions
+from digital_twin.optics import Aberrations, probe_intensity
+from digital_twin.optics import Column as Lens
 from hardware_bridge.messages import (
     Acquire,
     Axis,
@@ -212,3 +215,33 @@ def make_situation() -> Callable[..., Situation]:
         )
 
     return situation
+
+
+class Atoms:
+    """Points of light at random places, some beyond the edges, each seen as the probe of the optics."""
+
+    column = Lens(300.0, 20.0)
+    pixels, pixel_nm, fine, margin_nm, count = 128, 0.1, 4, 2.0, 220
+
+    def __init__(self, seed: int) -> None:
+        size = self.pixels * self.pixel_nm
+        self.places = np.random.default_rng([seed, 1]).uniform(-self.margin_nm, size + self.margin_nm, (self.count, 2))
+
+    def image(self, components: np.ndarray, electrons: float, seed: Any, moved_nm: Any = (0.0, 0.0)) -> np.ndarray:
+        """Counts (H, W), half of their mean background, with C10, C12, C21 and C23 (7,) in nm."""
+        size = 2 * self.pixels
+        pairs = zip(np.reshape(components[1:], (3, 2)), (2, 1, 3), strict=True)
+        polar = [each for (a, b), m in pairs for each in (math.hypot(a, b), math.atan2(b, a) / m)]
+        lens = Aberrations(components[0], *polar)
+        probe = probe_intensity(self.fine * size, self.pixel_nm / self.fine, lens, self.column)
+        k = np.fft.fftfreq(size, self.pixel_nm)
+        keep = np.fft.fftfreq(size, 1 / size).astype(int)
+        x, y = (np.exp(-2j * math.pi * k[:, None] * axis) for axis in (self.places + moved_nm).T)
+        seen = np.fft.ifft2((y @ x.T) * np.fft.fft2(probe)[np.ix_(keep, keep)]).real
+        seen = seen[: self.pixels, : self.pixels].clip(0.0)
+        return np.random.default_rng(seed).poisson(electrons * (0.5 + 0.5 * seen / seen.mean())).astype(np.float64)
+
+
+@pytest.fixture(scope="session")
+def atoms() -> type[Atoms]:
+    return Atoms
