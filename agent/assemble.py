@@ -15,7 +15,7 @@ from agent.child import ServedTwin
 from agent.config import Config, ConfigErrors, Goal, Instrument, PerceptionChoice, PolicyChoice, Setting, load
 from agent.decoding import Check, laid_over
 from agent.eventlog import RecordError
-from agent.lessons import prior_of, truth_of
+from agent.lessons import outlook_of, prior_of, truth_of
 from agent.loop import Execute, Loop
 from agent.perception.analyst import Analyst, AnalystSettings
 from agent.perception.current import CurrentWatch
@@ -50,6 +50,7 @@ from policies.bayes.settings import BayesSettings
 from policies.clairvoyant import Clairvoyant
 from policies.commands import View, looking
 from policies.interface import Policy, Proposal, Setup, Situation
+from policies.outlook import Outlook
 from policies.references import Referenced, Schedule
 
 WordT = TypeVar("WordT", bound=Word)
@@ -173,9 +174,27 @@ def policy(config: Config, foresight: Foresight | None = None) -> Policy:
         raise ConfigErrors("the configuration", errors)
     if foresight is not None and isinstance(settings, BayesSettings) and seeing:
         return Clairvoyant(settings, truth_of(foresight.card, foresight.seed), foresight.report)
-    made, asked = catalogue.make(name, settings), config.references
+    made, asked = catalogue.make(name, settings, _foreseen(config)), config.references
     schedule = Schedule(asked.dark_every_s, asked.gain, asked.zero_loss)
     return made if schedule == Schedule() else Referenced(made, schedule)
+
+
+def _foreseen(config: Config) -> Outlook | None:
+    """What a policy that foresees is given; None for others.
+
+    Raises:
+        ConfigErrors: perception is another than the one whose errors are known, or nothing was learned of the world.
+    """
+    name, seeing = config.policy.name, config.perception.name
+    if name not in catalogue.FORESEEING:
+        return None
+    if seeing != "reader":
+        told = f"policy.name = {name!r} foresees what the reader would see: perception.name = {seeing!r} is not reader"
+        raise ConfigErrors("the configuration", [told])
+    try:
+        return outlook_of(config.goal.world)
+    except ValueError as error:
+        raise ConfigErrors("the configuration", [f"goal.world: {error}"]) from None
 
 
 def _check_perception(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -10,16 +10,20 @@ import numpy as np
 
 from agent import twins
 from agent.perception.ensemble import Prior
+from agent.perception.outlook import ReaderOutlook
 from agent.perception.reader import load_eyesight
 from digital_twin.column import capabilities
 from digital_twin.world import World, truths
 from digital_twin.worlds import WORLDS, world_type
+from envs.coding import MODES, VIEWS, WIDE
 from envs.examples import examples
 from envs.prior import load_card, load_ensemble
 from envs.score import Truth, score
 from hardware_bridge.messages import Capabilities
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Report
+from policies.commands import View
+from policies.outlook import Way
 
 Looks = Iterable[tuple[int, Observation, dict[str, np.ndarray]]]
 
@@ -71,6 +75,24 @@ def prior_of(world: str) -> Prior:
         ValueError: there is no such world, or no reader of it.
     """
     return Prior.of(load_card(world), load_ensemble(world), load_eyesight(world).kept)
+
+
+def outlook_of(world: str) -> ReaderOutlook:
+    """What looks at a world would tell, for a policy that foresees: all ways to look that its reader was trained on.
+
+    Raises:
+        ValueError: there is no such world, or no reader of it.
+    """
+    return ReaderOutlook(prior_of(world), load_eyesight(world), tuple(_ways(load_card(world))))
+
+
+def _ways(card: Card) -> Iterator[Way]:
+    for mode, (times, pixels, dwell_s) in zip(MODES, VIEWS, strict=True):
+        wider, finer = WIDE[mode]
+        for wide, fine in ((1.0, 1), (wider, finer)):
+            fov_nm = card.extent_nm / times * wide
+            view = View(mode=mode, fov_nm=fov_nm, pixels=pixels * fine, dwell_s=dwell_s / fine**2)
+            yield Way(view, max(1, round(fov_nm / card.extent_nm * card.cells)))
 
 
 def truth_of(card: Card, seed: int) -> Truth:

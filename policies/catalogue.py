@@ -9,7 +9,9 @@ from hardware_bridge.words import Word
 from policies.bayes.policy import BayesPolicy
 from policies.bayes.settings import BayesSettings
 from policies.expert import Expert, ExpertSettings
+from policies.greedy import Greedy, GreedySettings
 from policies.interface import Policy
+from policies.outlook import Outlook
 from policies.prospector import Prospector, ProspectorSettings
 from policies.raster import Raster, RasterSettings
 from policies.staring import Staring, StaringSettings
@@ -25,7 +27,10 @@ _MAKERS: dict[str, tuple[type[Word], Callable[[Any], Policy]]] = {
     "prospector": (ProspectorSettings, Prospector),
 }
 
-NAMES: tuple[str, ...] = tuple(_MAKERS)
+# These are also given what looks would tell, by whoever knows perception.
+FORESEEING: dict[str, tuple[type[Word], Callable[[Any, Outlook], Policy]]] = {"greedy": (GreedySettings, Greedy)}
+
+NAMES: tuple[str, ...] = (*_MAKERS, *FORESEEING)
 
 
 def settings_type(name: str) -> type[Word]:
@@ -34,19 +39,23 @@ def settings_type(name: str) -> type[Word]:
     Raises:
         ValueError: there is no policy of that name.
     """
-    if name not in _MAKERS:
+    if name not in NAMES:
         raise ValueError(f"policy = {name!r} is unknown: choose one of {', '.join(NAMES)}")
-    return _MAKERS[name][0]
+    return (_MAKERS.get(name) or FORESEEING[name])[0]
 
 
-def make(name: str, settings: Word | None = None) -> Policy:
-    """A new policy with the given settings, or its defaults.
+def make(name: str, settings: Word | None = None, outlook: Outlook | None = None) -> Policy:
+    """A new policy with the given settings, or its defaults, and with an outlook where it is one that foresees.
 
     Raises:
-        ValueError: there is no policy of that name, or the settings are another one's.
+        ValueError: there is no policy of that name, the settings are another one's, or the outlook is missing.
     """
     wanted = settings_type(name)
     chosen = wanted() if settings is None else settings
     if not isinstance(chosen, wanted):
         raise ValueError(f"settings of {name} must be {wanted.__name__}, not {type(chosen).__name__}")
+    if name in FORESEEING:
+        if outlook is None:
+            raise ValueError(f"policy = {name!r} foresees what looks would tell, and was given no outlook")
+        return FORESEEING[name][1](chosen, outlook)
     return _MAKERS[name][1](chosen)

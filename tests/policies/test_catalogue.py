@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from agent.lessons import outlook_of
 from policies import catalogue
 from policies.raster import RasterSettings
 from policies.staring import StaringSettings
@@ -10,7 +11,7 @@ from policies.staring import StaringSettings
 
 @pytest.mark.parametrize("name", catalogue.NAMES)
 def test_defaults_make_every_policy(name: str) -> None:
-    policy = catalogue.make(name)
+    policy = catalogue.make(name, outlook=outlook_of("growth"))
     assert policy.sees_truth is False  # type: ignore[attr-defined]
     assert policy.name == name  # type: ignore[attr-defined]
 
@@ -30,3 +31,8 @@ def test_settings_of_another_policy_are_refused() -> None:
     with pytest.raises(ValueError, match="must be RasterSettings, not StaringSettings"):
         catalogue.make("raster", StaringSettings())
     assert catalogue.make("raster", RasterSettings(tiles=2))
+
+
+def test_a_policy_that_foresees_wants_an_outlook() -> None:
+    with pytest.raises(ValueError, match="'greedy' foresees what looks would tell, and was given no outlook"):
+        catalogue.make("greedy")
