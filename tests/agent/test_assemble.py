@@ -16,6 +16,7 @@ from agent.assemble import (
     instrument,
     outlook,
     perception,
+    policy,
     watching,
 )
 from agent.config import ConfigErrors, load
@@ -30,6 +31,7 @@ from hardware_bridge.messages import Capabilities, Command, Optics, Settings
 from hardware_bridge.microscope import execute
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Estimate, FrameEvent
+from policies.greedy import Greedy
 from policies.interface import Setup
 
 
@@ -82,6 +84,19 @@ def test_a_policy_that_is_not_there_is_told_with_what_there_is() -> None:
 
 def test_a_setting_out_of_its_range_is_told_by_its_path() -> None:
     assert complaints("policy.name=raster", "policy.settings={dwell_s = -1}") == ["policy.settings.dwell_s"]
+
+
+def test_a_policy_that_foresees_wants_the_reader_and_a_world_that_it_knows() -> None:
+    seen = load(DEFAULT_CONFIG, ("policy.name=greedy", "perception.name=reader"), CHOICES)
+    assert isinstance(policy(seen), Greedy)
+    other = load(DEFAULT_CONFIG, ("policy.name=greedy",), CHOICES)
+    with pytest.raises(ConfigErrors, match=r"'greedy' foresees .*: perception\.name = 'analyst' is not reader"):
+        policy(other)
+    nowhere = load(DEFAULT_CONFIG, ("policy.name=greedy", "goal.world=elsewhere", "goal.extent_nm=500"), CHOICES)
+    with pytest.raises(ConfigErrors, match=r"perception\.name"):
+        policy(nowhere)
+    with pytest.raises(ConfigErrors, match=r"goal\.world: .*elsewhere"):
+        policy(structs.replace(nowhere, perception=seen.perception))
 
 
 def test_a_specimen_that_cannot_be_read_is_told(tmp_path: Path) -> None:
