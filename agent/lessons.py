@@ -19,7 +19,7 @@ from envs.coding import MODES, VIEWS, WIDE
 from envs.examples import examples
 from envs.prior import load_card, load_ensemble
 from envs.score import Truth, score
-from hardware_bridge.messages import Capabilities
+from hardware_bridge.messages import Capabilities, Mode
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Report
 from policies.commands import View
@@ -35,14 +35,16 @@ REMEMBERED = 256
 class Lessons:
     """What the reader of a world learns from.
 
-    ``examples`` gives looks at the worlds of seeds, each with the fields that were there to see; ``score`` says how
-    good a report on the world of a seed is.
+    ``examples`` gives looks at the worlds of seeds, each with the fields that were there to see and the globals, and
+    ``stares`` looks in one mode at small places, each again and again; ``score`` says how good a report on the world of
+    a seed is.
     """
 
     card: Card
     capabilities: Capabilities
     ensemble: Mapping[str, np.ndarray]
     examples: Callable[[Sequence[int]], Looks]
+    stares: Callable[[Sequence[int], Mode], Looks]
     score: Callable[[Report, int], float]
 
 
@@ -54,8 +56,10 @@ def lessons(world: str) -> Lessons:
     """
     card = load_card(world)
 
-    def looks(seeds: Sequence[int]) -> Iterator[tuple[int, Observation, dict[str, np.ndarray]]]:
-        for each in examples(card, lambda some: twins.guarded(world, card, some), seeds):
+    def looks(
+        seeds: Sequence[int], stared: Mode | None = None
+    ) -> Iterator[tuple[int, Observation, dict[str, np.ndarray]]]:
+        for each in examples(card, lambda some: twins.guarded(world, card, some), seeds, stared):
             yield each.seed, each.observation, each.truth
 
     return Lessons(
@@ -63,6 +67,7 @@ def lessons(world: str) -> Lessons:
         capabilities=capabilities(world_type(world).facts.column),
         ensemble=load_ensemble(world),
         examples=looks,
+        stares=looks,
         score=lambda report, seed: score(report, truth_of(card, seed), card)[0],
     )
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from digital_twin.worlds import world_type
-from envs.coding import Coding, widened
+from envs.coding import MODES, Coding, widened
 from hardware_bridge.errors import Malformed, Rejected
-from hardware_bridge.messages import Command
+from hardware_bridge.messages import Command, Mode
 from hardware_bridge.microscope import Microscope
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card
@@ -32,12 +32,19 @@ AGAIN_SHARE, CENTRED_SHARE, FOCUSED_SHARE = 0.4, 0.5, 0.5
 """Of the looks: at an earlier place, at the middle of a cell, and near focus."""
 
 FOCUS_SD, DEFOCUS_SD = 0.03, 0.3
+
+STAY_SHARE = 0.85
+"""Of the looks of who stares: how many are at the place of the one before."""
+
 SILENCE_S = 10.0
 
 
 @dataclass(frozen=True)
 class Example:
-    """One look at the world of a seed, and the fields (cells^2,) that were there then, had the beam never been on."""
+    """One look at the world of a seed, and what was there then, had the beam never been on.
+
+    ``truth`` holds fields (cells^2,) and globals (1,).
+    """
 
     seed: int
     observation: Observation
@@ -47,27 +54,36 @@ class Example:
 MakeMicroscopes = Callable[[Sequence[int]], Sequence[Microscope]]
 
 
-def examples(card: Card, make_microscopes: MakeMicroscopes, seeds: Sequence[int]) -> Iterator[Example]:
-    """Look at the worlds of many seeds, at random places, times, foci and currents; looks of one seed rise in time."""
+def examples(
+    card: Card, make_microscopes: MakeMicroscopes, seeds: Sequence[int], stared: Mode | None = None
+) -> Iterator[Example]:
+    """Look at the worlds of many seeds, at random places, times, foci and currents; looks of one seed rise in time.
+
+    Where ``stared`` names a mode, looks in that mode go on at small fields until these may take no more electrons.
+    """
     for first in range(0, len(seeds), TOGETHER):
         some = seeds[first : first + TOGETHER]
-        yield from _episodes(card, make_microscopes(some), some)
+        gazes = [
+            _Gaze(card, microscope, seed) if stared is None else _Stare(card, microscope, seed, stared)
+            for microscope, seed in zip(make_microscopes(some), some, strict=True)
+        ]
+        yield from _episodes(card, gazes, some)
 
 
-def _episodes(card: Card, microscopes: Sequence[Microscope], seeds: Sequence[int]) -> Iterator[Example]:
+def _episodes(card: Card, gazes: Sequence[_Gaze], seeds: Sequence[int]) -> Iterator[Example]:
     kind = world_type(card.world)
     unseen = kind(*seeds)
     unseen.set_holder(kind.facts.holder)
-    gazes = [_Gaze(card, microscope, seed) for microscope, seed in zip(microscopes, seeds, strict=True)]
-    while microscopes[0].state().clock_s < card.duration_s:
+    constants = {name: values.cpu().numpy()[:, None] for name, values in unseen.globals().items()}
+    while gazes[0].microscope.state().clock_s < card.duration_s:
         for gaze in gazes:
             gaze.begin()
         seen = [gaze.microscope.gather(SILENCE_S) for gaze in gazes]
         unseen.advance_to(max((each.start_s + each.end_s) / 2 for each in seen))
-        fields = {name: values.cpu().numpy() for name, values in unseen.fields().items()}
+        there = {name: values.cpu().numpy() for name, values in unseen.fields().items()} | constants
         for n, (seed, each) in enumerate(zip(seeds, seen, strict=True)):
             if each.data is not None:
-                yield Example(seed, each, {name: values[n] for name, values in fields.items()})
+                yield Example(seed, each, {name: values[n] for name, values in there.items()})
 
 
 class _Gaze:
@@ -80,6 +96,7 @@ class _Gaze:
         self._random = np.random.default_rng([seed, 70])
         self._places: list[NDArray[np.floating]] = []
         self._turn = 0
+        self._exhausted = False
 
     def begin(self) -> None:
         """Give a command: a look, or where it is refused or none is due, nothing."""
@@ -90,7 +107,7 @@ class _Gaze:
                 self.microscope.submit(self._look(name))
                 return
             except (Malformed, Rejected):
-                pass
+                self._exhausted = True
         self.microscope.submit(Command(id=f"wait-{self._turn}"))
 
     def _look(self, name: str) -> Command:
@@ -111,3 +128,19 @@ class _Gaze:
             place = (np.floor((place + 1) / 2 * cells) + 0.5) / cells * 2 - 1
         self._places.append(place)
         return np.asarray(place)
+
+
+class _Stare(_Gaze):
+    """Somebody who looks at small places, each again and again."""
+
+    def __init__(self, card: Card, microscope: Microscope, seed: int, mode: Mode) -> None:
+        super().__init__(card, microscope, seed)
+        self._mode = MODES.index(mode)
+        self._at = self._random.uniform(-1.0, 1.0, 2)
+
+    def _look(self, name: str) -> Command:
+        random = self._random
+        if self._exhausted or random.random() > STAY_SHARE:
+            self._at, self._exhausted = random.uniform(-1.0, 1.0, 2), False
+        move = np.array([*self._at, np.clip(random.normal(0.0, FOCUS_SD), -1, 1), random.uniform(0, 1)])
+        return self._coding.command(name, move, self._mode)

@@ -1,9 +1,10 @@
 """What an ensemble of worlds says of one that was not seen yet: a Gaussian over all its targets, in units of their sd.
 
 The values of a world stand in one row: its fields at the start and at the asked times, (field, time, cell), then its
-globals, then for each field and cell the error that readings of it keep having in common. Correlations are those of the
-ensemble, averaged over all pairs of cells that are as far apart (and in the same rows, where rows are not alike), which
-makes of 200 worlds enough to tell them; globals follow from the fields' means over all cells, as far as they do.
+globals, then for each field or global that is read, and each cell, the error that its readings there have in common.
+Correlations are those of the ensemble, averaged over all pairs of cells that are as far apart (and in the same rows,
+where rows are not alike), which makes of 200 worlds enough to tell them; globals follow from the fields' means over all
+cells, as far as they do.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
 
 @dataclass(frozen=True)
 class Kept:
-    """What the errors of one field's readings have in common: shares of their variance.
+    """What the errors of the readings of one field, or global, have in common: shares of their variance.
 
     ``cell`` with other readings of the same cell, ``world`` with those of any cell.
     """
@@ -56,7 +57,8 @@ class Prior:
     """A Gaussian over the D values of a world: ``mean`` and ``sd`` (D,) in the targets' units, ``correlation`` (D, D).
 
     ``bend_sd`` (fields, times) is how far a field is off the line between two of its times half-way between them, in
-    its unit. ``low`` and ``high`` (fields,) are the extremes that the ensemble holds.
+    its unit. ``low`` and ``high`` (fields,) are the extremes that the ensemble holds. ``compared`` are the globals of
+    which there are readings.
     """
 
     card: Card
@@ -69,6 +71,7 @@ class Prior:
     bend_sd: Array
     low: Array
     high: Array
+    compared: tuple[str, ...]
 
     @classmethod
     def of(cls, card: Card, ensemble: Mapping[str, Array], kept: Mapping[str, Kept]) -> Prior:
@@ -85,7 +88,9 @@ class Prior:
         told = np.array([ensemble[target.name] for target in constants]).reshape(len(constants), len(z)).T
         own = (told - told.mean(axis=0)) / np.where(told.std(axis=0) > 0, told.std(axis=0), 1.0)
         alike = all(np.ptp(np.asarray(m), axis=1).max() < 1e-9 * np.abs(m).max() + 1e-12 for m in means)
-        errors = np.ones(len(fields) * card.cells**2)
+        compared = tuple(target.name for target in constants if target.name in kept)
+        shares = [kept.get(name, Kept(0, 0)) for name in (*(t.name for t in fields), *compared)]
+        errors = np.ones(len(shares) * card.cells**2)
         return cls(
             card=card,
             fields=fields,
@@ -93,16 +98,17 @@ class Prior:
             times_s=(0.0, *card.times_s),
             mean=np.concatenate([*map(np.ravel, means), *(t.prior_mean for t in constants), 0 * errors]),
             sd=np.concatenate([*map(np.ravel, sds), *(t.prior_sd for t in constants), errors]),
-            correlation=_correlation(z, own, card.cells, alike, [kept.get(t.name, Kept(0, 0)) for t in fields]),
+            correlation=_correlation(z, own, card.cells, alike, shares),
             bend_sd=np.array([_bend_sd(part) for part in values]),
             low=np.array([part.min() for part in values]),
             high=np.array([part.max() for part in values]),
+            compared=compared,
         )
 
     @property
     def size(self) -> int:
         """How many values stand in front of the errors."""
-        return len(self.mean) - len(self.fields) * self.card.cells**2
+        return len(self.mean) - (len(self.fields) + len(self.compared)) * self.card.cells**2
 
     def place(self, field: int, time: int, cell: int) -> int:
         """Where a value of a field stands."""
@@ -127,6 +133,19 @@ class Prior:
             weights=np.append(line * self.sd[places[:2]], estimate.sd) / unit,
             var=(estimate.sd**2 * (1 - common) + bend**2) / unit**2,
             value=(estimate.value - float(line @ self.mean[places[:2]])) / unit,
+        )
+
+    def row_of_global(self, name: str, cell: int, estimate: Estimate) -> Row:
+        """What a reading of a compared global at some cell measures, with its whole error."""
+        constants, cells = [target.name for target in self.globals], self.card.cells**2
+        place = self.size - len(constants) + constants.index(name)
+        error = self.size + (len(self.fields) + self.compared.index(name)) * cells + cell
+        unit = max(float(self.sd[place]), estimate.sd)
+        return Row(
+            places=np.array([place, place, error]),
+            weights=np.array([self.sd[place], 0.0, estimate.sd]) / unit,
+            var=estimate.sd**2 * (1 - float(self.correlation[error, error])) / unit**2,
+            value=(estimate.value - float(self.mean[place])) / unit,
         )
 
 

@@ -178,7 +178,7 @@ def of_pattern(patch: Patch) -> Array:
     Spots stand out in each pattern by itself, however much they differ from those of the next one.
     """
     patterns = patch.data.reshape(-1, patch.data.shape[-2] * patch.data.shape[-1]).astype(np.float64) / patch.electrons
-    ring, count, waves = _rings(patch.data.shape[-1])
+    ring, count, waves = rings(patch.data.shape[-1])
     means = np.stack([np.bincount(ring, each, RINGS + 1)[:RINGS] / count for each in patterns])
     squares = np.stack([np.bincount(ring, each**2, RINGS + 1)[:RINGS] / count for each in patterns])
     mean, spread = means.mean(axis=0), (squares - means**2 - means / patch.electrons).mean(axis=0)
@@ -189,8 +189,8 @@ def of_pattern(patch: Patch) -> Array:
 
 
 @lru_cache(maxsize=4)
-def _rings(size: int) -> tuple[NDArray[np.int_], Array, tuple[Array, ...]]:
-    """Ring of each pixel of a pattern, pixels in each, and cosines and sines around it."""
+def rings(size: int) -> tuple[NDArray[np.int_], Array, tuple[Array, ...]]:
+    """Ring of each pixel of a pattern (RINGS beyond them), pixels in each, and cosines and sines around it."""
     along = np.arange(size) - size // 2
     radius, angle = np.hypot(along[:, None], along), np.arctan2(along[:, None], along)
     ring = np.minimum(radius / (size / 2) * RINGS, RINGS).astype(int).ravel()

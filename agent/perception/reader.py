@@ -1,14 +1,15 @@
 """The reader: from one observation to the fields of a world in the cells that it shows, with standard deviations.
 
 It knows nothing of a world but what a network was trained to see in observations of others. What comes out are
-readings, without a prior, of what the cells would hold had no beam been there. The reporter puts them together.
+readings, without a prior, of what the cells would hold had no beam been there. Where a place goes on being looked
+at, what it loses tells how the beam couples to the world: readings of globals. The reporter puts all together.
 
-Estimates are named FIELD:ROW:COLUMN, cells counted from the top left of the card's grid.
+Estimates are named TARGET:ROW:COLUMN, cells counted from the top left of the card's grid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.perception.again import Again, Change
 from agent.perception.belief import Belief, Rows, report_of
 from agent.perception.edges import CoreLosses
 from agent.perception.ensemble import Kept, Prior
@@ -32,7 +34,8 @@ from agent.perception.features import (
     patches,
 )
 from agent.perception.network import Network, unshrunk
-from hardware_bridge.geometry import field_centre_nm
+from agent.perception.response import Response
+from hardware_bridge.geometry import Point, field_centre_nm
 from hardware_bridge.messages import Capabilities
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Estimate, Percept, Report
@@ -46,6 +49,9 @@ LEAST_TOLD = 0.1
 
 What knows next to nothing stays near the mean of all worlds whatever is there: many such readings would agree on it.
 """
+
+LEAST_GAINED = 0.05
+"""A global is not read by comparing looks in a mode where that explains less of its variance."""
 
 
 class ReaderSettings(Word, frozen=True, kw_only=True):
@@ -61,6 +67,11 @@ class Learned(Word, frozen=True, kw_only=True):
     never quite independent, and with that its reports are best. ``typical`` is, by ``kind_of`` look and field, the
     median sd of readings of cells that about so many ``electrons`` fell on, not tempered yet. ``explained`` is, by mode
     and field, the share of the variance that readings explain on worlds that were kept apart.
+
+    All the same is said of the globals that comparing looks tells of, by mode and ``compared`` global. Of them
+    ``explained`` counts what is read at all, and ``typical_again`` is, by mode and global, the median sd at ``doses``
+    between two looks, in parts of the most that the world's card allows. ``shows`` is, by mode and field, how many
+    sd more of their variance a cell tells where the field is an sd higher.
     """
 
     world: Name
@@ -74,6 +85,10 @@ class Learned(Word, frozen=True, kw_only=True):
     explained: dict[Name, dict[Name, Number]]
     seeds: tuple[Count, Count]
     looks: Count
+    compared: tuple[Name, ...]
+    doses: tuple[NotNegative, ...]
+    typical_again: dict[Name, dict[Name, tuple[NotNegative, ...]]]
+    shows: dict[Name, dict[Name, Number]]
 
 
 def kind_of(mode: str, wide: bool) -> str:
@@ -83,10 +98,11 @@ def kind_of(mode: str, wide: bool) -> str:
 
 @dataclass(frozen=True)
 class Eyesight:
-    """What a reader of a world has learned: a network for each mode, and its card."""
+    """What a reader of a world has learned: a network for each mode, responses to the beam for some, and its card."""
 
     card: Learned
     networks: Mapping[str, Network]
+    responses: Mapping[str, Response]
 
     @property
     def kept(self) -> dict[str, Kept]:
@@ -97,6 +113,10 @@ class Eyesight:
         """Whether a mode tells of a field at all."""
         return self.card.explained[mode][field] > LEAST_TOLD
 
+    def gains(self, mode: str, name: str) -> bool:
+        """Whether comparing looks in a mode tells of a global."""
+        return mode in self.responses and self.card.explained[mode][name] > LEAST_GAINED
+
     def read(self, mode: str, inputs: Array) -> tuple[Array, Array]:
         """Readings of all fields and their sd (n, fields) from inputs (n, N); one that tells nothing has no end."""
         network = self.networks[mode]
@@ -106,6 +126,17 @@ class Eyesight:
         told = np.array([self.sees(mode, name) for name in self.card.fields])
         told = told & (1.0 - (sd / network.target_sd) ** 2 > LEAST_TOLD)
         return value, np.where(told, error * wider, np.inf)
+
+    def compare(self, mode: str, changes: Sequence[Change]) -> tuple[Array, Array]:
+        """Readings of all compared globals and their sd (globals,): of each that of the change which tells it best."""
+        response, names = self.responses.get(mode), self.card.compared
+        if response is None or not changes:
+            return np.zeros(len(names)), np.full(len(names), np.inf)
+        value, sd = (np.stack(each) for each in zip(*map(response, changes), strict=True))
+        best = sd.argmin(axis=0), np.arange(len(names))
+        wider = self.card.tempered * np.array([self.card.widened[mode][name] for name in names])
+        told = np.array([self.gains(mode, name) for name in names])
+        return value[best], np.where(told, sd[best] * wider, np.inf)
 
 
 def load_eyesight(world: str) -> Eyesight:
@@ -120,7 +151,8 @@ def load_eyesight(world: str) -> Eyesight:
     card = msgspec.json.decode(path.with_suffix(".json").read_bytes(), type=Learned)
     with np.load(path) as file:
         arrays = dict(file.items())
-    return Eyesight(card, {mode: Network.of(mode, arrays) for mode in card.z_sd})
+    responses = {mode: Response.of(f"{mode}.again", arrays) for mode in card.typical_again}
+    return Eyesight(card, {mode: Network.of(mode, arrays) for mode in card.z_sd}, responses)
 
 
 def save_eyesight(sight: Eyesight, folder: Path = WEIGHTS) -> None:
@@ -128,17 +160,23 @@ def save_eyesight(sight: Eyesight, folder: Path = WEIGHTS) -> None:
     arrays: dict[str, Any] = {
         name: array for mode, net in sight.networks.items() for name, array in net.arrays(mode).items()
     }
+    for mode, response in sight.responses.items():
+        arrays |= response.arrays(f"{mode}.again")
     np.savez_compressed(folder / f"{sight.card.world}.npz", **arrays)
     card = msgspec.json.format(msgspec.json.encode(sight.card), indent=1)
     (folder / f"{sight.card.world}.json").write_bytes(card + b"\n")
 
 
 class Glimpse(NamedTuple):
-    """What networks get of one cell: ``inputs`` (N,), of which the first ``few`` are worth looking at one by one."""
+    """What is made of one cell: ``inputs`` (N,) of networks, of which the first ``few`` are worth looking at singly.
+
+    ``changes`` are since earlier looks at the same place.
+    """
 
     cell: int
     inputs: Array
     few: int
+    changes: list[Change]
 
 
 class Glance:
@@ -146,19 +184,23 @@ class Glance:
 
     def __init__(self, capabilities: Capabilities, card: Card) -> None:
         self._capabilities, self._card = capabilities, card
-        self._dose, self._edges = Dose(card.extent_nm), CoreLosses.of(capabilities)
+        self._dose, self._edges, self._again = Dose(card.extent_nm), CoreLosses.of(capabilities), Again(card)
+        self._centre: Point | None = None
         at = round(-capabilities.energy_offset_eV / capabilities.energy_step_eV)
         self._zero = at if 8 <= at < capabilities.energy_channels - 8 else None
 
     def __call__(self, observation: Observation) -> list[Glimpse]:
         """A glimpse of every patch that can be read."""
+        centre = field_centre_nm(observation.state.go, self._capabilities)
+        if centre != self._centre:
+            self._again.leave()
+        self._centre = centre
         seen = [
             self._inputs(patch, observation)
             for patch in patches(observation, self._card, self._capabilities, self._dose)
         ]
         acquire = observation.command.acquire
         if acquire is not None and observation.electrons > 0.0:
-            centre = field_centre_nm(observation.state.go, self._capabilities)
             tall_nm = acquire.fov_nm * acquire.pixels_y / acquire.pixels_x
             box = self._dose.box(centre, (acquire.fov_nm, tall_nm))
             area_A2 = (box[1] - box[0]) * (box[3] - box[2]) * (10 * self._dose.cell_nm) ** 2
@@ -166,7 +208,8 @@ class Glance:
         return seen
 
     def _inputs(self, patch: Patch, observation: Observation) -> Glimpse:
-        how = context(patch, observation, self._card, self._dose.mean(patch.box))
+        before = self._dose.mean(patch.box)
+        how = context(patch, observation, self._card, before)
         if observation.kind == "frame":
             few, many = [how, of_image(patch)], np.zeros(0)
         elif observation.kind == "spectrum":
@@ -174,7 +217,8 @@ class Glance:
         else:
             few, many = [how], of_pattern(patch)
             few, many = [how, many[: 2 * RINGS]], many[2 * RINGS :]
-        return Glimpse(patch.cell, np.concatenate([*few, many]), sum(len(each) for each in few))
+        changes = self._again(patch, before, (observation.start_s + observation.end_s) / 2)
+        return Glimpse(patch.cell, np.concatenate([*few, many]), sum(len(each) for each in few), changes)
 
 
 class Reader:
@@ -193,7 +237,9 @@ class Reader:
         if acquire is not None and seen and acquire.mode in self._sight.networks:
             value, sd = self._sight.read(acquire.mode, np.stack([each.inputs for each in seen]))
             for each, values, sds in zip(seen, value, sd, strict=True):
-                estimates |= self._estimates(each.cell, values, sds)
+                estimates |= self._estimates(each.cell, self._sight.card.fields, values, sds)
+                changed = self._sight.compare(acquire.mode, each.changes)
+                estimates |= self._estimates(each.cell, self._sight.card.compared, *changed)
         quality = {"incident_electrons": observation.electrons, "gaps": float(observation.gaps)}
         return Percept(
             command_id=observation.command.id,
@@ -208,11 +254,11 @@ class Reader:
             estimates=estimates,
         )
 
-    def _estimates(self, cell: int, values: Array, sds: Array) -> dict[str, Estimate]:
+    def _estimates(self, cell: int, names: Sequence[str], values: Array, sds: Array) -> dict[str, Estimate]:
         row, column = divmod(cell, self._card.cells)
         return {
-            f"{field}:{row}:{column}": Estimate(value=float(value), sd=float(sd))
-            for field, value, sd in zip(self._sight.card.fields, values, sds, strict=True)
+            f"{name}:{row}:{column}": Estimate(value=float(value), sd=float(sd))
+            for name, value, sd in zip(names, values, sds, strict=True)
             if np.isfinite(sd)
         }
 
@@ -229,10 +275,14 @@ class Conditioned:
         """Take in the readings of one percept."""
         time_s, rows = (percept.start_s + percept.end_s) / 2, []
         for name, estimate in percept.estimates.items():
-            field, *place = name.split(":")
-            if field in self._fields and len(place) == 2:
-                cell = int(place[0]) * self._prior.card.cells + int(place[1])
-                rows.append(self._prior.row(self._fields[field], cell, time_s, estimate))
+            target, *place = name.split(":")
+            if len(place) != 2:
+                continue
+            cell = int(place[0]) * self._prior.card.cells + int(place[1])
+            if target in self._fields:
+                rows.append(self._prior.row(self._fields[target], cell, time_s, estimate))
+            elif target in self._prior.compared:
+                rows.append(self._prior.row_of_global(target, cell, estimate))
         if rows:
             self.belief = self.belief.after(self._prior, Rows.of(rows))
 

@@ -2,7 +2,8 @@
 
 Writes agent/perception/weights/WORLD.npz and WORLD.json. The last fifth of the seeds is kept apart: on them training
 is stopped and it is told how errors hang together; half of them say how wide errors are, the other half whether it is
-so. Other worlds still tell by how much readings must be tempered.
+so. Where patterns tell something, stares at further worlds teach what comparing them tells of globals. Other worlds
+still tell by how much readings must be tempered.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ from agent.perception.reader import (
     kind_of,
     save_eyesight,
 )
-from hardware_bridge.messages import Capabilities
+from agent.training.again import comparing, stared
+from agent.training.errors import sd_about_0, shared
+from hardware_bridge.messages import Capabilities, Mode
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Percept
 
@@ -41,6 +44,8 @@ Array = NDArray[np.float64]
 
 SEEDS = range(10_000, 10_064)
 TEMPER_SEEDS = range(10_064, 10_080)
+STARED_SEEDS = range(11_000, 11_192)
+COMPARED: tuple[Mode, ...] = ("CBED",)
 APART_SHARE = 0.2
 FACTORS = (1.0, 1.4, 2.0, 2.8, 4.0)
 HIDDEN, EPOCHS, BATCH, RATE, DECAY = 48, 120, 256, 3e-3, 1e-3
@@ -86,7 +91,7 @@ def gathered(card: Card, capabilities: Capabilities, examples: Examples) -> dict
         glance = glances.setdefault(seed, Glance(capabilities, card))
         acquire = observation.command.acquire
         assert acquire is not None  # it has data
-        for cell, inputs, few[acquire.mode] in glance(observation):
+        for cell, inputs, few[acquire.mode], _ in glance(observation):
             values = [float(truth[name][cell]) for name in fields]
             electrons, wide = _extent(inputs)
             found.setdefault(acquire.mode, []).append((inputs, values, seed, cell, electrons, wide))
@@ -117,11 +122,11 @@ def learned(card: Card, seen: dict[str, Seen], say: Say) -> Eyesight:
         explained[mode] = {name: round(1 - share, 3) for name, share in zip(fields, left.tolist(), strict=True)}
         z = np.where(1 - left > LEAST_TOLD, _errors(network, apart), np.nan)
         tuned = apart.seed < np.median(apart.seed)
-        widened[mode] = {name: _sd(z[tuned, n]) for n, name in enumerate(fields)}
+        widened[mode] = {name: sd_about_0(z[tuned, n]) for n, name in enumerate(fields)}
         z /= np.array(list(widened[mode].values()))
         errors.append((apart.seed, apart.cell, z))
         networks[mode] = network
-        z_sd[mode] = {name: _sd(z[~tuned, n]) for n, name in enumerate(fields)}
+        z_sd[mode] = {name: sd_about_0(z[~tuned, n]) for n, name in enumerate(fields)}
         for wide in (False, True):
             some = each[each.wide == wide] if (each.wide == wide).any() and mode != "HAADF" else each
             whole = network(some.inputs)
@@ -132,7 +137,7 @@ def learned(card: Card, seen: dict[str, Seen], say: Say) -> Eyesight:
         told_share = ", ".join(f"{name} {share:.2f}" for name, share in explained[mode].items())
         say(f"{card.world} {mode}: {len(each.seed)} patches, variance explained apart: {told_share}")
     looks = sum(len(each.seed) for each in seen.values())
-    kept = {name: _kept(errors, n) for n, name in enumerate(fields)}
+    kept = {name: shared(errors, n) for n, name in enumerate(fields)}
     return Eyesight(
         Learned(
             world=card.world,
@@ -146,8 +151,13 @@ def learned(card: Card, seen: dict[str, Seen], say: Say) -> Eyesight:
             explained=explained,
             seeds=(int(seeds[0]), int(seeds[-1])),
             looks=looks,
+            compared=(),
+            doses=(),
+            typical_again={},
+            shows={},
         ),
         networks,
+        {},
     )
 
 
@@ -223,37 +233,11 @@ def _errors(network: Network, seen: Seen) -> Array:
     return np.where(told, (value - seen.truth) / error, np.nan)
 
 
-def _sd(z: Array) -> float:
-    """Standard deviation about 0 of what is there; 1 where nothing is."""
-    there = z[np.isfinite(z)]
-    return float(np.sqrt((there**2).mean())) if there.size else 1.0
-
-
 def _typical(network: Network, seen: Seen, read: tuple[Array, Array], field: int) -> tuple[float, ...]:
     """Median sd of a field's readings around some numbers of electrons; the nearest's where no look has such."""
     sd = unshrunk(*read, network.target_mean, network.target_sd)[1][:, field]
     apart = np.abs(np.log(seen.electrons[:, None] / np.array(ELECTRONS)))
     return tuple(float(np.median(sd[np.argsort(column)[: max(20, len(sd) // 10)]])) for column in apart.T)
-
-
-def _kept(errors: Sequence[tuple[NDArray[np.int_], NDArray[np.int_], Array]], field: int) -> tuple[float, float]:
-    """Mean product of standardised errors of two readings of the same cell, and of other cells of the same world."""
-    seed, cell, z = (
-        np.concatenate(column) for column in zip(*((s, c, e[:, field]) for s, c, e in errors), strict=True)
-    )
-    whole = np.isfinite(z)
-    same, other = [0.0, 0.0], [0.0, 0.0]
-    for one in np.unique(seed[whole]):
-        rows = whole & (seed == one)
-        own = np.clip(z[rows], -4, 4)
-        product = own[:, None] * own
-        alike = cell[rows][:, None] == cell[rows]
-        off = ~np.eye(len(own), dtype=bool)
-        for sums, chosen in ((same, alike & off), (other, ~alike)):
-            sums[0] += float(product[chosen].sum())
-            sums[1] += float(chosen.sum())
-    shares = [min(max(total / max(count, 1.0), 0.0), 0.95) for total, count in (same, other)]
-    return max(shares), min(shares[1], shares[0])
 
 
 def _tensor(values: Array) -> torch.Tensor:
@@ -305,16 +289,21 @@ def main(arguments: Sequence[str]) -> None:
     WEIGHTS.mkdir(exist_ok=True)
     for world in arguments:
         taught = lessons(world)
-        seen = gathered(taught.card, taught.capabilities, _told(taught.examples(SEEDS), world))
-        save_eyesight(tempered(taught, learned(taught.card, seen, _say), _say))
+        seen = gathered(taught.card, taught.capabilities, _told(taught.examples(SEEDS), world, SEEDS))
+        sight = learned(taught.card, seen, _say)
+        for mode in COMPARED:
+            if any(sight.sees(mode, field) for field in sight.card.fields):
+                stares = _told(taught.stares(STARED_SEEDS, mode), world, STARED_SEEDS)
+                sight = comparing(taught.card, sight, mode, stared(taught.card, taught.capabilities, stares), _say)
+        save_eyesight(tempered(taught, sight, _say))
 
 
-def _told(examples: Examples, world: str) -> Examples:
+def _told(examples: Examples, world: str, seeds: Sequence[int]) -> Examples:
     done: set[int] = set()
     for each in examples:
         if each[0] not in done:
             done.add(each[0])
-            _say(f"{world}: looking at world {len(done)} of {len(SEEDS)}")
+            _say(f"{world}: looking at world {len(done)} of {len(seeds)}")
         yield each
 
 

@@ -32,13 +32,15 @@ QUAD = "HAADF"
 class Settings(Struct, frozen=True):
     """What is tuned: how many looks, in which modes by turns, and whether at wide fields.
 
-    ``tiles`` is how many fields lie along the extent's edge, for those who tile it.
+    ``tiles`` is how many fields lie along the extent's edge, for those who tile it. Where ``stay`` is not 0,
+    after every so many looks as many go to one small place, and to another one the next time.
     """
 
     looks: int = 32
     modes: tuple[str, ...] = ("HAADF",)
     wide: bool = False
     tiles: int = 8
+    stay: int = 0
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,32 @@ def _mode(settings: Settings, number: int) -> str:
     return settings.modes[number % len(settings.modes)]
 
 
+class Mixed:
+    """Stays at small places, looking again and again in a mode that compares; in between it looks as a plan wants."""
+
+    def __init__(self, plan: Plan, settings: Settings, seed: int, mode: str) -> None:
+        self._plan, self._stay, self._mode = plan, settings.stay, mode
+        self._random = np.random.default_rng([seed, 82])
+        self._places: list[tuple[float, float]] = []
+
+    def looks(self, number: int, clock_s: float, electrons: float) -> Sequence[Look]:
+        """The place of this stay, while it may take electrons; else what the plan wants."""
+        stays, left = divmod(number, 2 * self._stay)
+        if left < self._stay:
+            return self._plan.looks(stays * self._stay + left, clock_s, electrons)
+        while len(self._places) <= stays:
+            corner, size = self._cell(clock_s)
+            x, y = (corner + size * self._random.random(2)).tolist()
+            self._places.append((x, y))
+        return [Look(*self._places[stays], self._mode, False)]
+
+    def _cell(self, clock_s: float) -> tuple[Array, float]:
+        """Within which square to stare: the cell that who knows the truth thinks best, or anywhere."""
+        if isinstance(self._plan, Clairvoyant):
+            return self._plan.cell_that_shows(self._mode, clock_s)
+        return np.array([-1.0, -1.0]), 2.0
+
+
 class Clairvoyant:
     """Knows the truth and what the report claims now: takes the look that is worth most to the score.
 
@@ -126,6 +154,7 @@ class Clairvoyant:
         self._random, self._raster = np.random.default_rng([seed, 81]), Raster(settings, seed)
         self.belief = Belief.of(prior)
         self._weight = np.zeros(prior.size)
+        self._stared: list[int] = []
         self._units = [(slice(0, 0), "")] * 0
         block, cells = len(prior.times_s) * prior.card.cells**2, prior.card.cells**2
         for n, target in enumerate(prior.fields):
@@ -154,6 +183,18 @@ class Clairvoyant:
             mean, var = self.belief.mean + said[0] @ factors[0], self.belief.var - (factors[0] ** 2).sum(axis=0)
             worth.append(float((now - self._loss(mean, np.maximum(var, 1e-6))) @ self._weight))
         return [candidates[n][0] for n in np.argsort(worth, kind="stable")[::-1]]
+
+    def cell_that_shows(self, mode: str, clock_s: float) -> tuple[Array, float]:
+        """The cell, as corner and edge, at which comparing looks tells most if fields are what they are; each once."""
+        cells, shows = self._prior.card.cells, self._sight.card.shows[mode]
+        worth = np.zeros(cells**2)
+        for n, target in enumerate(self._prior.fields):
+            true = np.array([self._true(n, cell, clock_s) for cell in range(cells**2)])
+            worth += shows[target.name] * (true - true.mean()) / max(float(true.std()), 1e-12)
+        worth[self._stared] = -np.inf
+        self._stared.append(int(worth.argmax()))
+        row, column = divmod(self._stared[-1], cells)
+        return 2 / cells * np.array([column, row]) - 1.0, 2 / cells
 
     def _candidates(self) -> Sequence[tuple[Look, list[int]]]:
         cells, wrong = self._prior.card.cells, self._wrong()

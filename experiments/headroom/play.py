@@ -9,6 +9,7 @@ from itertools import product
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import replace
 
 from agent import twins
 from agent.lessons import prior_of
@@ -20,7 +21,7 @@ from envs.coding import MODES, VIEWS, Coding, widened
 from envs.limits import beat_s
 from envs.prior import load_card, since_start
 from envs.score import score
-from experiments.headroom.plans import BASELINES, TOLD, Array, Clairvoyant, Look, Plan, Settings
+from experiments.headroom.plans import BASELINES, TOLD, Array, Clairvoyant, Look, Mixed, Plan, Settings
 from hardware_bridge.cost import ELECTRONS_PER_PA_S
 from hardware_bridge.errors import Malformed, Rejected
 from hardware_bridge.guard import Guard
@@ -54,6 +55,12 @@ def eyesight(world: str) -> Eyesight:
     return load_eyesight(world)
 
 
+def compares(world: str) -> str | None:
+    """The mode in which comparing looks tells of globals, if there is one."""
+    sight = eyesight(world)
+    return next((mode for mode in sight.responses if any(sight.gains(mode, n) for n in sight.card.compared)), None)
+
+
 @cache
 def true_values(world: str, seeds: tuple[int, ...]) -> dict[str, Array]:
     """Truths of worlds with the start in front, (seeds, values) each."""
@@ -64,8 +71,12 @@ def true_values(world: str, seeds: tuple[int, ...]) -> dict[str, Array]:
 class _Seat:
     """One world that is played: its instrument, its plan, and what is made of what it sees."""
 
-    def __init__(self, world: str, card: Card, guard: Guard, plan: Plan, settings: Settings) -> None:
+    def __init__(self, world: str, card: Card, guard: Guard, plan: Plan, settings: Settings, seed: int) -> None:
         self.guard, self.plan, self.settings = guard, plan, settings
+        self._thinker = plan
+        mode = compares(world)
+        if settings.stay and mode is not None:
+            self.plan = Mixed(plan, settings, seed, mode)
         self._reader, self.reporter = Reader(guard.describe(), card, eyesight(world)), Conditioned(prior_of(world))
         self._coding = Coding.of(card, guard.describe())
         self._number, self._turn, self.looks = 0, 0, 0
@@ -92,8 +103,8 @@ class _Seat:
         observation = self.guard.gather(SILENCE_S)
         if observation.data is not None:
             self.reporter.add(self._reader(observation))
-        if isinstance(self.plan, Clairvoyant):
-            self.plan.belief = self.reporter.belief
+        if isinstance(self._thinker, Clairvoyant):
+            self._thinker.belief = self.reporter.belief
 
     def _command(self, look: Look, name: str, electrons: float) -> Command:
         mode = MODES.index(look.mode)
@@ -112,13 +123,14 @@ def play(world: str, policy: str, settings: Settings, seeds: Sequence[int], shar
     known = true_values(world, tuple(seeds))
     seats = []
     for n, (seed, guard) in enumerate(zip(seeds, twins.guarded(world, card, seeds), strict=True)):
+        own = replace(settings, looks=settings.looks // 2) if settings.stay else settings
         if policy in BASELINES:
-            plan: Plan = BASELINES[policy](settings, seed)
+            plan: Plan = BASELINES[policy](own, seed)
         else:
             named = [*prior.fields, *prior.globals]
             truth = np.concatenate([known[target.name][n] for target in named])
-            plan = Clairvoyant(settings, seed, prior, eyesight(world), truth)
-        seats.append(_Seat(world, card, guard, plan, settings))
+            plan = Clairvoyant(own, seed, prior, eyesight(world), truth)
+        seats.append(_Seat(world, card, guard, plan, settings, seed))
     beats = math.ceil(card.duration_s / beat_s(card, seats[0].guard.describe()))
     done = 0
     for beat in range(beats):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -49,3 +51,16 @@ def test_the_truth_is_that_of_a_world_that_saw_no_beam(looks: list[Example]) -> 
     alone = truths(world_type("interface"), [SEEDS[1]], [middle_s])
     for name, values in each.truth.items():
         np.testing.assert_allclose(values, alone[name][0], atol=0.02)
+
+
+def test_who_stares_stays_at_small_places_in_one_mode() -> None:
+    card = load_card("interface")
+    looks = list(examples(card, lambda seeds: twins.guarded("interface", card, seeds), SEEDS[:1], "HAADF"))
+    acquired = [each.observation.command.acquire for each in looks]
+    assert {(a.mode, card.extent_nm / a.fov_nm) for a in acquired if a is not None} == {("HAADF", 8.0)}
+    places = [(each.observation.command.go.stage_x_nm, each.observation.command.go.stage_y_nm) for each in looks]
+    stayed = [one == other for one, other in itertools.pairwise(places)]
+    assert 0.3 < np.mean(stayed) < 1.0
+    # Who has left a place does not come back.
+    assert len(set(places)) == 1 + stayed.count(False)
+    assert looks[0].truth["front_velocity"].shape == (1,)

@@ -15,8 +15,8 @@ from agent.perception.reader import Eyesight
 from envs.prior import encoded, load_card
 from experiments.headroom import study
 from experiments.headroom.__main__ import HERE
-from experiments.headroom.plans import TOLD, Clairvoyant, Random, Raster, Settings, Staring
-from experiments.headroom.play import Played, eyesight, play, true_values
+from experiments.headroom.plans import TOLD, Clairvoyant, Mixed, Random, Raster, Settings, Staring
+from experiments.headroom.play import Played, compares, eyesight, play, true_values
 from experiments.headroom.study import Result, Trial, read, tried
 from experiments.headroom.table import card_verdicts, scores_of, table, unplayed, verdict
 from hardware_bridge.report import Card
@@ -54,6 +54,33 @@ def test_the_clairvoyant_looks_where_something_can_be_learned() -> None:
     for seed in range(5):
         plan = Clairvoyant(Settings(), seed, prior, eyesight(WORLD), prior.mean[: prior.size].copy())
         assert plan.looks(0, 20.0, 1e7)[0].y < 0.3
+
+
+def test_a_mixed_plan_stays_at_new_places_between_what_another_plan_wants() -> None:
+    settings = Settings(looks=16, tiles=4, stay=2)
+    plan, raster = (
+        Mixed(Raster(replace(settings, looks=8), 0), settings, 0, "CBED"),
+        Raster(replace(settings, looks=8), 0),
+    )
+    looks = [plan.looks(n, 0.0, 1e6)[0] for n in range(16)]
+    assert [look.mode for look in looks] == ["HAADF", "HAADF", "CBED", "CBED"] * 4
+    assert [look for look in looks if look.mode == "HAADF"] == [raster.looks(n, 0.0, 1e6)[0] for n in range(8)]
+    stays = [look for look in looks if look.mode == "CBED"]
+    assert stays[::2] == stays[1::2]
+    assert len(set(stays)) == 4
+    assert not any(look.wide for look in stays)
+
+
+def test_who_knows_the_truth_stays_where_comparing_tells_most_each_time_elsewhere() -> None:
+    world = "beam_sensitive"
+    prior = prior_of(world)
+    truth = prior.mean[: prior.size].copy()
+    order = truth[: len(prior.times_s) * 64].reshape(-1, 64)
+    order[:, [21, 42]] += [[1.0, 0.5]]
+    settings = Settings(looks=16, tiles=4, stay=1)
+    plan = Mixed(Clairvoyant(settings, 0, prior, eyesight(world), truth), settings, 0, compares(world) or "")
+    looks = [plan.looks(n, 20.0, 1e6)[0] for n in (1, 3)]
+    assert [(int((look.y + 1) * 4), int((look.x + 1) * 4)) for look in looks] == [divmod(21, 8), divmod(42, 8)]
 
 
 def test_every_baseline_has_more_trials_than_the_clairvoyant_which_has_those_of_the_raster() -> None:

@@ -128,3 +128,18 @@ def test_a_field_that_bends_is_read_less_well_half_way() -> None:
     bent = Prior.of(card(), values, {})
     at = {time_s: bent.row(0, 0, time_s, Estimate(value=1.0, sd=0.1)).var for time_s in (100.0, 150.0)}
     assert at[150.0] > 2 * at[100.0]
+
+
+def test_a_global_that_is_read_has_errors_that_its_readings_share() -> None:
+    made = Prior.of(card(), ensemble(), {"height": Kept(cell=0.6, world=0.2), "speed": Kept(cell=0.5, world=0.1)})
+    speed = made.place(0, 3, 0)
+    assert (made.compared, made.size) == (("speed",), speed + 1)
+    row = made.row_of_global("speed", 5, Estimate(value=0.03, sd=0.02))
+    assert row.places.tolist() == [speed, speed, made.size + CELLS**2 + 5]
+    # In units of the larger sd, which is the reading's: the prior's is 0.01, its mean 0.02.
+    np.testing.assert_allclose(row.weights, (0.5, 0.0, 1.0))
+    assert (row.var, row.value) == (pytest.approx(0.5), pytest.approx(0.5))
+    errors = made.correlation[made.size + CELLS**2 :, made.size + CELLS**2 :]
+    assert np.diag(errors) == pytest.approx(0.5)
+    assert errors[0, 1] == pytest.approx(0.1)
+    assert not made.correlation[made.size : made.size + CELLS**2, made.size + CELLS**2 :].any()

@@ -10,10 +10,11 @@ from msgspec import structs
 
 from agent import assemble, twins
 from agent.lessons import prior_of
+from agent.perception.again import Change
 from agent.perception.reader import WEIGHTS, Conditioned, Reader, load_eyesight, save_eyesight
 from envs.examples import examples
 from envs.prior import load_card
-from hardware_bridge.report import Percept, prior_report
+from hardware_bridge.report import Estimate, Percept, prior_report
 from hardware_bridge.words import validated
 
 WORLD = "interface"
@@ -103,3 +104,53 @@ def test_a_reader_is_small_and_survives_its_files(tmp_path: Path) -> None:
 def test_a_world_without_a_reader_is_told() -> None:
     with pytest.raises(ValueError, match=r"no reader was trained for world atlantis: python -m"):
         load_eyesight("atlantis")
+
+
+def test_comparing_looks_tells_of_a_global_and_each_place_tells_anew() -> None:
+    world, name = "beam_sensitive", "critical_dose_fine"
+    card, prior = load_card(world), prior_of(world)
+    target = next(each for each in card.targets if each.name == name)
+    (mean,), (sd,) = target.prior_mean, target.prior_sd
+
+    def told(*cells: int) -> tuple[float, float]:
+        reporter = Conditioned(prior)
+        for cell in cells:
+            estimates = {f"{name}:{cell // 8}:{cell % 8}": Estimate(value=mean + sd, sd=sd)}
+            reporter.add(replace_estimates(estimates))
+        claimed = reporter.report().targets[name]
+        return claimed.mean[0], claimed.sd[0]
+
+    one, same, others = told(9), told(9, 9, 9), told(9, 20, 50)
+    # A reading as wide as the prior leaves half of its variance.
+    assert one == (pytest.approx(mean + sd / 2, rel=0.01), pytest.approx(sd / math.sqrt(2), rel=0.01))
+    assert others[1] < same[1] < one[1]
+    assert one[0] < same[0] < others[0]
+
+
+def replace_estimates(estimates: dict[str, Estimate]) -> Percept:
+    return Percept(
+        command_id="made",
+        mode="CBED",
+        start_s=10.0,
+        end_s=11.0,
+        x_nm=0.0,
+        y_nm=0.0,
+        width_nm=16.0,
+        height_nm=16.0,
+        quality={},
+        estimates=estimates,
+    )
+
+
+def test_of_many_changes_that_counts_which_tells_most() -> None:
+    sight = load_eyesight("beam_sensitive")
+    slopes = sight.responses["CBED"]
+    weak, strong = (
+        Change(dose * slopes.mean, np.full(len(slopes.mean), sd), dose, 0.1) for dose, sd in ((0.1, 0.5), (0.4, 0.02))
+    )
+    name = sight.card.compared.index("critical_dose_fine")
+    both, alone = sight.compare("CBED", [weak, strong]), sight.compare("CBED", [strong])
+    assert both[0][name] == alone[0][name]
+    assert both[1][name] == alone[1][name] < sight.compare("CBED", [weak])[1][name]
+    assert np.isinf(sight.compare("CBED", [])[1]).all()
+    assert np.isinf(sight.compare("HAADF", [strong])[1]).all()
