@@ -46,9 +46,9 @@ def patch(random: np.random.Generator, mean: np.ndarray, electrons: float = 1e6)
 def test_what_is_lost_is_found_whatever_the_dose_of_either_look() -> None:
     random = np.random.default_rng(0)
     z = []
-    for electrons in (3e5, 1e6, 3e6):
+    for now, then in ((3e5, 1e6), (1e6, 1e6), (3e6, 1e6), (1e7, 2e5)):
         for _ in range(20):
-            lost, sd = losses(patch(random, expected(0.5, 0.2), electrons), patch(random, expected()))
+            lost, sd = losses(patch(random, expected(0.5, 0.2), now), patch(random, expected(), then))
             z += [(lost[INNER] - math.log(2)) / sd[INNER], (lost[OUTER] - math.log(5)) / sd[OUTER]]
             assert (sd[INNER] < 0.5).all()
     assert abs(np.mean(z)) < 0.15

@@ -11,7 +11,7 @@ from msgspec import structs
 from agent import assemble, twins
 from agent.lessons import prior_of
 from agent.perception.again import Change
-from agent.perception.reader import WEIGHTS, Conditioned, Reader, load_eyesight, save_eyesight
+from agent.perception.reader import WEIGHTS, Conditioned, Glance, Reader, load_eyesight, save_eyesight
 from envs.examples import examples
 from envs.prior import load_card
 from hardware_bridge.report import Estimate, Percept, prior_report
@@ -140,6 +140,19 @@ def replace_estimates(estimates: dict[str, Estimate]) -> Percept:
         quality={},
         estimates=estimates,
     )
+
+
+def test_looks_are_compared_until_the_field_goes_elsewhere() -> None:
+    card = load_card("beam_sensitive")
+    stares = examples(card, lambda seeds: twins.guarded("beam_sensitive", card, seeds), [300], "CBED")
+    glance = Glance(twins.guarded("beam_sensitive", card, [300])[0].describe(), card)
+    one = next(stares).observation
+    place = one.state.go.stage_x_nm
+    other = next(each.observation for each in stares if each.observation.state.go.stage_x_nm != place)
+    # What falls on the place at each look is more than the least for which looks are compared.
+    counts = [len(glance(each)[0].changes) for each in (one, one, one, other, one, one)]
+    assert counts[:3] == [0, 1, 2]
+    assert counts[4:] == [0, 1]
 
 
 def test_of_many_changes_that_counts_which_tells_most() -> None:

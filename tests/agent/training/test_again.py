@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from agent.perception.again import Change
 from agent.perception.reader import Eyesight, load_eyesight
@@ -51,6 +52,7 @@ def test_it_is_said_of_which_global_comparing_tells_and_how_well(learned: tuple[
     assert explained[name] > 0.6
     assert max(explained[each] for each in sight.card.compared if each != name) < 0.1
     assert sight.gains("CBED", name)
+    assert name in sight.kept
     assert 0.8 < sight.card.z_sd["CBED"][name] < 1.2
     # More dose tells more.
     typical = sight.card.typical_again["CBED"][name]
@@ -63,10 +65,13 @@ def test_it_is_said_of_which_global_comparing_tells_and_how_well(learned: tuple[
 
 def test_where_nothing_is_told_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(again, "PARTS", 2)
-    bare = replace(load_eyesight(WORLD), responses={})
+    before = load_eyesight(WORLD)
+    fields = {name: before.card.kept[name] for name in before.card.fields}
+    bare = replace(before, responses={}, card=structs.replace(before.card, kept=fields))
     sight = comparing(load_card(WORLD), bare, "CBED", stares(told=False), lambda line: None)
     some = stares().changes[:3]
     gains = np.array([sight.gains("CBED", name) for name in sight.card.compared])
     assert not gains[TOLD]
+    assert sight.card.compared[TOLD] not in sight.kept
     assert np.isinf(sight.compare("CBED", some)[1][~gains]).all()
     assert np.isinf(bare.compare("CBED", some)[1]).all()
