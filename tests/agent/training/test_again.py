@@ -33,10 +33,17 @@ def stares(noise: float = 0.1, told: bool = True) -> Stared:
     return Stared(changes, np.log(50.0) + 0.4 * logs[whose], fields, whose, cell, np.arange(WORLDS * LOOKS))
 
 
+def bare() -> Eyesight:
+    """What was learned of single looks."""
+    both = load_eyesight(WORLD)
+    fields = {name: both.card.kept[name] for name in both.card.fields}
+    return replace(both, responses={}, card=structs.replace(both.card, kept=fields))
+
+
 @pytest.fixture(scope="module")
 def learned() -> tuple[Eyesight, list[str]]:
     lines = list[str]()
-    return comparing(load_card(WORLD), load_eyesight(WORLD), "CBED", stares(), lines.append), lines
+    return comparing(load_card(WORLD), bare(), "CBED", stares(), lines.append), lines
 
 
 def test_what_couplings_do_is_found(learned: tuple[Eyesight, list[str]]) -> None:
@@ -65,13 +72,10 @@ def test_it_is_said_of_which_global_comparing_tells_and_how_well(learned: tuple[
 
 def test_where_nothing_is_told_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(again, "PARTS", 2)
-    before = load_eyesight(WORLD)
-    fields = {name: before.card.kept[name] for name in before.card.fields}
-    bare = replace(before, responses={}, card=structs.replace(before.card, kept=fields))
-    sight = comparing(load_card(WORLD), bare, "CBED", stares(told=False), lambda line: None)
+    sight = comparing(load_card(WORLD), bare(), "CBED", stares(told=False), lambda line: None)
     some = stares().changes[:3]
     gains = np.array([sight.gains("CBED", name) for name in sight.card.compared])
     assert not gains[TOLD]
     assert sight.card.compared[TOLD] not in sight.kept
     assert np.isinf(sight.compare("CBED", some)[1][~gains]).all()
-    assert np.isinf(bare.compare("CBED", some)[1]).all()
+    assert np.isinf(bare().compare("CBED", some)[1]).all()
