@@ -35,13 +35,15 @@ BLIND = 30.0
 class Change(NamedTuple):
     """What two looks at one place tell: of each of K numbers the logarithm of its loss (K,), and its sd by counting.
 
-    ``dose`` fell between them, in parts of the most that the card allows; ``waited`` is a part of the duration.
+    ``dose`` fell between them, in parts of the most that the card allows; ``waited`` is a part of the duration, and
+    ``pixel_nm`` how wide the square is over which the electrons of a pattern were spread.
     """
 
     lost: Array
     sd: Array
     dose: float
     waited: float
+    pixel_nm: float
 
 
 class _Past(NamedTuple):
@@ -76,7 +78,8 @@ class Again:
             dose = (fluence_e_per_A2 - each.fluence) / self._card.max_fluence_e_per_A2
             if LEAST_DOSE <= dose <= MOST_DOSE:
                 lost, sd = losses(patch, each.patch)
-                found.append(Change(lost, sd, dose, (time_s - each.time_s) / self._card.duration_s))
+                waited = (time_s - each.time_s) / self._card.duration_s
+                found.append(Change(lost, sd, dose, waited, patch.pixel_nm))
         return found
 
 

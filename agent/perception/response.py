@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.perception.again import BLIND, Change
+from agent.perception.again import ALIKE, BLIND, Change
 
 Array = NDArray[np.float64]
 
@@ -31,7 +31,8 @@ class Response:
 
     ``middle`` and ``spread`` (G,) are mean and sd of the couplings' logarithms in the worlds that it was trained on,
     ``together`` (G, G) their correlation. ``mean`` and ``later`` (K,) are m and n, ``slopes`` (K, G) is A; ``common``
-    and ``common_dosed`` (K, R) are L of C0 and C1, ``own`` and ``own_dosed`` (K,) their s.
+    and ``common_dosed`` (K, R) are L of C0 and C1, ``own`` and ``own_dosed`` (K,) their s. All hold for electrons that
+    were spread over squares of ``pixel_nm`` (1,): of a smaller one more drifts away from under the beam.
     """
 
     middle: Array
@@ -44,6 +45,7 @@ class Response:
     own: Array
     common_dosed: Array
     own_dosed: Array
+    pixel_nm: Array
 
     def told(self, change: Change) -> tuple[Array, Array]:
         """Mean (G,) and variance (G,) of the standardised logarithms, by the worlds that it was trained on."""
@@ -67,7 +69,7 @@ class Response:
         misses. Along the exponential the sd of a reading would follow its value, and low ones would count most.
         """
         mean, var = self.told(change)
-        told = var < 1 - LEAST_TOLD
+        told = (var < 1 - LEAST_TOLD) & (np.abs(change.pixel_nm / self.pixel_nm - 1) < ALIKE)
         left = np.where(told, 1 - var, 1.0)
         middle, sd = self.prior()
         slope = middle * self.spread

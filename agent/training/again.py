@@ -92,6 +92,7 @@ def responding(seen: Stared, own: NDArray[np.bool_]) -> Response:
             optimiser.step()
         schedule.step()
     made = {name: value.detach().double().numpy() for name, value in model.items()}
+    made["pixel_nm"] = np.array([seen.changes[0].pixel_nm])
     made |= {name: np.exp(made[name]) for name in ("own", "own_dosed")}
     return Response(middle, spread, (z.T @ z / len(z)) + 1e-3 * np.eye(couplings), **made)
 

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from experiments.headroom.plans import CLAIRVOYANT, POLICIES, TOLD, Settings
-from experiments.headroom.play import Played, play
+from experiments.headroom.play import Played, compares, play
 
 TUNING_SEEDS, TEST_SEEDS = range(3), range(1000, 1008)
 SHARES = (0.125, 1.0)
@@ -25,6 +25,9 @@ WAYS = (
     Settings(looks=64, modes=("CBED",), wide=True, tiles=8),
 )
 """What is tried for each baseline. Patterns take long to compute: no more of them an episode."""
+
+STAYS = tuple(Settings(looks=64, modes=("HAADF",), wide=True, tiles=4, stay=stay) for stay in (4, 8))
+"""What is tried besides where looks can be compared: stays at small places."""
 
 LOOKS = (32, 64)
 """What is tried for the clairvoyant, which chooses modes and places by itself, with the best raster's settings."""
@@ -51,9 +54,10 @@ class Result(msgspec.Struct, frozen=True):
 def tune(world: str, folder: Path) -> None:
     """Try different settings for every policy, as many for each, on the tuning seeds; appends to tuned.jsonl."""
     path = folder / "tuned.jsonl"
+    ways = WAYS if compares(world) is None else WAYS + STAYS
     known = {(t.policy, t.settings) for t in read(path, Trial) if t.world == world}
     for policy in POLICIES:
-        for number, settings in enumerate(tried(policy, best(world, folder).get("raster", Settings())), start=1):
+        for number, settings in enumerate(tried(policy, best(world, folder).get("raster", Settings()), ways), start=1):
             if (policy, settings) in known:
                 continue
             scores = [played.score for played in play(world, policy, settings, TUNING_SEEDS, SHARES[-1])]
@@ -61,9 +65,9 @@ def tune(world: str, folder: Path) -> None:
             print(f"{world} {policy} trial {number}: {named(settings)}: S = {mean(scores):+.3f}", flush=True)
 
 
-def tried(policy: str, raster: Settings) -> Sequence[Settings]:
-    """What is tried for a policy; ``raster`` are the best settings of that one."""
-    return [replace(raster, looks=looks) for looks in LOOKS] if policy == CLAIRVOYANT else WAYS
+def tried(policy: str, raster: Settings, ways: Sequence[Settings] = WAYS) -> Sequence[Settings]:
+    """What is tried for a policy of some ways; ``raster`` are the best settings of that one."""
+    return [replace(raster, looks=looks) for looks in LOOKS] if policy == CLAIRVOYANT else ways
 
 
 def best(world: str, folder: Path) -> dict[str, Settings]:
@@ -112,4 +116,6 @@ def _append(path: Path, word: msgspec.Struct) -> None:
 def named(settings: Settings) -> str:
     """Settings in words."""
     fields = "wide fields" if settings.wide else "fields of a cell"
-    return f"{settings.looks} looks, {'+'.join(settings.modes)}, {fields}, {settings.tiles} x {settings.tiles} tiles"
+    stays = f", half of them in stays of {settings.stay} at small places" if settings.stay else ""
+    tiles = f"{settings.tiles} x {settings.tiles} tiles"
+    return f"{settings.looks} looks, {'+'.join(settings.modes)}, {fields}, {tiles}{stays}"

@@ -15,7 +15,7 @@ from agent.perception.reader import LEAST_TOLD, WEIGHTS, load_eyesight
 from envs.curve import HEADROOM, interval
 from envs.prior import encoded
 from experiments.headroom.plans import BASELINES, CLAIRVOYANT, POLICIES, TOLD
-from experiments.headroom.study import SHARES, TUNING_SEEDS, WAYS, Result, best, named, read
+from experiments.headroom.study import SHARES, STAYS, TUNING_SEEDS, WAYS, Result, best, named, read
 from hardware_bridge.report import Card
 
 HINDSIGHT = "hindsight"
@@ -23,12 +23,13 @@ HEADING = """# How much room there is in each world
 
 Score S (1 exact, 0 the prior) with the same reader and reporter for all, at shares of the electron budget D: mean and
 95 % bootstrap interval over paired seeds. Baselines are tuned with {trials} trials each on seeds {first}-{last} at the
-whole budget, the clairvoyant with fewer.
+whole budget ({more} where looks can be compared: stays at small places are among them), the clairvoyant with fewer.
 
 *The clairvoyant* knows the truth and what is believed. At each look it compares a dozen cells, those where most is
 wrong and some at random, in all modes that tell something, with what the best raster would look at now, and takes what
 it expects to raise the score most, one look ahead, if a look reads the truth with the error that such looks usually
-have. It has the same electrons, time and numbers of looks to choose from. It is greedy and does not know what noise
+have. It has the same electrons, time and numbers of looks to choose from. Where the best raster stays
+at small places it does too, at those where comparing looks tells most. It is greedy and does not know what noise
 will come: no bound. *Hindsight* is, for each seed and share, the best of all that were played, and so more than any
 plan could promise: it also picks the luckiest noise.
 
@@ -50,7 +51,9 @@ Scores = dict[str, dict[int, dict[float, float]]]
 
 def table(worlds: Sequence[str], folder: Path) -> str:
     """Write RESULT.md and a picture from the episodes, and return the former; what was not played is named."""
-    heading = HEADING.format(trials=len(WAYS), first=TUNING_SEEDS[0], last=TUNING_SEEDS[-1], least=HEADROOM)
+    heading = HEADING.format(
+        trials=len(WAYS), more=len(WAYS + STAYS), first=TUNING_SEEDS[0], last=TUNING_SEEDS[-1], least=HEADROOM
+    )
     lines = [heading]
     shares = " | ".join(f"{share:g} D" for share in SHARES)
     lines += [f"| world | policy | seeds | {shares} |", "|---|---|---|" + "---|" * len(SHARES)]

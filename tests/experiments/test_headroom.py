@@ -92,6 +92,21 @@ def test_every_baseline_has_more_trials_than_the_clairvoyant_which_has_those_of_
     assert len(own) < len(study.WAYS)
 
 
+def test_stays_are_tried_where_looks_can_be_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (compares(WORLD), compares("beam_sensitive")) == (None, "CBED")
+    monkeypatch.setattr(
+        study, "play", lambda world, policy, settings, seeds, share: [Played(policy, 0, share, 0.1, {}, 1, 1.0)]
+    )
+    counts = {}
+    for world in (WORLD, "beam_sensitive"):
+        study.tune(world, tmp_path)
+        trials = [t for t in read(tmp_path / "tuned.jsonl", Trial) if t.world == world]
+        counts[world] = [
+            sum(t.settings.stay > 0 for t in trials if t.policy == p) for p in ("staring", "raster", "random")
+        ]
+    assert counts == {WORLD: [0, 0, 0], "beam_sensitive": [2, 2, 2]}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_who_knows_the_truth_scores_more_than_who_stares() -> None:

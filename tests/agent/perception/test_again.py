@@ -76,7 +76,7 @@ def test_looks_are_compared_where_they_are_of_one_place_and_something_fell_betwe
     one = patch(random, expected())
     assert again(one, 0.0, 10.0) == []
     (change,) = again(one, 10.0, 40.0)
-    assert (change.dose, change.waited) == (0.2, 0.3)
+    assert (change.dose, change.waited, change.pixel_nm) == (0.2, 0.3, 16.0)
     # The same pattern, of whose spots all is left, but for what counting made of them.
     assert np.abs(change.lost).max() < 0.03
     beside, coarser = replace(one, box=(0, 2, 1, 4)), replace(one, pixel_nm=20.0)

@@ -159,7 +159,8 @@ def test_of_many_changes_that_counts_which_tells_most() -> None:
     sight = load_eyesight("beam_sensitive")
     slopes = sight.responses["CBED"]
     weak, strong = (
-        Change(dose * slopes.mean, np.full(len(slopes.mean), sd), dose, 0.1) for dose, sd in ((0.1, 0.5), (0.4, 0.02))
+        Change(dose * slopes.mean, np.full(len(slopes.mean), sd), dose, 0.1, 16.0)
+        for dose, sd in ((0.1, 0.5), (0.4, 0.02))
     )
     name = sight.card.compared.index("critical_dose_fine")
     both, alone = sight.compare("CBED", [weak, strong]), sight.compare("CBED", [strong])

@@ -23,6 +23,7 @@ def response() -> Response:
         own=np.full(LOSSES, 0.1),
         common_dosed=0.2 * random.standard_normal((LOSSES, 2)),
         own_dosed=np.full(LOSSES, 0.1),
+        pixel_nm=np.array([16.0]),
     )
 
 
@@ -32,7 +33,7 @@ def change(response: Response, logs: np.ndarray, random: np.random.Generator, do
     mean = dose * (response.mean + response.slopes @ logs) + 0.1 * response.later
     common = response.common @ random.standard_normal(2) + dose * response.common_dosed @ random.standard_normal(2)
     own = np.sqrt(sd**2 + response.own**2 + (dose * response.own_dosed) ** 2) * random.standard_normal(LOSSES)
-    return Change(mean + common + own, sd, dose, 0.1)
+    return Change(mean + common + own, sd, dose, 0.1, 16.0)
 
 
 def test_couplings_are_told_as_by_weighing_all_that_are_possible(response: Response) -> None:
@@ -68,10 +69,16 @@ def test_readings_give_back_what_is_known_by_the_worlds_of_training(response: Re
 
 
 def test_what_was_not_seen_tells_nothing(response: Response) -> None:
-    mean, var = response.told(Change(np.zeros(LOSSES), np.full(LOSSES, BLIND), 0.3, 0.1))
+    mean, var = response.told(Change(np.zeros(LOSSES), np.full(LOSSES, BLIND), 0.3, 0.1, 16.0))
     assert np.abs(mean).max() < 0.01
     assert var.min() > 0.99
-    assert np.isinf(response(Change(np.zeros(LOSSES), np.full(LOSSES, BLIND), 0.3, 0.1))[1]).all()
+    assert np.isinf(response(Change(np.zeros(LOSSES), np.full(LOSSES, BLIND), 0.3, 0.1, 16.0))[1]).all()
+
+
+def test_fields_of_another_size_than_those_learned_from_tell_nothing(response: Response) -> None:
+    one = change(response, np.zeros(2), np.random.default_rng(5))
+    assert np.isfinite(response(one)[1][0])
+    assert np.isinf(response(one._replace(pixel_nm=64.0))[1]).all()
 
 
 def test_a_change_that_no_coupling_explains_tells_less(response: Response) -> None:
@@ -93,7 +100,7 @@ def test_the_prior_is_that_of_worlds_of_normal_logarithms(response: Response) ->
 
 
 def test_the_error_of_a_reading_does_not_follow_its_value(response: Response) -> None:
-    one = Change(0.3 * response.mean, np.full(LOSSES, 0.02), 0.3, 0.0)
+    one = Change(0.3 * response.mean, np.full(LOSSES, 0.02), 0.3, 0.0, 16.0)
     much, little = (one._replace(lost=one.lost + by) for by in (0.15, -0.15))
     (high, high_sd), (low, low_sd) = response(little), response(much)
     assert high[0] > 1.2 * low[0]

@@ -27,7 +27,7 @@ def stares(noise: float = 0.1, told: bool = True) -> Stared:
     for n in range(WORLDS * LOOKS):
         dose = float(random.uniform(0.02, 0.5))
         lost = dose * (2.0 - told * logs[n // LOOKS, TOLD]) + noise * random.standard_normal(LOSSES)
-        changes.append(Change(lost, np.full(LOSSES, 0.05), dose, 0.1))
+        changes.append(Change(lost, np.full(LOSSES, 0.05), dose, 0.1, 16.0))
     fields = random.standard_normal((WORLDS * LOOKS, 4))
     whose = np.repeat(np.arange(WORLDS), LOOKS)
     return Stared(changes, np.log(50.0) + 0.4 * logs[whose], fields, whose, cell, np.arange(WORLDS * LOOKS))
