@@ -34,7 +34,8 @@ LEAST_SIGNAL = 0.3
 COARSE_per_nm, SCREEN_per_nm = 2.2, 1.6
 SCREENED, LIKELY, KEPT, FINE = 2048, 40, 7, 3
 APART_nm = 4.0
-STEPS, COARSE_STEPS = 14, 8
+STEPS, COARSE_STEPS, FAIR_STEPS = 14, 8, 4
+HOPELESS = 60.0
 MOST_SHIFT_NM = 2.0
 FLOOR_NM = (0.4, 0.4, 0.4, 40.0, 40.0, 20.0, 20.0)
 """What tapering leaves in each component however many electrons there are; found by simulation."""
@@ -90,9 +91,12 @@ class Evidence:
     def modes(self, starts: Sequence[Array] = (), search: bool = True) -> list[Mode]:
         """Explanations of the images, likeliest first, found from ``starts`` (P,) and, with ``search``, anywhere."""
         begun = [*starts, *(self._screened() if search or not starts else ())]
-        rough = [self._climb(start, self.coarse, COARSE_STEPS) for start in begun]
-        chosen = _distinct(rough)[:FINE]
-        return _distinct([self._climb(each.hidden_nm, len(self.x), STEPS, each.shifts_nm) for each in chosen])
+        rough: list[Mode] = []
+        for start in begun:
+            limit = min((each.misfit for each in rough), default=math.inf) + HOPELESS
+            rough.append(self._climb(start, self.coarse, COARSE_STEPS, limit=limit))
+        chosen = _likely(rough)[:FINE]
+        return _likely([self._climb(each.hidden_nm, len(self.x), STEPS, each.shifts_nm) for each in chosen])
 
     def _screened(self) -> list[Array]:
         """Places (P,) where to start, from the powers of all images at low frequencies and geometrical optics."""
@@ -125,12 +129,19 @@ class Evidence:
     def _begun(self, hidden_nm: Array) -> Array:
         return np.concatenate([hidden_nm, self._shifts(hidden_nm, self.coarse)[1:].ravel()])
 
-    def _climb(self, hidden_nm: Array, cut: int, steps: int, shifts_nm: Array | None = None) -> Mode:
-        """The nearest explanation, by Levenberg and Marquardt's steps with Fisher's information."""
+    def _climb(
+        self, hidden_nm: Array, cut: int, steps: int, shifts_nm: Array | None = None, limit: float = math.inf
+    ) -> Mode:
+        """The nearest explanation, by Levenberg and Marquardt's steps with Fisher's information.
+
+        Given up after ``FAIR_STEPS`` if the misfit is above ``limit`` then.
+        """
         shifts = self._shifts(hidden_nm, cut) if shifts_nm is None else shifts_nm
         at = np.concatenate([hidden_nm, shifts[1:].ravel()])
         damping, (misfit, spectrum) = 1e-2, self._misfit(at, cut)
-        for _ in range(steps):
+        for done in range(steps):
+            if done == FAIR_STEPS and misfit > limit:
+                break
             gradient, information = self._slopes(at, cut, spectrum)
             gained = 0.0
             for _ in range(4):
@@ -329,11 +340,12 @@ def _peak_nm(peaks: NDArray[np.float32], pixel_nm: float) -> Array:
     return np.array([x[column], y[row]])
 
 
-def _distinct(modes: Sequence[Mode]) -> list[Mode]:
-    """The likeliest first, without those that are another's double."""
+def _likely(modes: Sequence[Mode]) -> list[Mode]:
+    """The likeliest first, without those that are another's double or hopeless."""
     kept: list[Mode] = []
     for mode in sorted(modes, key=lambda each: each.misfit):
-        if all(np.abs(mode.hidden_nm - other.hidden_nm)[:3].max() > 1.0 for other in kept):
+        apart = all(np.abs(mode.hidden_nm - other.hidden_nm)[:3].max() > 1.0 for other in kept)
+        if apart and not (kept and mode.misfit > kept[0].misfit + HOPELESS):
             kept.append(mode)
     return kept
 

@@ -76,7 +76,7 @@ class Transfers:
         self._inside, x, y = aperture(self._size, frequencies.pixel_nm / FINER, frequencies.column)
         turn = 2 * math.pi / wavelength_nm(frequencies.column.beam_energy_keV)
         weights = turn * chi_polynomials(x, y)
-        self._known, self._weights = 1e3 * C30_um * weights[-1], weights[:-1].astype(np.float32)
+        self._known, self._weights = (1e3 * C30_um * weights[-1]).astype(np.float32), weights[:-1].astype(np.float32)
         self.best_C10_nm = balanced_C10_nm(C30_um, frequencies.column.semi_angle_mrad)
 
     def of(self, components_nm: Array) -> Complex:
@@ -102,8 +102,8 @@ class Transfers:
         return np.cov(self._weights[:count], bias=True)
 
     def _pupil(self, components_nm: Array) -> Complex:
-        phase = self._known + components_nm @ self._weights[: len(components_nm)]
-        return np.asarray(np.exp(np.complex64(-1j) * phase.astype(np.float32)))
+        phase = self._known + components_nm.astype(np.float32) @ self._weights[: len(components_nm)]
+        return np.asarray(np.exp(np.complex64(-1j) * phase))
 
     def _wave(self, pupil: Complex) -> Complex:
         whole = np.zeros((self._size, self._size), dtype=np.complex64)
