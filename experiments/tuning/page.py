@@ -16,10 +16,10 @@ RESAMPLED = 2000
 HEAD = """# How many images does it take to free a probe of its aberrations?
 
 Gold on carbon at 300 kV and 20 mrad, images of 128 x 128 pixels over 12.8 nm, 8 us and 100 pA (5,000 electrons a pixel,
-of which about 2 are counted); seeds {first}-{last}, none of which was looked at before. Hidden are C10 (+-{C10:g} nm)
-and C12 (+-{C12:g} nm in each direction), with seven parameters also C21 (+-{C21:g} nm) and C23 (+-{C23:g} nm). Counted
-is every image up to the first that was taken with a Strehl ratio of {good:g}: also those on purpose off focus. All
-methods meet the same microscopes, and none is told the ratio.
+of which about 2 are counted). Seeds {first}-{last}; constants were set on 50000-50011. Hidden are C10 (+-{C10:g} nm)
+and C12 (+-{C12:g} nm in each direction), with seven parameters also C21 (+-{C21:g} nm) and C23 (+-{C23:g} nm, an
+assumption). Counted is every image up to the first that was taken with a Strehl ratio of {good:g}: also those on
+purpose off focus. All methods meet the same microscopes, and none is told the ratio.
 
 | parameters | condition | method | images, median [95 %] | worst | reached | electrons, median | thinking, s an image |
 |---|---|---|---|---|---|---|---|
@@ -60,8 +60,8 @@ def report(done: Sequence[Tuning]) -> str:
     rows = "".join(
         _row([each for each in done if (each.parameters, each.condition, each.method) == (parameters, condition, name)])
         for parameters in (3, 7)
-        for name in METHODS
         for condition in CONDITIONS
+        for name in METHODS
     )
     head = HEAD.format(first=SEEDS[0], last=SEEDS[-1], good=GOOD, **RANGES_NM)
     tail = TAIL.format(

@@ -9,42 +9,50 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
 from agent.report.style import BLUE, GREEN, VERMILION
 from envs.autotune import GOOD
 from experiments.tuning.benches import CONDITIONS, Bench
-from experiments.tuning.study import Tuning, tuner_of
+from experiments.tuning.study import MOST_IMAGES, Tuning, tuner_of
 
 COLOURS = {"tuner": BLUE, "qLogNEI": VERMILION, "gpCAM": GREEN}
 SHOWN_SEED, MOST_SHOWN = 50_003, 12
+TICKS = (1, 2, 3, 5, 10, 20, 50, 100)
 
 
 def draw(done: Sequence[Tuning], path: Path) -> None:
     """Write the pictures as PNG: curves of all methods at ``path``, images beside it as "before_after.png"."""
-    figure = Figure(figsize=(10, 3.8), layout="constrained")
+    figure = Figure(figsize=(10, 6), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, parameters in zip(figure.subplots(1, 2), (3, 7), strict=True):
-        _curves(axes, [each for each in done if each.parameters == parameters], parameters)
+    for (above, below), parameters in zip(figure.subplots(2, 2, sharex="col").T, (3, 7), strict=True):
+        _curves(above, below, [each for each in done if each.parameters == parameters])
+        above.set_title(f"{parameters} parameters", loc="left", fontsize=9)
+        above.set(ylabel="best Strehl ratio so far, median", ylim=(0, 1.02))
+        below.set(xlabel="images", ylabel=f"share of seeds at {GOOD:g}", ylim=(0, 1.02), xscale="log")
+        below.xaxis.set_major_formatter(ScalarFormatter())
+        below.set_xticks([n for n in TICKS if n <= MOST_IMAGES[parameters]])
+        for axes in (above, below):
+            axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
     _before_after(path.with_name("before_after.png"))
 
 
-def _curves(axes: Axes, done: Sequence[Tuning], parameters: int) -> None:
-    axes.set_title(f"{parameters} parameters: a Strehl ratio of {GOOD:g} was reached", loc="left", fontsize=9)
-    axes.set(xlabel="images", ylabel="share of seeds", xscale="log", ylim=(0, 1.02))
-    axes.spines[["top", "right"]].set_visible(False)
+def _curves(above: Axes, below: Axes, done: Sequence[Tuning]) -> None:
+    """The best Strehl ratio so far, and the share of seeds that are done, of each method under each condition."""
     for method, colour in COLOURS.items():
         for condition in CONDITIONS:
             some = [each for each in done if (each.method, each.condition) == (method, condition)]
             if not some:
                 continue
-            count = np.arange(1, 1 + max(len(each.strehl) for each in some))
-            share = [np.mean([each.images is not None and each.images <= n for each in some]) for n in count]
+            count = np.arange(1, 1 + MOST_IMAGES[some[0].parameters])
+            best = np.array([[max(each.strehl[:n]) for n in count] for each in some])
             plain = condition == CONDITIONS[0]
-            label = method if plain else None
-            axes.step(count, share, where="post", color=colour, lw=2 if plain else 0.8, alpha=1 if plain else 0.6)
-            axes.plot([], [], color=colour, label=label)
-    axes.legend(frameon=False, fontsize=8)
+            lw, label = (2.0, method) if plain else (0.8, None)
+            above.step(count, np.median(best, axis=0), where="post", color=colour, lw=lw, label=label)
+            below.step(count, (best >= GOOD).mean(axis=0), where="post", color=colour, lw=lw)
+    if done:
+        above.legend(frameon=False, fontsize=8)
 
 
 def _before_after(path: Path) -> None:

@@ -33,11 +33,13 @@ def shots(atoms):
 def test_three_images_tell_what_is_hidden_within_its_errors(transfers, shots):
     z = []
     for seed in range(3):
-        found = settled(Evidence(shots(seed), transfers, RANGE3).modes())
-        z.append((found.hidden_nm - HIDDEN[:3]) / np.sqrt(np.diag(found.covariance)))
-        assert np.abs(found.hidden_nm - HIDDEN[:3]).max() < 2.0
-        assert found.unexplained < 0.15
-    assert 0.3 < np.sqrt(np.mean(np.square(z))) < 2.5
+        modes = Evidence(shots(seed), transfers, RANGE3).modes()
+        off = modes[0].hidden_nm - HIDDEN[:3]
+        z.append(off / np.sqrt(np.diag(modes[0].covariance)))
+        assert np.abs(off).max() < 0.5
+        assert modes[0].unexplained < 0.05
+        assert np.sqrt(np.diag(settled(modes).covariance)).min() >= 0.4
+    assert 0.4 < np.sqrt(np.mean(np.square(z))) < 2.5
 
 
 def test_drift_between_images_is_found(transfers, shots):
@@ -63,12 +65,16 @@ def test_the_slope_is_that_of_the_misfit(transfers, shots):
     evidence = Evidence(shots(10), transfers, RANGE3)
     at = np.concatenate([HIDDEN[:3] + np.array([1.5, -1.0, 0.5]), np.zeros(4)])
     gradient, _ = evidence._slopes(at, len(evidence.x), evidence._misfit(at, len(evidence.x))[1])
+    differences = []
     for n, step in enumerate((0.05, 0.05, 0.05, 0.005, 0.005, 0.005, 0.005)):
         move = np.zeros(7)
         move[n] = step
         up, down = (evidence._misfit(at + sign * move, len(evidence.x))[0] for sign in (1, -1))
-        # The specimen's spectrum is fitted, not quite to its likeliest.
-        assert gradient[n] == pytest.approx((up - down) / (2 * step), rel=0.25)
+        differences.append((up - down) / (2 * step))
+    # The specimen's spectrum is fitted, not quite to its likeliest.
+    for kind in (slice(3), slice(3, 7)):
+        most = np.abs(differences[kind]).max()
+        np.testing.assert_allclose(gradient[kind], differences[kind], atol=0.2 * most)
 
 
 @pytest.mark.parametrize(
