@@ -127,6 +127,10 @@ class Eyesight:
         told = told & (1.0 - (sd / network.target_sd) ** 2 > LEAST_TOLD)
         return value, np.where(told, error * wider, np.inf)
 
+    def compares(self, mode: str, change: Change) -> bool:
+        """Whether a change is of the kind that it was learned to make something of."""
+        return mode in self.responses and self.responses[mode].knows(change)
+
     def compare(self, mode: str, changes: Sequence[Change]) -> tuple[Array, Array]:
         """Readings of all compared globals and their sd (globals,): of each that of the change which tells it best."""
         response, names = self.responses.get(mode), self.card.compared
@@ -237,9 +241,13 @@ class Reader:
         if acquire is not None and seen and acquire.mode in self._sight.networks:
             value, sd = self._sight.read(acquire.mode, np.stack([each.inputs for each in seen]))
             for each, values, sds in zip(seen, value, sd, strict=True):
-                estimates |= self._estimates(each.cell, self._sight.card.fields, values, sds)
-                changed = self._sight.compare(acquire.mode, each.changes)
-                estimates |= self._estimates(each.cell, self._sight.card.compared, *changed)
+                changes = [change for change in each.changes if self._sight.compares(acquire.mode, change)]
+                if changes:
+                    # Of what a place has lost since, a network that sees it once would say that it was never there.
+                    changed = self._sight.compare(acquire.mode, changes)
+                    estimates |= self._estimates(each.cell, self._sight.card.compared, *changed)
+                else:
+                    estimates |= self._estimates(each.cell, self._sight.card.fields, values, sds)
         quality = {"incident_electrons": observation.electrons, "gaps": float(observation.gaps)}
         return Percept(
             command_id=observation.command.id,

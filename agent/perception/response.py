@@ -62,6 +62,10 @@ class Response:
         var = np.linalg.inv(weight * rows.T @ rows + prior)
         return weight * var @ (rows.T @ said), np.diag(var).copy()
 
+    def knows(self, change: Change) -> bool:
+        """Whether a change is in fields of the size that it was trained on."""
+        return abs(change.pixel_nm / float(self.pixel_nm[0]) - 1) < ALIKE
+
     def __call__(self, change: Change) -> tuple[Array, Array]:
         """Readings of the couplings (G,) without a prior, and their sd; what tells nothing has no end.
 
@@ -69,7 +73,7 @@ class Response:
         misses. Along the exponential the sd of a reading would follow its value, and low ones would count most.
         """
         mean, var = self.told(change)
-        told = (var < 1 - LEAST_TOLD) & (np.abs(change.pixel_nm / self.pixel_nm - 1) < ALIKE)
+        told = (var < 1 - LEAST_TOLD) & self.knows(change)
         left = np.where(told, 1 - var, 1.0)
         middle, sd = self.prior()
         slope = middle * self.spread

@@ -145,14 +145,22 @@ def replace_estimates(estimates: dict[str, Estimate]) -> Percept:
 def test_looks_are_compared_until_the_field_goes_elsewhere() -> None:
     card = load_card("beam_sensitive")
     stares = examples(card, lambda seeds: twins.guarded("beam_sensitive", card, seeds), [300], "CBED")
-    glance = Glance(twins.guarded("beam_sensitive", card, [300])[0].describe(), card)
+    able = twins.guarded("beam_sensitive", card, [300])[0].describe()
+    glance = Glance(able, card)
     one = next(stares).observation
     place = one.state.go.stage_x_nm
     other = next(each.observation for each in stares if each.observation.state.go.stage_x_nm != place)
     # What falls on the place at each look is more than the least for which looks are compared.
-    counts = [len(glance(each)[0].changes) for each in (one, one, one, other, one, one)]
+    looks = (one, one, one, other, one, one)
+    counts = [len(glance(each)[0].changes) for each in looks]
     assert counts[:3] == [0, 1, 2]
     assert counts[4:] == [0, 1]
+    # Fields are read of what has not lost anything yet, globals of the rest.
+    reader = Reader(able, card, load_eyesight("beam_sensitive"))
+    fields = {target.name for target in card.targets if target.kind == "field"}
+    for count, look in zip(counts, looks, strict=True):
+        names = {name.partition(":")[0] for name in reader(look).estimates}
+        assert names <= fields if count == 0 else not names & fields
 
 
 def test_of_many_changes_that_counts_which_tells_most() -> None:
