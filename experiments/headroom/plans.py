@@ -115,23 +115,28 @@ def _mode(settings: Settings, number: int) -> str:
 
 
 class Mixed:
-    """Stays at small places, looking again and again in a mode that compares; in between it looks as a plan wants."""
+    """Stays at small places, looking again and again in a mode that compares; in between it looks as a plan wants.
 
-    def __init__(self, plan: Plan, settings: Settings, seed: int, mode: str) -> None:
-        self._plan, self._stay, self._mode = plan, settings.stay, mode
+    A stay whose looks may take less than ``least_electrons`` each is left out: it would tell nothing.
+    """
+
+    def __init__(self, plan: Plan, settings: Settings, seed: int, mode: str, least_electrons: float) -> None:
+        self._plan, self._stay, self._mode, self._least = plan, settings.stay, mode, least_electrons
         self._random = np.random.default_rng([seed, 82])
-        self._places: list[tuple[float, float]] = []
+        self._places: dict[int, tuple[float, float]] = {}
+        self._others = 0
 
     def looks(self, number: int, clock_s: float, electrons: float) -> Sequence[Look]:
         """The place of this stay, while it may take electrons; else what the plan wants."""
-        stays, left = divmod(number, 2 * self._stay)
-        if left < self._stay:
-            return self._plan.looks(stays * self._stay + left, clock_s, electrons)
-        while len(self._places) <= stays:
+        stay, left = divmod(number, 2 * self._stay)
+        if left == self._stay and electrons >= self._least:
             corner, size = self._cell(clock_s)
             x, y = (corner + size * self._random.random(2)).tolist()
-            self._places.append((x, y))
-        return [Look(*self._places[stays], self._mode, False)]
+            self._places[stay] = (x, y)
+        if left < self._stay or stay not in self._places:
+            self._others += 1
+            return self._plan.looks(self._others - 1, clock_s, electrons)
+        return [Look(*self._places[stay], self._mode, False)]
 
     def _cell(self, clock_s: float) -> tuple[Array, float]:
         """Within which square to stare: the cell that who knows the truth thinks best, or anywhere."""

@@ -33,6 +33,9 @@ LESS = 0.5
 """Where all is refused that a plan would look at it is tried again with this share of the electrons, ATTEMPTS times."""
 
 ATTEMPTS = 4
+LEAST_BETWEEN = 0.1
+"""Of the most that a card allows: less, between the first and the last look of a stay, tells next to nothing."""
+
 TOLD_SD = 0.1
 """Who is told fields takes them for as good as this, in units of what they differ from world to world."""
 
@@ -76,7 +79,9 @@ class _Seat:
         self._thinker = plan
         mode = compares(world)
         if settings.stay and mode is not None:
-            self.plan = Mixed(plan, settings, seed, mode)
+            edge_nm = card.extent_nm / VIEWS[MODES.index(mode)][0]
+            told = LEAST_BETWEEN * card.max_fluence_e_per_A2 * (10 * edge_nm) ** 2
+            self.plan = Mixed(plan, settings, seed, mode, told / max(settings.stay - 1, 1))
         self._reader, self.reporter = Reader(guard.describe(), card, eyesight(world)), Conditioned(prior_of(world))
         self._coding = Coding.of(card, guard.describe())
         self._number, self._turn, self.looks = 0, 0, 0

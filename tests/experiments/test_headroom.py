@@ -59,7 +59,7 @@ def test_the_clairvoyant_looks_where_something_can_be_learned() -> None:
 def test_a_mixed_plan_stays_at_new_places_between_what_another_plan_wants() -> None:
     settings = Settings(looks=16, tiles=4, stay=2)
     plan, raster = (
-        Mixed(Raster(replace(settings, looks=8), 0), settings, 0, "CBED"),
+        Mixed(Raster(replace(settings, looks=8), 0), settings, 0, "CBED", 1e5),
         Raster(replace(settings, looks=8), 0),
     )
     looks = [plan.looks(n, 0.0, 1e6)[0] for n in range(16)]
@@ -69,6 +69,8 @@ def test_a_mixed_plan_stays_at_new_places_between_what_another_plan_wants() -> N
     assert stays[::2] == stays[1::2]
     assert len(set(stays)) == 4
     assert not any(look.wide for look in stays)
+    poor = Mixed(Raster(replace(settings, looks=8), 0), settings, 0, "CBED", 1e5)
+    assert [poor.looks(n, 0.0, 9e4)[0] for n in range(16)] == [raster.looks(n, 0.0, 9e4)[0] for n in range(16)]
 
 
 def test_who_knows_the_truth_stays_where_comparing_tells_most_each_time_elsewhere() -> None:
@@ -78,7 +80,7 @@ def test_who_knows_the_truth_stays_where_comparing_tells_most_each_time_elsewher
     order = truth[: len(prior.times_s) * 64].reshape(-1, 64)
     order[:, [21, 42]] += [[1.0, 0.5]]
     settings = Settings(looks=16, tiles=4, stay=1)
-    plan = Mixed(Clairvoyant(settings, 0, prior, eyesight(world), truth), settings, 0, compares(world) or "")
+    plan = Mixed(Clairvoyant(settings, 0, prior, eyesight(world), truth), settings, 0, compares(world) or "", 0.0)
     looks = [plan.looks(n, 20.0, 1e6)[0] for n in (1, 3)]
     assert [(int((look.y + 1) * 4), int((look.x + 1) * 4)) for look in looks] == [divmod(21, 8), divmod(42, 8)]
 
