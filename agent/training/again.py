@@ -58,7 +58,7 @@ def stared(
         for each in glances.setdefault(seed, Glance(capabilities, card))(observation):
             there = [float(truth[name][each.cell]) for name in fields]
             found += [(change, logs, there, seed, each.cell, look) for change in each.changes]
-    changes, *columns = zip(*found, strict=True)
+    changes, *columns = zip(*found, strict=True) if found else ((),) * 6
     return Stared(changes, *(np.array(column) for column in columns))
 
 
@@ -120,6 +120,9 @@ def _surprise(
 
 def comparing(card: Card, sight: Eyesight, mode: str, seen: Stared, say: Callable[[str], None]) -> Eyesight:
     """The same eyesight, which also compares looks in a mode, with what that tells of which global."""
+    if not seen.changes:
+        say(f"{card.world} {mode}: no looks that could be compared")
+        return sight
     fields, names = ([target.name for target in card.targets if target.kind == kind] for kind in ("field", "global"))
     value, sd = _apart(seen)
     truth, best = np.exp(seen.logs), _best(sd, seen.look) & np.isfinite(sd)

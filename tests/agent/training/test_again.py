@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from msgspec import structs
 
+from agent.lessons import lessons
 from agent.perception.again import Change
 from agent.perception.reader import Eyesight, load_eyesight
 from agent.training import again
-from agent.training.again import Stared, comparing
+from agent.training.again import Stared, comparing, stared
 from envs.prior import load_card
 
 WORLD, WORLDS, LOOKS, LOSSES = "beam_sensitive", 60, 20, 5
@@ -79,3 +80,11 @@ def test_where_nothing_is_told_nothing_is_read(monkeypatch: pytest.MonkeyPatch) 
     assert sight.card.compared[TOLD] not in sight.kept
     assert np.isinf(sight.compare("CBED", some)[1][~gains]).all()
     assert np.isinf(bare().compare("CBED", some)[1]).all()
+
+
+def test_where_no_looks_can_be_compared_nothing_is_learned() -> None:
+    lines = list[str]()
+    card, able = load_card(WORLD), lessons(WORLD).capabilities
+    before = load_eyesight(WORLD)
+    assert comparing(card, before, "CBED", stared(card, able, []), lines.append) is before
+    assert lines == [f"{WORLD} CBED: no looks that could be compared"]
