@@ -51,6 +51,18 @@ def test_all_begin_with_the_same_places_and_one_seed_gives_one_order() -> None:
     assert not np.array_equal(orders[0], orders[1])
 
 
+def test_the_first_places_keep_apart() -> None:
+    scene, value = world(0)
+    nearest = []
+    for seed in SEEDS:
+        rows = search(scene, lambda some: value[some], replace(PLAN, wanted="any"), seed).rows
+        first = scene.places[rows[:20]]
+        apart = np.linalg.norm(first[:, None] - first[None], axis=-1) + 9.0 * np.eye(20)
+        nearest.append(apart.min(axis=1).mean())
+    # Of a Poisson process it would be half over the square root of the density.
+    assert min(nearest) > 1.4 * 0.5 / np.sqrt(20)
+
+
 def test_it_tells_what_it_found_after_each_batch() -> None:
     scene, value = world(0)
     heard: list[int] = []
@@ -87,6 +99,7 @@ def test_what_is_expected_above_a_level() -> None:
         ({"first": 1}, "first = 1: 2 to points, 60"),
         ({"first": 61}, "first = 61: 2 to points, 60"),
         ({"batch": 0}, "batch = 0: at least 1"),
+        ({"doubt": 0.0}, "doubt = 0: above 0 and finite"),
         ({"top": 0.0}, "top = 0: above 0 and below 1"),
         ({"top": float("nan")}, "top = nan: above 0 and below 1"),
     ],
