@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from statistics import median
 
 from agent import assemble, twins
@@ -12,6 +13,7 @@ from agent.record import Record
 from agent.review import Autonomous, Walls
 from hardware_bridge.guard import Guard
 from hardware_bridge.observation import Observation
+from hardware_bridge.report import Percept
 from hardware_bridge.words import Count, Name, NotNegative, Number, Word
 from policies.interface import Setup
 
@@ -42,10 +44,10 @@ class _Nowhere:
         return record
 
 
-def play(config: Config, seed: int, share: float) -> Episode:
+def play(config: Config, seed: int, share: float, hear: Callable[[Percept], None] = lambda percept: None) -> Episode:
     """Run the config's policy on the world of one seed with a share of the electron budget, and score its report.
 
-    The same instrument, limits, perception and reporter serve every policy.
+    The same instrument, limits, perception and reporter serve every policy. ``hear`` is told every percept.
     """
     card = assemble.card_of(config)
     budget = config.budget.electrons * share
@@ -62,10 +64,16 @@ def play(config: Config, seed: int, share: float) -> Episode:
     perception = assemble.perception(capabilities, card, config)
     policy = assemble.policy(config, assemble.Foresight(card, seed, perception.report))
     policy.begin(setup, seed)
+
+    def perceive(observation: Observation) -> Percept:
+        percept = perception.perceive(observation)
+        hear(percept)
+        return percept
+
     loop = Loop(
         microscope=microscope,
         policy=policy,
-        perceive=perception.perceive,
+        perceive=perceive,
         review=Autonomous(Walls(config.limits, capabilities, config.review.envelope)),
         recorder=_Nowhere(),
         setup=setup,

@@ -9,7 +9,7 @@ Estimates are named TARGET:ROW:COLUMN, cells counted from the top left of the ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from agent.perception.again import Again, Change
 from agent.perception.belief import Belief, Rows, report_of
 from agent.perception.edges import CoreLosses
-from agent.perception.ensemble import Kept, Prior
+from agent.perception.ensemble import Kept, Prior, Row
 from agent.perception.features import (
     RINGS,
     Dose,
@@ -61,12 +61,13 @@ class ReaderSettings(Word, frozen=True, kw_only=True):
 class Learned(Word, frozen=True, kw_only=True):
     """The card of a reader: what it reads, from which modes, how its errors hang together, and how good it was.
 
-    ``kept`` are, by field, the shares of the errors' variance that readings of a cell, and of a world, have in common.
-    ``widened`` is, by mode and field, what the sd of readings is multiplied by; ``z_sd`` is then the sd of (reading -
-    truth) / sd on worlds that were kept apart. At last all are multiplied by ``tempered``: readings of one world are
-    never quite independent, and with that its reports are best. ``typical`` is, by ``kind_of`` look and field, the
-    median sd of readings of cells that about so many ``electrons`` fell on, not tempered yet. ``explained`` is, by mode
-    and field, the share of the variance that readings explain on worlds that were kept apart.
+    ``kept`` are, by compared global, the shares of the errors' variance that readings of a cell, and of a world, have
+    in common; those of fields count as new at each reading. ``widened`` is, by mode and field, what the sd of readings
+    is multiplied by; ``z_sd`` is then the sd of (reading - truth) / sd on worlds that were kept apart. At last all are
+    multiplied by ``tempered``: hundreds of readings of one run are never as independent as they say, and with that
+    reports on whole runs are best. ``typical`` is, by ``kind_of`` look and field, the median sd of readings of cells
+    that about so many ``electrons`` fell on, not tempered yet. ``explained`` is, by mode and field, the share of the
+    variance that readings explain on worlds that were kept apart.
 
     All the same is said of the globals that comparing looks tells of, by mode and ``compared`` global. Of them
     ``explained`` counts what is read at all, and ``typical_again`` is, by mode and global, the median sd at ``doses``
@@ -279,20 +280,23 @@ class Conditioned:
         self.belief = Belief.of(prior)
         self._fields = {target.name: n for n, target in enumerate(prior.fields)}
 
-    def add(self, percept: Percept) -> None:
-        """Take in the readings of one percept."""
-        time_s, rows = (percept.start_s + percept.end_s) / 2, []
+    def add(self, *percepts: Percept) -> None:
+        """Take in the readings of one percept, or of many at once, which is quicker."""
+        rows = [row for percept in percepts for row in self._rows(percept)]
+        if rows:
+            self.belief = self.belief.after(self._prior, Rows.of(rows))
+
+    def _rows(self, percept: Percept) -> Iterator[Row]:
+        time_s = (percept.start_s + percept.end_s) / 2
         for name, estimate in percept.estimates.items():
             target, *place = name.split(":")
             if len(place) != 2:
                 continue
             cell = int(place[0]) * self._prior.card.cells + int(place[1])
             if target in self._fields:
-                rows.append(self._prior.row(self._fields[target], cell, time_s, estimate))
+                yield self._prior.row(self._fields[target], cell, time_s, estimate)
             elif target in self._prior.compared:
-                rows.append(self._prior.row_of_global(target, cell, estimate))
-        if rows:
-            self.belief = self.belief.after(self._prior, Rows.of(rows))
+                yield self._prior.row_of_global(target, cell, estimate)
 
     def report(self) -> Report:
         """Claim mean and standard deviation of every value of every target."""

@@ -1,44 +1,41 @@
 """Trains the reader of a world on looks at training worlds: ``python -m agent.training.reader WORLD ...``.
 
 Writes agent/perception/weights/WORLD.npz and WORLD.json. The last fifth of the seeds is kept apart: on them training
-is stopped and it is told how errors hang together; half of them say how wide errors are, the other half whether it is
-so. Where patterns tell something, stares at further worlds teach what comparing them tells of globals. Other worlds
-still tell by how much readings must be tempered.
+is stopped; half of them say how wide errors are, the other half whether it is so. Where patterns tell something, stares
+at further worlds teach what comparing them tells of globals. Whole runs still tell by how much readings must be
+tempered (``agent.training.tempering``).
 """
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import torch
-from msgspec import structs
 from numpy.typing import NDArray
 
 from agent import assemble
-from agent.lessons import Lessons, lessons
-from agent.perception.ensemble import Prior
+from agent.lessons import lessons
 from agent.perception.network import MOST_LOG_VAR, Network, unshrunk
 from agent.perception.reader import (
     LEAST_TOLD,
     WEIGHTS,
-    Conditioned,
     Eyesight,
     Glance,
     Learned,
-    Reader,
     kind_of,
     save_eyesight,
 )
 from agent.training.again import comparing, stared
-from agent.training.errors import sd_about_0, shared
+from agent.training.errors import sd_about_0
+from agent.training.tempering import temper
 from hardware_bridge.messages import Capabilities, Mode
 from hardware_bridge.observation import Observation
-from hardware_bridge.report import Card, Percept
+from hardware_bridge.report import Card
 
 Array = NDArray[np.float64]
 
@@ -112,7 +109,6 @@ def learned(card: Card, seen: dict[str, Seen], say: Say) -> Eyesight:
     border = seeds[round((1 - APART_SHARE) * len(seeds))]
     networks: dict[str, Network] = {}
     z_sd, widened, typical, explained = {}, {}, {}, {}
-    errors: list[tuple[NDArray[np.int_], NDArray[np.int_], Array]] = []
     for mode, each in sorted(seen.items()):
         apart = each[each.seed >= border]
         network = _trained(each[each.seed < border], apart)
@@ -124,7 +120,6 @@ def learned(card: Card, seen: dict[str, Seen], say: Say) -> Eyesight:
         tuned = apart.seed < np.median(apart.seed)
         widened[mode] = {name: sd_about_0(z[tuned, n]) for n, name in enumerate(fields)}
         z /= np.array(list(widened[mode].values()))
-        errors.append((apart.seed, apart.cell, z))
         networks[mode] = network
         z_sd[mode] = {name: sd_about_0(z[~tuned, n]) for n, name in enumerate(fields)}
         for wide in (False, True):
@@ -137,12 +132,11 @@ def learned(card: Card, seen: dict[str, Seen], say: Say) -> Eyesight:
         told_share = ", ".join(f"{name} {share:.2f}" for name, share in explained[mode].items())
         say(f"{card.world} {mode}: {len(each.seed)} patches, variance explained apart: {told_share}")
     looks = sum(len(each.seed) for each in seen.values())
-    kept = {name: shared(errors, n) for n, name in enumerate(fields)}
     return Eyesight(
         Learned(
             world=card.world,
             fields=fields,
-            kept=kept,
+            kept={},
             tempered=1.0,
             widened=widened,
             z_sd=z_sd,
@@ -244,43 +238,6 @@ def _tensor(values: Array) -> torch.Tensor:
     return torch.from_numpy(values.astype(np.float32))
 
 
-def tempered(taught: Lessons, sight: Eyesight, say: Say) -> Eyesight:
-    """The same eyesight with one factor on all its errors: the least with which reports on some worlds are best.
-
-    What is not worse than the best by more than a standard error, world by world, is as good.
-    """
-    readers: dict[int, Reader] = {}
-    percepts: dict[int, list[Percept]] = {}
-    for seed, observation, _ in taught.examples(TEMPER_SEEDS):
-        reader = readers.setdefault(seed, Reader(taught.capabilities, taught.card, sight))
-        percepts.setdefault(seed, []).append(reader(observation))
-    prior = Prior.of(taught.card, taught.ensemble, sight.kept)
-    scores: dict[float, Array] = {}
-    for times in FACTORS:
-        found = []
-        for seed, seen in percepts.items():
-            reporter = Conditioned(prior)
-            for percept in seen:
-                reporter.add(_wider(percept, times))
-            found.append(taught.score(reporter.report(), seed))
-        scores[times] = np.array(found)
-    told = ", ".join(f"{times:g} {found.mean():+.3f}" for times, found in scores.items())
-    say(f"{taught.card.world}: score by factor on errors: {told}")
-    return replace(sight, card=structs.replace(sight.card, tempered=least_of_the_best(scores)))
-
-
-def least_of_the_best(scores: Mapping[float, Array]) -> float:
-    """The least factor whose scores (worlds,) are below the best by at most a standard error of the difference."""
-    best = max(scores.values(), key=lambda found: float(found.mean()))
-    errors = {times: (best - found).std(ddof=1) / math.sqrt(len(found)) for times, found in scores.items()}
-    return min(times for times, found in scores.items() if (best - found).mean() <= errors[times])
-
-
-def _wider(percept: Percept, times: float) -> Percept:
-    wider = {name: structs.replace(each, sd=times * each.sd) for name, each in percept.estimates.items()}
-    return structs.replace(percept, estimates=wider)
-
-
 def main(arguments: Sequence[str]) -> None:
     """Train the readers of worlds."""
     known = assemble.worlds()
@@ -295,7 +252,8 @@ def main(arguments: Sequence[str]) -> None:
             if any(sight.sees(mode, field) for field in sight.card.fields):
                 stares = _told(taught.stares(STARED_SEEDS, mode), world, STARED_SEEDS)
                 sight = comparing(taught.card, sight, mode, stared(taught.card, taught.capabilities, stares), _say)
-        save_eyesight(tempered(taught, sight, _say))
+        save_eyesight(sight)
+        temper(world, _say)
 
 
 def _told(examples: Examples, world: str, seeds: Sequence[int]) -> Examples:

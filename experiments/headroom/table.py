@@ -173,11 +173,10 @@ def _honesty(worlds: Sequence[str]) -> list[str]:
         "",
         "Of each mode: the share of a field's variance that readings explain on training worlds that were kept apart, "
         "over looks of all doses, widths and foci, and in brackets the standard deviation of (reading - truth) / sd "
-        "there, before tempering. Then the factor on all errors with which reports on other worlds are best, and the "
-        "share of the errors' variance that readings of the same cell have in common.",
+        "there, before tempering. Then the factor on all errors with which reports on whole runs are best.",
         "",
-        "| world | field | " + " | ".join(MODES) + " | tempered | kept |",
-        "|---|---|" + "---|" * (len(MODES) + 2),
+        "| world | field | " + " | ".join(MODES) + " | tempered |",
+        "|---|---|" + "---|" * (len(MODES) + 1),
     ]
     for world in worlds:
         if not (WEIGHTS / f"{world}.json").is_file():
@@ -187,7 +186,7 @@ def _honesty(worlds: Sequence[str]) -> list[str]:
             told = (
                 f"{card.explained[m][field]:.2f} ({card.z_sd[m][field]:.2f})" if m in card.z_sd else "" for m in MODES
             )
-            lines.append(f"| {world} | {field} | {' | '.join(told)} | {card.tempered:g} | {card.kept[field][0]:.2f} |")
+            lines.append(f"| {world} | {field} | {' | '.join(told)} | {card.tempered:g} |")
     return lines
 
 

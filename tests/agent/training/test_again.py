@@ -37,8 +37,7 @@ def stares(noise: float = 0.1, told: bool = True) -> Stared:
 def bare() -> Eyesight:
     """What was learned of single looks."""
     both = load_eyesight(WORLD)
-    fields = {name: both.card.kept[name] for name in both.card.fields}
-    return replace(both, responses={}, card=structs.replace(both.card, kept=fields))
+    return replace(both, responses={}, card=structs.replace(both.card, kept={}))
 
 
 @pytest.fixture(scope="module")

@@ -6,21 +6,20 @@ import numpy as np
 import pytest
 
 from agent.training import reader
-from agent.training.reader import ELECTRONS, Seen, learned, least_of_the_best
+from agent.training.reader import ELECTRONS, Seen, learned
 from envs.prior import load_card
 
 WORLDS, PATCHES, CELLS = 40, 80, 64
 
 
-def patches(own_sd: float = 0.2, kept_sd: float = 0.0, inputs: int = 8) -> Seen:
-    """Inputs of which the sixth and seventh show the fields, with an error that a cell keeps and one that is new."""
+def patches(own_sd: float = 0.2, inputs: int = 8) -> Seen:
+    """Inputs of which the sixth and seventh show the fields, with an error of their own."""
     random = np.random.default_rng(0)
     count = WORLDS * PATCHES
     seed, cell = np.repeat(np.arange(WORLDS), PATCHES), random.integers(0, CELLS, count)
     truth = random.standard_normal((count, 2))
-    kept = kept_sd * random.standard_normal((WORLDS, CELLS, 2))[seed, cell]
     values = random.standard_normal((count, inputs))
-    values[:, 5:7] = truth + kept + own_sd * random.standard_normal((count, 2))
+    values[:, 5:7] = truth + own_sd * random.standard_normal((count, 2))
     electrons, wide = 10.0 ** random.uniform(4, 6, count), random.random(count) < 0.5
     return Seen(min(inputs, 8), values, truth, seed, cell, electrons, wide)
 
@@ -46,32 +45,12 @@ def test_what_inputs_show_is_read_with_its_error() -> None:
 
 
 @pytest.mark.usefixtures("quick")
-def test_errors_that_a_cell_keeps_are_found() -> None:
-    alone = learned(load_card("interface"), {"HAADF": patches()}, lambda line: None).card.kept
-    kept = learned(load_card("interface"), {"HAADF": patches(kept_sd=0.2)}, lambda line: None).card.kept
-    for name, (cell, world) in kept.items():
-        # Half of the variance is kept.
-        assert cell == pytest.approx(0.5, abs=0.2), name
-        assert world < 0.1
-        assert alone[name][0] < 0.15
-
-
-@pytest.mark.usefixtures("quick")
 def test_of_many_inputs_those_are_kept_that_tell() -> None:
     sight = learned(load_card("interface"), {"EELS": patches(inputs=200)}, lambda line: None)
     network = sight.networks["EELS"]
     assert network.project.shape[1] < 30
     mean, _ = network(patches(inputs=200).inputs)
     assert ((mean - patches(inputs=200).truth) ** 2).mean() < 0.2
-
-
-def test_errors_are_made_no_larger_than_scores_ask_for() -> None:
-    noise = np.random.default_rng(0).standard_normal(16)
-    noise -= noise.mean()
-    scores = {1.0: 0.100 + 0.01 * noise, 2.0: 0.101 - 0.01 * noise, 4.0: 0.05 + 0.01 * noise}
-    assert least_of_the_best(scores) == 1.0
-    assert least_of_the_best(scores | {1.0: 0.05 + 0.01 * noise}) == 2.0
-    assert least_of_the_best({1.0: noise}) == 1.0
 
 
 def test_unknown_worlds_are_told_with_those_that_are_known() -> None:
