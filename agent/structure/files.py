@@ -2,7 +2,8 @@
 
     HyperSpy  Experiments/NAME/data with groups axis-0, axis-1, ... beside it; the signal axis is the one whose
               ``navigate`` is False (RosettaSciIO, HSpy format)
-    NSID      a dataset with HDF5 dimension scales, of which one says ``dimension_type`` spectral (pyNSID, docs: nsid)
+    NSID      a dataset with HDF5 dimension scales, of which one says ``dimension_type`` spectral (pyNSID, docs: nsid;
+              files of pyNSID 0.0.7.2 with sidpy 0.12.9 are read so)
     NeXus     a group of NX_class NXdata with ``signal`` and ``axes``; the signal axis is the one in eV or keV
 
 Nothing in a file is believed: each number that is used is checked, and what is wrong is told with its name.
