@@ -45,8 +45,9 @@ MADE = """## Settings
 
 Of each rival it was tried with how many places to begin, and how much to widen what it believes where it asks what may
 lie above the level (`first` and `doubt`: {ways}) on seeds {tuning}, in each world by itself; the best is taken. For
-variance doubt has no say. Before that a few sizes of network, prior and batch were tried on the same seeds for the deep
-kernel; components, position and variance have the same. Kernel and noise of all are fitted to each search's own data.
+variance doubt has no say. Before that some ten sizes of network, priors, batches and ways to begin were tried on the
+same seeds for the deep kernel alone; components, position and variance have the same. Kernel and noise of all are
+fitted to each search's own data.
 
 {settings}
 """

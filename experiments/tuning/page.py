@@ -55,7 +55,7 @@ decaying and 6 nm of random drift instead of 0.5 and 0.2, 0.02 nm of shaking and
   seconds an image where a network would take milliseconds.
 - Drift of the specimen between images is fitted; drift of the aberrations is not, beyond forgetting all but the last
   nine images. Focus is not followed through a run; `adaptem run` refocuses by pairs as before.
-- The fall-back on optimised sharpness was needed on none of these microscopes; it is tested on images of unrelated
+- Whether the fall-back on optimised sharpness was ever taken here was not recorded; it is tested on images of unrelated
   places alone.
 - Tuning with the foreign simulator de-twin was not tried.
 
