@@ -61,13 +61,13 @@ class ReaderSettings(Word, frozen=True, kw_only=True):
 class Learned(Word, frozen=True, kw_only=True):
     """The card of a reader: what it reads, from which modes, how its errors hang together, and how good it was.
 
-    ``kept`` are, by compared global, the shares of the errors' variance that readings of a cell, and of a world, have
-    in common; those of fields count as new at each reading. ``widened`` is, by mode and field, what the sd of readings
-    is multiplied by; ``z_sd`` is then the sd of (reading - truth) / sd on worlds that were kept apart. At last all are
-    multiplied by ``tempered``: hundreds of readings of one run are never as independent as they say, and with that
-    reports on whole runs are best. ``typical`` is, by ``kind_of`` look and field, the median sd of readings of cells
-    that about so many ``electrons`` fell on, not tempered yet. ``explained`` is, by mode and field, the share of the
-    variance that readings explain on worlds that were kept apart.
+    ``kept`` are, by field and compared global, the shares of the errors' variance that readings of a cell, and of a
+    world, have in common; where a field is left out its errors count as new at each reading. ``widened`` is, by mode
+    and field, what the sd of readings is multiplied by; ``z_sd`` is then the sd of (reading - truth) / sd on worlds
+    that were kept apart. At last all are multiplied by ``tempered``: hundreds of readings of one run are never as
+    independent as they say, and with that reports on whole runs are best. ``typical`` is, by ``kind_of`` look and
+    field, the median sd of readings of cells that about so many ``electrons`` fell on, not tempered yet. ``explained``
+    is, by mode and field, the share of the variance that readings explain on worlds that were kept apart.
 
     All the same is said of the globals that comparing looks tells of, by mode and ``compared`` global. Of them
     ``explained`` counts what is read at all, and ``typical_again`` is, by mode and global, the median sd at ``doses``

@@ -1,9 +1,9 @@
 """Trains the reader of a world on looks at training worlds: ``python -m agent.training.reader WORLD ...``.
 
 Writes agent/perception/weights/WORLD.npz and WORLD.json. The last fifth of the seeds is kept apart: on them training
-is stopped; half of them say how wide errors are, the other half whether it is so. Where patterns tell something, stares
-at further worlds teach what comparing them tells of globals. Whole runs still tell by how much readings must be
-tempered (``agent.training.tempering``).
+is stopped and it is told how errors hang together; half of them say how wide errors are, the other half whether it is
+so. Where patterns tell something, stares at further worlds teach what comparing them tells of globals. Whole runs still
+tell by how much readings must be tempered (``agent.training.tempering``).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from agent.perception.reader import (
     save_eyesight,
 )
 from agent.training.again import comparing, stared
-from agent.training.errors import sd_about_0
+from agent.training.errors import sd_about_0, shared
 from agent.training.tempering import temper
 from hardware_bridge.messages import Capabilities, Mode
 from hardware_bridge.observation import Observation
@@ -109,6 +109,7 @@ def learned(card: Card, seen: dict[str, Seen], say: Say) -> Eyesight:
     border = seeds[round((1 - APART_SHARE) * len(seeds))]
     networks: dict[str, Network] = {}
     z_sd, widened, typical, explained = {}, {}, {}, {}
+    errors: list[tuple[NDArray[np.int_], NDArray[np.int_], Array]] = []
     for mode, each in sorted(seen.items()):
         apart = each[each.seed >= border]
         network = _trained(each[each.seed < border], apart)
@@ -120,6 +121,7 @@ def learned(card: Card, seen: dict[str, Seen], say: Say) -> Eyesight:
         tuned = apart.seed < np.median(apart.seed)
         widened[mode] = {name: sd_about_0(z[tuned, n]) for n, name in enumerate(fields)}
         z /= np.array(list(widened[mode].values()))
+        errors.append((apart.seed, apart.cell, z))
         networks[mode] = network
         z_sd[mode] = {name: sd_about_0(z[~tuned, n]) for n, name in enumerate(fields)}
         for wide in (False, True):
@@ -136,7 +138,7 @@ def learned(card: Card, seen: dict[str, Seen], say: Say) -> Eyesight:
         Learned(
             world=card.world,
             fields=fields,
-            kept={},
+            kept={name: shared(errors, n) for n, name in enumerate(fields)},
             tempered=1.0,
             widened=widened,
             z_sd=z_sd,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -55,14 +56,15 @@ def taught(drawn: list[np.ndarray]) -> Lessons:
     )
 
 
-def run(values: np.ndarray, claimed_sd: float) -> list[Percept]:
-    """Readings of random cells at the asked times."""
+def run(values: np.ndarray, claimed_sd: float, common: float = 0.0) -> list[Percept]:
+    """Readings of random cells at the asked times; a cell keeps a share of its errors' variance."""
     card, random = load_card(WORLD), np.random.default_rng(int(abs(values[5]) * 1e6))
     name, cells = card.targets[0].name, card.cells**2
-    seen = []
+    own, seen = random.standard_normal(cells), []
     for time in np.sort(random.integers(len(card.times_s), size=READINGS)):
         cell = int(random.integers(cells))
-        value = values[(1 + time) * cells + cell] + ERROR_SD * random.standard_normal()
+        error = math.sqrt(common) * own[cell] + math.sqrt(1 - common) * random.standard_normal()
+        value = values[(1 + time) * cells + cell] + ERROR_SD * error
         row, column = divmod(cell, card.cells)
         seen.append(
             Percept(
@@ -91,7 +93,18 @@ def test_the_factor_is_that_by_which_errors_are_larger_than_said(
     lines: list[str] = []
     found = tempering.tempered(taught, sight, runs, lines.append).card
     assert least <= found.tempered <= most
-    assert len(lines) == len(tempering.FACTORS)
+    assert len(lines) == 2 * len(tempering.FACTORS) + 1
+
+
+@pytest.mark.parametrize("common", [0.0, 0.9])
+def test_errors_are_told_to_have_in_common_what_they_have(
+    common: float, drawn: list[np.ndarray], taught: Lessons
+) -> None:
+    sight, field = load_eyesight(WORLD), load_card(WORLD).targets[0].name
+    sight = replace(sight, card=structs.replace(sight.card, tempered=1.0, kept={field: (0.9, 0.0)}))
+    runs = [(n, run(values, ERROR_SD, common)) for n, values in enumerate(drawn)]
+    found = tempering.tempered(taught, sight, runs, lambda line: None).card
+    assert (field in found.kept) == (common > 0.0)
 
 
 def test_a_reader_that_was_tempered_before_is_not_tempered_twice(drawn: list[np.ndarray], taught: Lessons) -> None:
