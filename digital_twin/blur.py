@@ -1,4 +1,4 @@
-"""The probes of many scans at once, and objects convolved with them: the inner loop of everything incoherent."""
+"""The probes of many scans at once, and objects correlated with them: the inner loop of everything incoherent."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _probe(
 
 @dataclass(frozen=True)
 class Blur:
-    """Probes ready to be convolved with, for images (H, W) of objects ``margin`` pixels larger on every side.
+    """Probes ready to be correlated with, for images (H, W) of objects ``margin`` pixels larger on every side.
 
     Scans are imaged some at a time: each part names S of them and holds the transforms of their probes (J, S, h, w),
     one plane after the other.
@@ -106,9 +106,14 @@ def blur_of(kernels: Sequence[Tensor], shape: tuple[int, int]) -> Blur:
         for first in range(0, len(scans), together):
             some = scans[first : first + together]
             # The centres of all probes lie where that of the widest does.
-            probes = [pad(kernels[n], 4 * (margin - kernels[n].shape[-1] // 2,)) for n in some]
+            probes = [pad(turned(kernels[n]), 4 * (margin - kernels[n].shape[-1] // 2,)) for n in some]
             parts.append((some, torch.fft.rfft2(torch.stack(probes, dim=1), s=(rows, columns))))
     return Blur(shape, margin, (rows, columns), tuple(parts))
+
+
+def turned(probes: Tensor) -> Tensor:
+    """Probes as scans show them of a point, turned round: from r0, a probe shines on r with what it has at r - r0."""
+    return probes.flip(-2, -1)
 
 
 def blurred(objects: Tensor, blur: Blur, place: Tensor) -> Tensor:

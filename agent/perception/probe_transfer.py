@@ -1,9 +1,10 @@
 """The transfer of a STEM probe at the frequencies of an image, and how it changes with each aberration.
 
-The image of an incoherent probe is the specimen convolved with the probe's intensity, so its spectrum is that of the
-specimen times the transform H of the intensity (J. M. Cowley, Appl. Phys. Lett. 15 (1969) 58; P. D. Nellist and S. J.
-Pennycook, Ultramicroscopy 78 (1999) 111). Aberrations are seven components in nm: C10, and C12, C21 and C23 along and
-across, as ``digital_twin.optics.chi_polynomials`` has them.
+The image of an incoherent probe is the specimen correlated with the probe's intensity (from r0, a probe shines on r
+with what it has at r - r0), so its spectrum is that of the specimen times the conjugate H of the intensity's transform
+(J. M. Cowley, Appl. Phys. Lett. 15 (1969) 58; P. D. Nellist and S. J. Pennycook, Ultramicroscopy 78 (1999) 111).
+Aberrations are seven components in nm: C10, and C12, C21 and C23 along and across, as
+``digital_twin.optics.chi_polynomials`` has them.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ class Transfers:
         wide = np.zeros((rows, columns), dtype=np.float32)
         wide[:PROBE_PIXELS, :PROBE_PIXELS] = coarse
         wide = np.roll(wide, (-half, -half), axis=(0, 1))
-        return np.asarray(scipy.fft.rfft2(wide).ravel()[self.places])
+        return np.asarray(scipy.fft.rfft2(wide).ravel()[self.places].conj())
 
 
 def geometric(components_nm: Array, x_per_nm: Array, y_per_nm: Array, semi_angle_mrad: float) -> Array:

@@ -57,6 +57,8 @@ decaying and 6 nm of random drift instead of 0.5 and 0.2, 0.02 nm of shaking and
   nine images. Focus is not followed through a run; `adaptem run` refocuses by pairs as before.
 - Whether the fall-back on optimised sharpness was ever taken here was not recorded; it is tested on images of unrelated
   places alone.
+- The twin then turned C21 and C23 by 180 degrees in scanned images, and so did the tuner's model; both are right now,
+  and the study is to be played again.
 - Tuning with the foreign simulator de-twin was not tried.
 
 ![Strehl ratio and share of seeds that are done, against images](images.png)

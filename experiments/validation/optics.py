@@ -6,10 +6,13 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import torch
 
-from digital_twin import elastic, optics
+from digital_twin import blur, elastic, optics
+from digital_twin.blur import blur_of, blurred
 from digital_twin.elastic import annular_nm2
 from digital_twin.optics import Aberrations, Column
+from digital_twin.probe import probe_kernels
 from experiments.validation.check import Check, Mutation
 from experiments.validation.stored import golden, made_by
 
@@ -17,11 +20,15 @@ from experiments.validation.stored import golden, made_by
 ALL = Aberrations(
     C10_nm=-60.0, C12_nm=15.0, phi12_rad=0.4, C21_nm=400.0, phi21_rad=1.1, C23_nm=300.0, phi23_rad=-0.5, C30_um=1200.0
 )
+# Those of references/scanned.py.
+LEANING = Aberrations(
+    C10_nm=2.0, C12_nm=4.0, phi12_rad=0.4, C21_nm=800.0, phi21_rad=0.6, C23_nm=400.0, phi23_rad=-0.5, C30_um=10.0
+)
 ROUND = Aberrations(C10_nm=-60.0, C30_um=1200.0)
 ZEROS_PER_A = (0.39874, 0.45764, 0.49516, 0.52390)
 """Where chi is a multiple of pi for ROUND at 200 kV: pi (C10 lambda k^2 + C30 lambda^3 k^4 / 2) solved by hand."""
 WAVELENGTH_80_nm = 4.17571e-3
-OPTICS, HAADF = made_by("optics"), made_by("haadf")
+OPTICS, HAADF, SCANNED = made_by("optics"), made_by("haadf"), made_by("scanned")
 
 
 def wavelength() -> float:
@@ -86,6 +93,18 @@ def spread_peak() -> float:
     return worst
 
 
+def scanned() -> float:
+    """Relative deviation, in the square mean, of the image of an atom from that of a point."""
+    data = golden("scanned")
+    theirs = data["image"] / data["image"].sum()
+    probes = probe_kernels(float(data["pixel_nm"]), LEANING, Column(300.0, 20.0), torch.device("cpu"))
+    ready = blur_of([probes], theirs.shape)
+    point = torch.zeros(1, *(length + 2 * ready.margin for length in theirs.shape), dtype=torch.float64)
+    point[0, 32 + ready.margin, 32 + ready.margin] = 1.0
+    ours = blurred(point, ready, torch.zeros(1, 2, 2, dtype=torch.float64))[0].numpy()
+    return float(np.linalg.norm(ours / ours.sum() - theirs) / np.linalg.norm(theirs))
+
+
 def atoms() -> float:
     """Largest relative deviation of a cross-section, over elements and annuli."""
     data = golden("haadf")
@@ -117,6 +136,13 @@ def whole() -> float:
 
 
 CHECKS = (
+    Check(
+        name="scanned image of a gold atom, C10 to C30, of a point instead of the atom, relative",
+        reference=f"{SCANNED}: Probe.scan",
+        achieved=scanned,
+        tolerance=0.25,
+        mutation=Mutation("the probe not turned round", blur, "turned", lambda it: lambda probes: probes),
+    ),
     Check(
         name="wavelength, 60-300 kV, relative",
         reference=f"{OPTICS}: energy2wavelength",

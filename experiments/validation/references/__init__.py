@@ -19,6 +19,7 @@ CODES = {
     "waves": "abTEM",
     "monolayer": "abTEM",
     "frozen": "abTEM",
+    "scanned": "abTEM",
     "spectra": "eXSpy",
     "multiplets": "edrixs",
 }

@@ -29,7 +29,7 @@ def test_it_is_that_of_the_probe_on_a_whole_grid(C30_um):
     made = Transfers(Frequencies((PIXELS, PIXELS), PIXEL_NM, COLUMN, 0.2, 4.7), C30_um)
     fine = 4
     probe = probe_intensity(fine * PIXELS, PIXEL_NM / fine, polar(SOME, C30_um), COLUMN)
-    whole = np.fft.fft2(probe)
+    whole = np.fft.fft2(probe).conj()  # a scan correlates
     rows = np.rint(made.y_per_nm * PIXELS * PIXEL_NM).astype(int)
     columns = np.rint(made.x_per_nm * PIXELS * PIXEL_NM).astype(int)
     # The edge of the aperture is drawn on a grid of 65 points a radius, here on one twice as fine.
