@@ -30,7 +30,7 @@ from hardware_bridge.report import Percept
 TEMPER_SEEDS = range(20_000, 20_006)
 FACTORS = (1.0, 1.4, 2.0, 2.8, 4.0, 5.6)
 EVERY = (1, 4)
-"""All looks of a run, and every so manieth, as of one with fewer electrons."""
+"""All looks of a run, and one in so many, as of a run with fewer electrons."""
 
 Runs = Sequence[tuple[int, Sequence[Percept]]]
 Shares = dict[str, tuple[float, float]]
