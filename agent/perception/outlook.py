@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from agent.perception.belief import LEAST_VAR, Rows
 from agent.perception.ensemble import Prior
-from agent.perception.reader import Conditioned, Eyesight, kind_of
+from agent.perception.reader import WHOLE, Conditioned, Eyesight, kind_of
 from hardware_bridge.report import Estimate, Percept
 from policies.outlook import Way
 
 Array = NDArray[np.float64]
-WHOLE = 0.7
-"""A field whose edge is more of that of a cell than this is of the whole cell."""
 
 
 class ReaderOutlook:

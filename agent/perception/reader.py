@@ -50,6 +50,9 @@ LEAST_TOLD = 0.1
 What knows next to nothing stays near the mean of all worlds whatever is there: many such readings would agree on it.
 """
 
+WHOLE = 0.7
+"""What is looked at and is wider than this share of a cell lies all over it."""
+
 LEAST_GAINED = 0.05
 """A global is not read by comparing looks in a mode where that explains less of its variance."""
 

@@ -24,6 +24,7 @@ from agent.perception.network import MOST_LOG_VAR, Network, unshrunk
 from agent.perception.reader import (
     LEAST_TOLD,
     WEIGHTS,
+    WHOLE,
     Eyesight,
     Glance,
     Learned,
@@ -40,17 +41,12 @@ from hardware_bridge.report import Card
 Array = NDArray[np.float64]
 
 SEEDS = range(10_000, 10_064)
-TEMPER_SEEDS = range(10_064, 10_080)
 STARED_SEEDS = range(11_000, 11_192)
 COMPARED: tuple[Mode, ...] = ("CBED",)
 APART_SHARE = 0.2
-FACTORS = (1.0, 1.4, 2.0, 2.8, 4.0)
 HIDDEN, EPOCHS, BATCH, RATE, DECAY = 48, 120, 256, 3e-3, 1e-3
 COMPONENTS, RIDGES = 16, (30.0, 1000.0)
 """Inputs that are many are projected on fewer: principal components, and ridge regressions to the targets."""
-
-WHOLE = 0.7
-"""A patch whose edge is more of that of a cell than this lies all over it."""
 
 ELECTRONS = tuple(10.0 ** (3 + n / 2) for n in range(13))
 Examples = Iterable[tuple[int, Observation, dict[str, Array]]]
