@@ -1,4 +1,4 @@
-"""The command line: `adaptem run | serve | calibrate | twin | keys | replay | report | evaluate | dkl | doctor`.
+"""The command line: `adaptem COMMAND`, one of those in ``COMMANDS``.
 
 Exit status: 0 done, 1 a check failed, 2 bad input (nothing was started), 3 the instrument was lost, 4 stopped by a
 person.
@@ -47,6 +47,7 @@ EXAMPLES = {
   adaptem keys list --folder keys
 """,
     "replay": "  adaptem replay runs/first\n",
+    "audit": "  adaptem audit runs/asked\n",
     "report": "  adaptem report runs/first\n  adaptem report runs/first --out first.html\n",
     "evaluate": f"""\
   adaptem evaluate {CONFIG} --policies bayes,raster --seeds 1000-1003
@@ -204,6 +205,7 @@ COMMANDS = {
     "twin": ("calibrate a twin by recorded data, or show its worlds", _twin_arguments),
     "keys": ("make and list the keys of a bridge and its clients", _keys_arguments),
     "replay": ("go through a recorded run again and check it", _replay_arguments),
+    "audit": ("print what people did in a run, and check that nobody changed it", _replay_arguments),
     "report": ("write the HTML report of a run again", _report_arguments),
     "evaluate": ("compare policies on the twin over paired seeds", _evaluate_arguments),
     "dkl": ("search a measured spectrum image again for its best spectra, led by its image", _dkl_arguments),

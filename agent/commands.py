@@ -75,18 +75,21 @@ def run(given: argparse.Namespace) -> int:
     from agent.run import begin, resume
     from agent.watched import Watched
 
-    with contextlib.closing(Watched(sys.stdin.fileno(), sys.stdout)) as observer:
+    if given.resume is not None:
+        folder: Path | None = _alone(given).resume
+    else:
+        if given.config is None:
+            raise ValueError("a config is needed (or --resume RUN)")
+        more = ["review.mode=approval"] if given.approve else []
+        more += [f"budget.turns={given.turns}"] if given.turns is not None else []
+        config, seed = configured(given, *more)
+        folder = given.out or (Path(config.record.folder) if config.record.folder else None)
+    if folder is None:
+        raise ValueError("--out: a folder for the record is needed (or record.folder in the config)")
+    with contextlib.closing(Watched(sys.stdin.fileno(), sys.stdout, folder)) as observer:
         if given.resume is not None:
-            finished = _unbroken(given.resume, lambda: resume(_alone(given).resume, observer))
+            finished = _unbroken(folder, lambda: resume(folder, observer))
         else:
-            if given.config is None:
-                raise ValueError("a config is needed (or --resume RUN)")
-            more = ["review.mode=approval"] if given.approve else []
-            more += [f"budget.turns={given.turns}"] if given.turns is not None else []
-            config, seed = configured(given, *more)
-            folder = given.out or (Path(config.record.folder) if config.record.folder else None)
-            if folder is None:
-                raise ValueError("--out: a folder for the record is needed (or record.folder in the config)")
             finished = _unbroken(folder, lambda: begin(config, seed, folder, observer))
     conclude.conclude(finished, sys.stdout)
     return STOPPED if observer.stopped else DONE
@@ -242,6 +245,24 @@ def replay(given: argparse.Namespace) -> int:
     for problem in problems:
         print(f"! {problem}")
     print(f"{len(whole.records)} turns, {len(problems)} problem{'s' if len(problems) != 1 else ''}")
+    return FAILED if problems else DONE
+
+
+@told
+def audit(given: argparse.Namespace) -> int:
+    """Print what people did in a run, and say where the log of it was changed."""
+    from agent.console.audit import verified
+    from agent.reading import open_run
+
+    with open_run(given.run) as whole:
+        entries, problems = verified(given.run, whole.records)
+    for entry in entries:
+        who = f"{entry.by} at {entry.screen}" if entry.screen else entry.by
+        about = f"turn {entry.turn}" if entry.turn is not None else ""
+        print(f"{entry.number:5d} {entry.at}  {entry.what:10s} {about:9s} {who}: {entry.reason}")
+    for problem in problems:
+        print(f"! {problem}")
+    print(f"{len(entries)} entries, {len(problems)} problem{'s' if len(problems) != 1 else ''}")
     return FAILED if problems else DONE
 
 

@@ -117,15 +117,22 @@ class Autonomous:
     def __call__(self, proposals: Sequence[Proposal], situation: Situation) -> Decision:
         """Decide over ranked proposals, without asking anybody."""
         self._walls.settle(situation)
-        refusals: list[str] = []
-        for proposal in proposals:
-            refusal = self._walls.outside(proposal.command, situation)
-            if not refusal:
-                self._walls.chosen(proposal.command, situation)
-                passed_over = f" (choice {len(refusals) + 1}; the first: {refusals[0]})" if refusals else ""
-                return unasked(proposals, proposal.command, proposal.reason + passed_over)
-            refusals.append(refusal)
-        return unasked(proposals, None, "; ".join(dict.fromkeys(refusals)) or "nothing was proposed")
+        decision = inside(self._walls, proposals, situation)
+        if decision.command is not None:
+            self._walls.chosen(decision.command, situation)
+        return decision
+
+
+def inside(walls: Walls, proposals: Sequence[Proposal], situation: Situation) -> Decision:
+    """The decision for the best proposal inside the envelope; a refusal where there is none."""
+    refusals: list[str] = []
+    for proposal in proposals:
+        refusal = walls.outside(proposal.command, situation)
+        if not refusal:
+            passed_over = f" (choice {len(refusals) + 1}; the first: {refusals[0]})" if refusals else ""
+            return unasked(proposals, proposal.command, proposal.reason + passed_over)
+        refusals.append(refusal)
+    return unasked(proposals, None, "; ".join(dict.fromkeys(refusals)) or "nothing was proposed")
 
 
 def unasked(proposals: Sequence[Proposal], command: Command | None, reason: str) -> Decision:

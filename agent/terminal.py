@@ -1,7 +1,7 @@
-"""Approval in a terminal: the best proposal and its alternatives are shown, and one key answers.
+"""The console in a terminal: the best proposal and its alternatives are shown, and one key answers.
 
-a or Enter  approve       1 2 ...  an alternative  m  modify
-r           refuse        q or Esc  stop           silence: hold, beam blanked
+a or Enter  approve       1 2 ...  an alternative  m  modify    p  pause, go on
+r           refuse        q or Esc  stop           t  take over, hand back
 """
 
 from __future__ import annotations
@@ -10,41 +10,43 @@ import contextlib
 import os
 import select
 import termios
-import time
 import tty
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import TextIO
+from typing import TextIO, get_args
 
-from agent.edits import EditErrors, cost, differences, edited, sentence
-from agent.record import Decision
-from agent.review import MAX_TEXT, Walls, unasked
-from hardware_bridge.messages import Command
-from policies.interface import Proposal, Situation, Verdict
+from agent.console.console import Console
+from agent.console.words import Approve, Choice, ConsoleError, Edit, Person, Question, Refuse, Why
 
 SLICE_S = 0.1
-REASONS = ("wrong place", "too much dose", "out of focus", "seen already", "other")
+REASONS: tuple[Why, ...] = get_args(Why)
 
 
 class Silence(Exception):
-    """Nobody answered in time, or nobody can any more."""
+    """Nobody can answer here any more."""
+
+
+class Settled(Exception):
+    """What was asked is decided, or needs no deciding any more."""
 
 
 class Terminal:
-    """Asks on a terminal (one key an answer) or a pipe (one line an answer), beating all the while."""
+    """Asks on a terminal (one key an answer) or a pipe (one line an answer).
+
+    While it waits it calls ``beat`` at least every 100 ms; what that raises ends the waiting.
+    """
 
     def __init__(
         self,
         source: int,
         output: TextIO,
-        beat: Callable[[], None],
         paused: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """Read from the file descriptor ``source``; ``beat`` is called at least every 100 ms while waiting.
+        """Read from the file descriptor ``source``.
 
         ``paused`` is entered while a question is on the screen, so that a live view keeps off it.
         """
-        self._source, self._output, self._beat = source, output, beat
+        self._source, self._output = source, output
         self._paused = paused
         self._is_tty = os.isatty(source)
         self._held = b""
@@ -72,17 +74,17 @@ class Terminal:
             self._output.write(text + end)
             self._output.flush()
 
-    def key(self, prompt: str, deadline: float) -> str:
+    def key(self, prompt: str, beat: Callable[[], None]) -> str:
         """One answer: a key on a terminal, a line on a pipe; empty for Enter.
 
         Raises:
-            Silence: the deadline (of time.monotonic) passed, or the input was closed.
+            Silence: the input was closed.
         """
         if not self._is_tty:
-            return self.line(prompt, deadline)
+            return self.line(prompt, beat)
         self.say(prompt, end=" ")
         with self._single_keys():
-            data = self._read(deadline)
+            data = self._read(beat)
         if data.startswith(b"\x1b"):
             # An arrow or another key that sends a sequence is not Esc, and is no answer.
             answer = "q" if data == b"\x1b" else "?"
@@ -91,15 +93,15 @@ class Terminal:
         self.say(answer)
         return answer
 
-    def line(self, prompt: str, deadline: float) -> str:
+    def line(self, prompt: str, beat: Callable[[], None]) -> str:
         """One line.
 
         Raises:
-            Silence: the deadline passed, or the input was closed.
+            Silence: the input was closed.
         """
         self.say(prompt, end=" ")
         while b"\n" not in self._held:
-            self._held += self._read(deadline)
+            self._held += self._read(beat)
         answer, _, self._held = self._held.partition(b"\n")
         return answer.decode(errors="replace").strip()
 
@@ -114,13 +116,10 @@ class Terminal:
             with contextlib.suppress(termios.error):
                 termios.tcsetattr(self._source, termios.TCSADRAIN, before)
 
-    def _read(self, deadline: float) -> bytes:
+    def _read(self, beat: Callable[[], None]) -> bytes:
         while True:
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                raise Silence("nobody answered in time")
-            ready, _, _ = select.select([self._source], [], [], min(SLICE_S, left_s))
-            self._beat()
+            ready, _, _ = select.select([self._source], [], [], SLICE_S)
+            beat()
             if ready:
                 # A terminal whose other end is gone gives an error, a pipe an empty read.
                 with _gone_is_silence():
@@ -137,118 +136,142 @@ def _gone_is_silence() -> Iterator[None]:
         raise Silence("the terminal is gone") from None
 
 
-class TerminalReview:
-    """A Review that asks a person, about what the walls let through and the envelope does not.
+class TerminalClient:
+    """A person at a terminal, as one of the console's clients; ``attend`` sits with them in the loop's thread."""
 
-    ``stopped`` turns true when the person stops the run; ``stop`` (the instrument's) has then been called.
-    """
+    def __init__(self, console: Console, terminal: Terminal, operator: str = "operator") -> None:
+        self._console, self._terminal = console, terminal
+        self._person = Person(name=operator, role="operator")
 
-    def __init__(
-        self, walls: Walls, terminal: Terminal, timeout_s: float, stop: Callable[[], None], operator: str = "operator"
-    ) -> None:
-        self.stopped = False
-        self._walls, self._terminal, self._timeout_s = walls, terminal, timeout_s
-        self._stop, self._operator = stop, operator
+    def attend(self, name: str | None) -> str:
+        """Ask until a question is decided, here or elsewhere, or with None until the run goes on.
 
-    def __call__(self, proposals: Sequence[Proposal], situation: Situation) -> Decision:
-        """Decide over ranked proposals; nobody is asked about an impossible one."""
-        self._walls.settle(situation)
-        refusals = [self._walls.impossible(proposal.command, situation) for proposal in proposals]
-        shown = [proposal for proposal, refusal in zip(proposals, refusals, strict=True) if not refusal]
-        if not shown:
-            reasons = "; ".join(dict.fromkeys(refusals)) or "nothing was proposed"
-            return unasked(proposals, None, reasons)
-        best = shown[0]
-        if self._walls.has_envelope and not self._walls.outside(best.command, situation):
-            decision = unasked(proposals, best.command, best.reason)
-        else:
-            decision = self._asked(shown[:5], situation)
-        if decision.command is not None:
-            self._walls.chosen(decision.command, situation)
-        return decision
-
-    def _asked(self, shown: Sequence[Proposal], situation: Situation) -> Decision:
-        begun = time.monotonic()
-
-        def decided(verdict: Verdict, reason: str, command: Command | None = None) -> Decision:
-            return Decision(
-                proposals=tuple(shown),
-                verdict=verdict,
-                by="nobody" if verdict == "timed_out" else self._operator,
-                reason=reason[:MAX_TEXT],
-                waited_s=time.monotonic() - begun,
-                command=command,
-            )
-
+        Returns why nobody can answer here any more; empty where it is decided.
+        """
         try:
             with self._terminal.question():
-                self._show(shown, situation)
-                verdict, reason, command = self._answer(shown, situation, begun + self._timeout_s)
+                return self._hold() if name is None else self._ask(name)
         except Silence as silence:
             with contextlib.suppress(Silence):
                 self._terminal.say(f"\n{silence}: holding, the beam is blanked")
-            return decided("timed_out", str(silence))
-        if self.stopped:
-            self._stop()
-        return decided(verdict, reason, command)
+            return str(silence)
 
-    def _show(self, shown: Sequence[Proposal], situation: Situation) -> None:
-        say, state = self._terminal.say, situation.state
-        left = f"{situation.time_left_s:.0f} s and {situation.electrons_left:.3g} electrons are left"
-        say(f"\nTurn {situation.turn}: {left}; the beam is blanked.")
-        for number, proposal in enumerate(shown):
-            say(f" [{number or 'a'}] {sentence(proposal.command, state, self._walls.capabilities)}")
-            say(f"     {proposal.reason} ({proposal.proposer})")
-            information = f"information {proposal.information:.3g} +- {proposal.information_sd:.2g}"
-            say(f"     {information}, {cost(proposal.command, state, self._walls.capabilities)}")
+    def _hold(self) -> str:
+        standing = self._console.standing
 
-    def _answer(
-        self, shown: Sequence[Proposal], situation: Situation, deadline: float
-    ) -> tuple[Verdict, str, Command | None]:
-        alternatives = {1: "", 2: "1 alternative, "}.get(len(shown), f"1-{len(shown) - 1} alternative, ")
-        choices = f"a or Enter approve, {alternatives}m modify, r refuse, q stop"
-        while True:
-            answer = self._terminal.key(f"{choices}?", deadline)
-            key, rest = answer[:1].lower(), answer[1:].strip()
-            if answer.lower() in ("", "a"):
-                return "approved", shown[0].reason, shown[0].command
-            if answer.isdecimal() and 1 <= int(answer) < len(shown):
-                chosen = shown[int(answer)]
-                return "approved", f"alternative {answer}: {chosen.reason}", chosen.command
-            if key == "r":
-                return "refused", self._reason(rest, deadline), None
-            if answer.lower() == "q":
-                self.stopped = True
-                return "refused", "stopped by the operator", None
-            if key == "m":
-                command = self._modified(shown[0].command, rest, situation, deadline)
-                if command is not None:
-                    return "edited", "; ".join(differences(shown[0].command, command)), command
-                continue
-            self._terminal.say(f"{answer!r} is none of: {choices}")
+        def beat() -> None:
+            if standing.stopped_by or not standing.paused_by:
+                raise Settled
 
-    def _reason(self, given: str, deadline: float) -> str:
+        with contextlib.suppress(Settled):
+            while True:
+                beat()
+                key = self._terminal.key(f"\npaused by {standing.paused_by}: p go on, q stop?", beat).lower()
+                if key in ("p", "q"):
+                    self._done(self._stand, key)
+        return ""
+
+    def _ask(self, name: str) -> str:
+        console, say = self._console, self._terminal.say
+        mine = False
+
+        def beat() -> None:
+            console.heard(self._person)
+            if console.question(name).state != "proposed":
+                raise Settled
+
+        try:
+            self._show(console.question(name))
+            while True:
+                beat()
+                mine = self._answer(console.question(name), beat)
+        except Settled:
+            question = console.question(name)
+        if question.state == "expired":
+            say(f"\n{question.reason}: holding, the beam is blanked")
+        elif not mine:
+            say(f"\n{question.state} by {question.by} elsewhere")
+        return ""
+
+    def _show(self, question: Question) -> None:
+        say = self._terminal.say
+        left = f"{question.time_left_s:.0f} s and {question.electrons_left:.3g} electrons are left"
+        say(f"\nTurn {question.turn}: {left}; the beam is blanked.")
+        for number, choice in enumerate(question.choices):
+            told = f"{choice.information:.3g} +- {choice.information_sd:.2g}" if choice.information is not None else "?"
+            say(f" [{number or 'a'}] {choice.does}")
+            say(f"     {choice.reason} ({choice.proposer})")
+            say(f"     information {told}, {_cost(choice)}")
+
+    def _answer(self, question: Question, beat: Callable[[], None]) -> bool:
+        """One key, and what it does; tells whether the question is decided by it."""
+        alternatives = {1: "", 2: "1 alternative, "}.get(
+            len(question.choices), f"1-{len(question.choices) - 1} alternative, "
+        )
+        choices = f"a or Enter approve, {alternatives}m modify, r refuse, p pause, t take over, q stop"
+        answer = self._terminal.key(f"{choices}?", beat)
+        key, rest = answer[:1].lower(), answer[1:].strip()
+        if answer.lower() in ("", "a"):
+            return self._done(self._decide, question, Approve(revision=question.revision))
+        if answer.isdecimal() and 1 <= int(answer) < len(question.choices):
+            return self._done(self._decide, question, Approve(revision=question.revision, choice=int(answer)))
+        if key == "r":
+            return self._done(self._decide, question, Refuse(revision=question.revision, why=self._why(rest, beat)))
+        if key == "m":
+            return self._modify(question, rest, beat)
+        if answer.lower() in ("q", "p", "t"):
+            return self._done(self._stand, answer.lower())
+        self._terminal.say(f"{answer!r} is none of: {choices}")
+        return False
+
+    def _decide(self, question: Question, answer: Approve | Refuse) -> None:
+        self._console.answer(self._person, question.id, answer)
+
+    def _stand(self, key: str) -> None:
+        console, standing = self._console, self._console.standing
+        if key == "q":
+            console.stop(self._person)
+        elif key == "p":
+            console.pause(self._person, not standing.paused_by)
+            self._terminal.say(f"paused by {standing.paused_by}" if standing.paused_by else "going on")
+        else:
+            console.take_over(self._person, not standing.taken_by)
+            self._terminal.say(f"{standing.taken_by} has taken over" if standing.taken_by else "handed back")
+
+    def _done(self, act: Callable[..., None], *given: object) -> bool:
+        """Do something at the console, and say where it refuses."""
+        try:
+            act(*given)
+        except ConsoleError as error:
+            self._terminal.say(str(error))
+            return False
+        return True
+
+    def _why(self, given: str, beat: Callable[[], None]) -> Why:
         options = ", ".join(f"{number} {reason}" for number, reason in enumerate(REASONS, start=1))
         while not (given.isdecimal() and 1 <= int(given) <= len(REASONS)):
-            given = self._terminal.key(f"why? {options}:", deadline)
+            given = self._terminal.key(f"why? {options}:", beat)
         return REASONS[int(given) - 1]
 
-    def _modified(self, command: Command, given: str, situation: Situation, deadline: float) -> Command | None:
-        """Let the person edit until it is possible and confirmed; None where it is given up."""
-        say = self._terminal.say
-        text = given or self._terminal.line("KEY=VALUE ..., or nothing to go back:", deadline)
+    def _modify(self, question: Question, given: str, beat: Callable[[], None]) -> bool:
+        """Let the person edit until it is possible and confirmed; False where it is given up."""
+        terminal, console = self._terminal, self._console
+        text = given or terminal.line("KEY=VALUE ..., or nothing to go back:", beat)
         while text:
             try:
-                candidate = edited(command, text)
-                refusal = self._walls.impossible(candidate, situation)
-            except EditErrors as errors:
-                refusal = str(errors)
-            if refusal:
-                say(refusal)
+                question = console.edit(self._person, question.id, Edit(revision=question.revision, changes=text))
+            except ConsoleError as error:
+                terminal.say(str(error))
             else:
-                say(f"edited: {'; '.join(differences(command, candidate)) or 'nothing changed'}")
-                say(f"now: {cost(candidate, situation.state, self._walls.capabilities)}; information not predicted")
-                if self._terminal.key("a or Enter confirm, any other key edit again?", deadline).lower() in ("", "a"):
-                    return candidate
-            text = self._terminal.line("KEY=VALUE ..., or nothing to go back:", deadline)
-        return None
+                choice = question.choices[-1]
+                terminal.say(f"edited: {'; '.join(choice.edits)}")
+                terminal.say(f"now: {_cost(choice)}; information not predicted")
+                if terminal.key("a or Enter confirm, any other key edit again?", beat).lower() in ("", "a"):
+                    answer = Approve(revision=question.revision, choice=len(question.choices) - 1)
+                    return self._done(self._decide, question, answer)
+            text = terminal.line("KEY=VALUE ..., or nothing to go back:", beat)
+        return False
+
+
+def _cost(choice: Choice) -> str:
+    return f"dose {choice.electrons:.3g} electrons ({choice.fluence_e_per_A2:.3g} e/A^2), {choice.time_s:.2g} s"

@@ -20,6 +20,7 @@ CONFIG = ROOT / "experiments" / "in_situ_growth" / "config.toml"
 IN_PROCESS = ("--set", "instrument.kind=twin", "--set", "policy.name=raster")
 OVER_THE_WIRE = ("--set", "policy.name=raster")
 IN_BAYES = ("--set", "instrument.kind=twin", "--seed", "7")
+STOPPED = ("asked", "stopped", "refused")
 
 
 def adaptem(*arguments: str | Path, **options: object) -> subprocess.Popen[str]:
@@ -237,6 +238,24 @@ def test_raster_gets_no_more_turns_than_a_run_that_a_person_stopped(tmp_path: Pa
     out, err = process.communicate("a\nq\n", timeout=100)
     assert process.returncode == 4, err
     assert "raster, same seed, 2 turns too: " in out
+
+
+def test_what_people_did_is_kept_and_a_change_of_it_is_found(tmp_path: Path) -> None:
+    folder = tmp_path / "asked"
+    process = adaptem("run", CONFIG, "--out", folder, "--approve", *IN_PROCESS, "--seed", "7", stdin=subprocess.PIPE)
+    _, err = process.communicate("a\nr 2\nm dwell_s=3e-6\na\nq\n", timeout=100)
+    assert process.returncode == 4, err
+    status, out, err = finished("audit", folder)
+    assert (status, err) == (0, "")
+    told = [line.split()[2] for line in out.splitlines()[:-1]]
+    runs = ["executing", "done"]
+    assert told == ["asked", "lease", "approved", *runs, "asked", "refused", "asked", "edited", *runs, *STOPPED]
+    assert "turn 1    operator at terminal: too much dose" in out
+    log = folder / "audit.jsonl"
+    log.write_bytes(log.read_bytes().replace(b"too much dose", b"seen already"))
+    status, out, _ = finished("audit", folder)
+    assert status == 1
+    assert "! audit.jsonl: line 7 is not what was written there: its hash does not follow" in out
 
 
 def test_a_report_that_cannot_be_written_is_told_in_one_line(short_run: Path, tmp_path: Path) -> None:

@@ -1,5 +1,4 @@
 import io
-import itertools
 import os
 import pty
 import termios
@@ -10,9 +9,12 @@ from contextlib import contextmanager
 
 import pytest
 
+from agent.console.asking import Asking
+from agent.console.console import Console
+from agent.console.words import Approve, Person
 from agent.record import Decision
 from agent.review import Walls
-from agent.terminal import Terminal, TerminalReview
+from agent.terminal import Terminal, TerminalClient
 from hardware_bridge.messages import Capabilities, Command, Limits, Range
 from policies.interface import Proposal, Situation
 
@@ -25,20 +27,23 @@ class Desk:
     def __init__(self, walls: Walls, make_proposal: Callable[..., Proposal], situation: Situation) -> None:
         self.walls, self.make_proposal, self.situation = walls, make_proposal, situation
         self.output = io.StringIO()
-        self.beats: list[float] = []
         self.stops = 0
-        self.review: TerminalReview
+        self.review: Asking
+        self.console: Console
 
     def sit(self, source: int, timeout_s: float = 5.0) -> None:
-        terminal = Terminal(source, self.output, lambda: self.beats.append(time.monotonic()))
-        self.review = TerminalReview(self.walls, terminal, timeout_s, self._stop, "ada")
+        self.console = Console("outside" if self.walls.has_envelope else "every", timeout_s, self._stop)
+        client = TerminalClient(self.console, Terminal(source, self.output), "ada")
+        self.review = Asking(self.console, self.walls, client.attend)
 
     def _stop(self) -> None:
         self.stops += 1
 
     def decide(self, *commands: Command) -> Decision:
         proposals = [self.make_proposal(command, reason=f"because of {command.id}") for command in commands]
-        return self.review(proposals, self.situation)
+        decision = self.review(proposals, self.situation)
+        self.console.ended()
+        return decision
 
 
 @pytest.fixture
@@ -144,8 +149,8 @@ class TestOnAPipe:
             desk.sit(source)
             decision = desk.decide(*three)
         assert (decision.verdict, decision.command) == ("refused", None)
-        assert decision.reason == "stopped by the operator"
-        assert desk.review.stopped
+        assert decision.reason == "stopped by ada"
+        assert desk.console.standing.stopped_by == "ada"
         assert desk.stops == 1
 
     def test_an_edit_is_checked_and_confirmed(self, desk: Desk, three: list[Command]) -> None:
@@ -197,16 +202,68 @@ class TestOnAPipe:
         assert decision.reason == "the input is closed"
         assert "holding, the beam is blanked" in desk.output.getvalue()
 
-    def test_silence_holds_and_beats_go_on(self, desk: Desk, three: list[Command]) -> None:
+    def test_silence_holds(self, desk: Desk, three: list[Command]) -> None:
         with piped("m\n", close=False) as source:
             desk.sit(source, timeout_s=0.6)
             begun = time.monotonic()
             decision = desk.decide(*three)
             ended = time.monotonic()
-        assert (decision.verdict, decision.command) == ("timed_out", None)
+        assert (decision.verdict, decision.by, decision.command) == ("timed_out", "nobody", None)
         assert 0.6 <= decision.waited_s <= ended - begun
-        moments = [begun, *desk.beats, ended]
-        assert max(after - before for before, after in itertools.pairwise(moments)) < 0.2
+        assert "nobody answered in time: holding, the beam is blanked" in desk.output.getvalue()
+
+    def test_somebody_else_answers(self, desk: Desk, three: list[Command]) -> None:
+        bob = Person(name="bob", role="operator", screen="page")
+
+        def elsewhere() -> None:
+            while (question := desk.console.status().question) is None:
+                time.sleep(0.01)
+            desk.console.answer(bob, question.id, Approve(revision=question.revision, choice=1))
+
+        with piped("", close=False) as source:
+            desk.sit(source)
+            thread = threading.Thread(target=elsewhere)
+            thread.start()
+            decision = desk.decide(*three)
+            thread.join()
+        assert (decision.by, decision.command) == ("bob", three[1])
+        assert "approved by bob elsewhere" in desk.output.getvalue()
+
+    def test_whoever_has_no_lease_is_told(self, desk: Desk, three: list[Command]) -> None:
+        with piped("a\nq\n") as source:
+            desk.sit(source)
+            desk.console.take_lease(Person(name="bob", role="operator", screen="page"))
+            assert desk.decide(*three).verdict == "refused"
+        assert "bob at page holds the lease" in desk.output.getvalue()
+        assert desk.stops == 1, "stopping needs no lease"
+
+    def test_pause_and_go_on(self, desk: Desk, three: list[Command]) -> None:
+        with piped("p\na\np\na\n") as source:
+            desk.sit(source)
+            assert desk.decide(*three).command == three[0]
+        said = desk.output.getvalue()
+        assert "paused by ada: nothing is decided now" in said
+        assert "going on" in said
+
+    def test_paused_before_the_question(self, desk: Desk, three: list[Command]) -> None:
+        with piped("p\na\n") as source:
+            desk.sit(source)
+            desk.console.pause(Person(name="ada", role="operator"), True)
+            assert desk.decide(*three).command == three[0]
+        assert "paused by ada: p go on, q stop?" in desk.output.getvalue()
+
+    def test_taken_over_there_is_no_time_out(self, desk: Desk, three: list[Command]) -> None:
+        master_side, slave_side = os.pipe()
+        timer = threading.Timer(0.6, os.write, [slave_side, b"t\na\n"])
+        os.write(slave_side, b"t\n")
+        timer.start()
+        desk.sit(master_side, timeout_s=0.3)
+        decision = desk.decide(*three)
+        timer.join()
+        os.close(master_side)
+        os.close(slave_side)
+        assert decision.verdict == "approved"
+        assert "ada has taken over" in desk.output.getvalue()
 
     def test_lines_typed_together_answer_one_question_each(self, desk: Desk, three: list[Command]) -> None:
         with piped("1\n2\n") as source:

@@ -1,0 +1,349 @@
+"""The console: it holds the one question that waits, and decides who may answer it. All screens are clients of it.
+
+The loop asks and waits; people answer from any thread. What is decided is on disk before it counts.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from agent.console import question as questions
+from agent.console.audit import Audit, What
+from agent.console.lease import Lease
+from agent.console.standing import Standing
+from agent.console.words import (
+    Answer,
+    Approve,
+    Choice,
+    Conflict,
+    Edit,
+    Forbidden,
+    Grant,
+    Mode,
+    NotFound,
+    Person,
+    Question,
+    Status,
+)  # fmt: skip
+from hardware_bridge.errors import BridgeError
+from hardware_bridge.messages import Command
+from policies.interface import Situation
+
+REMEMBERED = 200
+"""Questions that are told from unknown ones when somebody answers them late."""
+
+Editor = Callable[[Choice, str], Choice]
+
+
+class Console:
+    """What people are asked in one run, and what they did about it."""
+
+    def __init__(
+        self,
+        mode: Mode,
+        timeout_s: float,
+        halt: Callable[[], None],
+        audit: Audit | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Ask by ``mode``, hold after ``timeout_s`` of silence; ``halt`` blanks and aborts at the instrument."""
+        self.standing = Standing(mode)
+        self.lease = Lease(clock)
+        self.turns = self.asked = 0
+        self._session = secrets.token_hex(4)  # an answer to a question of an earlier process finds none of this one's
+        self._timeout_s, self._halt, self._audit, self._clock = timeout_s, halt, audit, clock
+        self._lock = threading.Condition(threading.RLock())
+        self._questions: OrderedDict[str, Question] = OrderedDict()
+        self._current: str | None = None
+        self._edit: Editor | None = None
+        self._asked_s = 0.0
+        self._left_s, self._counted_s = 0.0, 0.0
+
+    # What the loop does.
+
+    def ask(self, choices: tuple[Choice, ...], situation: Situation, why: str, edit: Editor) -> Question:
+        """Put a question; ``edit`` changes a choice by a person's text, checks it and predicts it again.
+
+        Raises:
+            RecordError: it could not be put on disk.
+        """
+        with self._lock:
+            question = Question(
+                id=f"{self._session}.{situation.turn}.{self.asked}",
+                revision=0,
+                state="proposed",
+                turn=situation.turn,
+                why=why[:2000],
+                time_left_s=situation.time_left_s,
+                electrons_left=situation.electrons_left,
+                choices=choices,
+            )
+            self._log("asked", None, question)
+            self.asked += 1
+            self._edit, self._current = edit, question.id
+            self._asked_s = self._counted_s = self._clock()
+            self._left_s = self._timeout_s
+            return self._put(question)
+
+    def question(self, name: str) -> Question:
+        """A question as it stands; one that waited too long has expired.
+
+        Raises:
+            NotFound: there is no such question.
+        """
+        with self._lock:
+            question = self._questions.get(name)
+            if question is None:
+                raise NotFound(f"question {name}: there is none")
+            if name == self._current and question.state == "proposed" and self._count() <= 0.0:
+                return self._expire(question, "nobody answered in time")
+            return question
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until something changes, for ``timeout_s`` at most."""
+        with self._lock:
+            self._lock.wait(timeout_s)
+
+    def taken(self, name: str, reason: str) -> Question:
+        """What became of a question, for the loop to act on: what is approved is executing from here on.
+
+        One that waits still is given up for ``reason``: it has expired, and so has one approved before somebody
+        stopped the run.
+        """
+        with self._lock:
+            question, stopper = self.question(name), self.standing.stopped_by
+            if question.state == "proposed" or (question.chosen is not None and stopper):
+                return self._expire(question, f"stopped by {stopper}" if stopper else reason)
+            if question.chosen is None:
+                return question
+            question = questions.moved(question, "executing")
+            self._log("executing", None, question)
+            return self._put(question)
+
+    def ended(self, failure: str = "") -> None:
+        """Say that a turn is over and recorded; what ran in it is done, or failed."""
+        with self._lock:
+            self.turns += 1
+            question = self._questions.get(self._current or "")
+            if question is not None and question.state == "executing":
+                self._log("done", None, question, failure)
+                self._put(questions.moved(question, "done", reason=failure))
+
+    def covered(self, command: Command, turn: int) -> Grant | None:
+        """Use up what somebody granted for such a command; None where nobody did."""
+        with self._lock:
+            grant = self.standing.cover(command, self._clock())
+            if grant is not None and self._audit is not None:
+                self._audit.append("covered", by=grant.by, turn=turn, reason=command.id)
+            return grant
+
+    @property
+    def took_s(self) -> float:
+        """How long the question of now has been there."""
+        return self._clock() - self._asked_s
+
+    # What people do.
+
+    def status(self) -> Status:
+        """Where things stand."""
+        with self._lock:
+            standing, question = self.standing, None
+            if self._current is not None:
+                question = self.question(self._current)
+            waits = question is not None and question.state == "proposed" and not standing.waits_without_end
+            holder = self.lease.holder
+            return Status(
+                mode=standing.mode,
+                paused_by=standing.paused_by,
+                taken_by=standing.taken_by,
+                stopped_by=standing.stopped_by,
+                holder=f"{holder.name} at {holder.screen}" if holder is not None else "",
+                question=question,
+                left_s=max(self._count(), 0.0) if waits else None,
+                grants=standing.grants,
+                asked=self.asked,
+                turns=self.turns,
+            )
+
+    def heard(self, person: Person) -> None:
+        """Know that a person is still there; it keeps their lease."""
+        with self._lock:
+            self.lease.heard(person)
+
+    def answer(self, person: Person, name: str, answer: Answer) -> Question:
+        """Decide a question.
+
+        Raises:
+            Forbidden, NotFound, Conflict: nothing was decided.
+            RecordError: it could not be put on disk, so it was not decided.
+        """
+        with self._lock:
+            question = self._seen(person, name, answer.revision)
+            if isinstance(answer, Approve):
+                after = questions.approved(question, answer.choice, person.name)
+                self._log("edited" if after.state == "edited" else "approved", person, after)
+            else:
+                reason = f"{answer.why}: {answer.note}" if answer.note else answer.why
+                after = questions.moved(question, "refused", person.name, reason)
+                self._log("refused", person, after)
+            return self._put(after)
+
+    def edit(self, person: Person, name: str, edit: Edit) -> Question:
+        """Change a choice of a question; the edited one waits to be approved.
+
+        Raises:
+            Forbidden, NotFound, Conflict, Impossible: nothing changed.
+        """
+        with self._lock:
+            question = self._seen(person, name, edit.revision)
+            assert self._edit is not None
+            choice = self._edit(questions.choice_of(question, edit.choice), edit.changes)
+            return self._put(questions.with_edited(question, choice))
+
+    def take_lease(self, person: Person, force: bool = False) -> None:
+        """Become the one who decides; raises Forbidden."""
+        with self._lock:
+            self.lease.take(person, force)
+            self._act("lease", person, "taken from its holder" if force else "")
+
+    def leave(self, person: Person) -> None:
+        """Give the lease up; nothing where the person has none."""
+        with self._lock:
+            if self.lease.holder == person:
+                self.lease.drop(person)
+                self._act("left", person)
+
+    def set_mode(self, person: Person, mode: Mode) -> None:
+        """Ask by another mode from now on; raises Forbidden."""
+        with self._lock:
+            self._decides(person)
+            self._act("mode", person, f"{self.standing.mode} -> {mode}")
+            self.standing.mode = mode
+
+    def grant(self, person: Person, kind: str | None, left: int | None, minutes: float | None) -> Grant:
+        """Approve beforehand: the next ``left`` commands, and only of one kind where one is given, for some minutes.
+
+        Raises:
+            Forbidden: the person may not.
+            Conflict: neither ``left`` nor ``minutes`` ends it.
+        """
+        with self._lock:
+            self._decides(person)
+            if left is None and minutes is None:
+                raise Conflict("left, minutes: one of them is needed, or the grant would never end")
+            until_s = self._clock() + 60.0 * minutes if minutes is not None else None
+            grant = Grant(by=person.name, kind=kind, left=left, until_s=until_s)
+            told = [f"the next {left}" if left is not None else "", kind or "", f"{minutes:g} min" if minutes else ""]
+            self._act("granted", person, ", ".join(filter(None, told)))
+            self.standing.grants = (*self.standing.grants, grant)
+            return grant
+
+    def revoke(self, person: Person) -> None:
+        """Take back all grants; raises Forbidden."""
+        with self._lock:
+            self._decides(person)
+            self._act("revoked", person)
+            self.standing.grants = ()
+
+    def pause(self, person: Person, on: bool) -> None:
+        """Let nothing run, with the beam blanked, until somebody lets it go on; raises Forbidden."""
+        with self._lock:
+            self._decides(person)
+            self._act("paused" if on else "went on", person)
+            self._count()
+            self.standing.paused_by = person.name if on else ""
+
+    def take_over(self, person: Person, on: bool) -> None:
+        """Have every command wait for this person without end, or hand back to the policy; raises Forbidden."""
+        with self._lock:
+            self._decides(person)
+            self._act("took over" if on else "handed back", person)
+            self._count()
+            self.standing.taken_by = person.name if on else ""
+
+    def stop(self, person: Person) -> str:
+        """Blank and abort at once, and end the run. Anybody may, and nothing is asked; returns what went wrong."""
+        self.standing.stopped_by = person.name  # before all else: from here on nothing is started
+        failure = ""
+        try:
+            self._halt()
+        except BridgeError as error:
+            failure = str(error)
+        with self._lock:
+            self._act("stopped", person, failure)
+            question = self._questions.get(self._current or "")
+            if question is not None and question.state == "proposed":
+                after = questions.moved(question, "refused", person.name, f"stopped by {person.name}")
+                self._log("refused", person, after)
+                self._put(after)
+        return failure
+
+    def close(self) -> None:
+        """Close the log of what people did."""
+        with self._lock:
+            if self._audit is not None:
+                self._audit.close()
+                self._audit = None
+
+    # What both need.
+
+    def _seen(self, person: Person, name: str, revision: int) -> Question:
+        self._decides(person)
+        question = self.question(name)
+        questions.seen(question, revision)
+        if self.standing.stopped_by or self.standing.paused_by:
+            who = self.standing.stopped_by or self.standing.paused_by
+            raise Conflict(f"{'stopped' if self.standing.stopped_by else 'paused'} by {who}: nothing is decided now")
+        if self.standing.taken_by not in ("", person.name):
+            raise Forbidden(f"{self.standing.taken_by} has taken over")
+        return question
+
+    def _decides(self, person: Person) -> None:
+        self.lease.check(person)
+        if self.lease.holder is None:
+            self.take_lease(person)
+        self.lease.heard(person)
+
+    def _count(self) -> float:
+        """Count the time that has passed against the question of now, unless silence is no answer; returns the rest."""
+        now_s = self._clock()
+        if not self.standing.waits_without_end:
+            self._left_s -= now_s - self._counted_s
+        self._counted_s = now_s
+        return self._left_s
+
+    def _expire(self, question: Question, reason: str) -> Question:
+        expired = questions.moved(question, "expired", "nobody", reason)
+        self._log("expired", None, expired)
+        return self._put(expired)
+
+    def _put(self, question: Question) -> Question:
+        self._questions[question.id] = question
+        while len(self._questions) > REMEMBERED:
+            self._questions.popitem(last=False)
+        self._lock.notify_all()
+        return question
+
+    def _act(self, what: What, person: Person, reason: str = "") -> None:
+        if self._audit is not None:
+            self._audit.append(what, by=person.name, screen=person.screen, reason=reason[:2000])
+        self._lock.notify_all()
+
+    def _log(self, what: What, person: Person | None, question: Question, reason: str = "") -> None:
+        if self._audit is None:
+            return
+        self._audit.append(
+            what,
+            by=person.name if person is not None else question.by,
+            screen=person.screen if person is not None else "",
+            turn=question.turn,
+            question=question.id,
+            revision=question.revision,
+            shown=tuple(choice.does for choice in question.choices) if what == "asked" else (),
+            reason=(reason or question.reason or question.why)[:2000],
+            took_s=self.took_s if what != "asked" else None,
+        )

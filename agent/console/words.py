@@ -1,0 +1,157 @@
+"""The words of the console: what is asked, what may be answered, who is there, and what went wrong.
+
+A question is what a policy proposed at one turn. Its ``choices`` are the proposals that can run, best first; what a
+person edited comes last, with what it changes in ``edits``. Whoever answers names the question and the revision that
+they saw. An edit makes a new revision, and so does an answer: what was decided cannot be decided again.
+
+ConsoleError
+|-- Conflict     the question is another one by now, is decided already, or nothing may be decided
+|-- Forbidden    the person may not do this: an observer, or somebody else holds the lease
+|-- Impossible   an edit that the walls refuse, or that is no edit
+`-- NotFound     there is no such question
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from hardware_bridge.messages import Command
+from hardware_bridge.words import Count, Name, NotNegative, Number, Text, Word
+
+State = Literal["proposed", "approved", "edited", "refused", "expired", "executing", "done"]
+Mode = Literal["every", "outside", "none"]
+Role = Literal["operator", "observer"]
+Why = Literal["wrong place", "too much dose", "out of focus", "seen already", "other"]
+Minutes = Annotated[float, Meta(gt=0, le=600)]
+Few = Annotated[int, Meta(ge=1, le=1000)]
+
+
+class ConsoleError(Exception):
+    """Base of everything that a console refuses; nothing was done."""
+
+
+class Conflict(ConsoleError):
+    """What was to be decided is not what is asked now."""
+
+
+class Forbidden(ConsoleError):
+    """The person may not do this."""
+
+
+class Impossible(ConsoleError):
+    """An edit that cannot run; the message names field, value and limit."""
+
+
+class NotFound(ConsoleError):
+    """There is no such question."""
+
+
+class Person(Word, frozen=True, kw_only=True):
+    """Who is at a screen: the name, what they may do, and which of their screens it is."""
+
+    name: Name
+    role: Role
+    screen: Name = "terminal"
+
+
+class Choice(Word, frozen=True, kw_only=True):
+    """One command that may be chosen: what it does, why, what it is expected to tell and what it costs.
+
+    ``x_nm`` and ``y_nm`` are the middle of its field in the specimen frame, ``width_nm`` and ``height_nm`` its edges
+    (0 without an exposure). ``information`` is None where nobody predicted it. ``outside`` says why it is not inside
+    the envelope, ``edits`` what a person changed.
+    """
+
+    command: Command
+    does: Text
+    reason: Text
+    proposer: Name
+    information: Number | None
+    information_sd: NotNegative
+    electrons: NotNegative
+    fluence_e_per_A2: NotNegative
+    time_s: NotNegative
+    x_nm: Number
+    y_nm: Number
+    width_nm: NotNegative
+    height_nm: NotNegative
+    outside: Text = ""
+    edits: tuple[Text, ...] = ()
+
+
+class Question(Word, frozen=True, kw_only=True):
+    """A question at one of its revisions. ``why`` it is asked; ``chosen``, ``by`` and ``reason`` once it is decided.
+
+    ``time_left_s`` and ``electrons_left`` are what the run could still spend when it was asked.
+    """
+
+    id: Name
+    revision: Count
+    state: State
+    turn: Count
+    why: Text
+    time_left_s: Number
+    electrons_left: Number
+    choices: tuple[Choice, ...]
+    chosen: Count | None = None
+    by: Text = ""
+    reason: Text = ""
+
+
+class Approve(Word, frozen=True, kw_only=True, tag="approve", tag_field="verdict"):
+    """Run the choice of this number; 0 is the best."""
+
+    revision: Count
+    choice: Count = 0
+
+
+class Refuse(Word, frozen=True, kw_only=True, tag="refuse", tag_field="verdict"):
+    """Run nothing of it, for this reason."""
+
+    revision: Count
+    why: Why
+    note: Annotated[str, Meta(max_length=500)] = ""
+
+
+class Edit(Word, frozen=True, kw_only=True):
+    """Change a choice by ``key=value ...``; it is checked and predicted again, and then waits to be approved."""
+
+    revision: Count
+    changes: Text
+    choice: Count = 0
+
+
+class Grant(Word, frozen=True, kw_only=True):
+    """What needs no asking for a while: the next ``left`` commands, or all of one kind until ``until_s``.
+
+    A kind is the mode of what is acquired (``HAADF``, ``EELS``, ...), or ``move`` without an exposure. ``until_s`` is
+    on the console's clock.
+    """
+
+    by: Name
+    kind: Name | None = None
+    left: Count | None = None
+    until_s: Number | None = None
+
+
+Answer = Approve | Refuse
+
+
+class Status(Word, frozen=True, kw_only=True):
+    """Where things stand: the question that waits, if one does, for how long still, and who may decide.
+
+    ``left_s`` is None where nobody is waited for, or without end.
+    """
+
+    mode: Mode
+    paused_by: Text
+    taken_by: Text
+    stopped_by: Text
+    holder: Text
+    question: Question | None
+    left_s: NotNegative | None
+    grants: tuple[Grant, ...]
+    asked: Count
+    turns: Count
