@@ -213,6 +213,13 @@ def _check_policy(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield from _complaints(kind, got.get("settings", {}))
 
 
+def _check_config(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield from _check_specimen(got)
+    for name, settings in got.get("rivals", {}).items():
+        for path, complaint in _check_policy({"name": name, "settings": settings}):
+            yield "rivals" if path == "name" else f"rivals.{name}{path.removeprefix('settings')}", complaint
+
+
 def _complaints(kind: type[Word], settings: Mapping[str, Setting]) -> Iterator[tuple[str, str]]:
     for error in laid_over(kind, settings, "settings")[1]:
         path, _, complaint = error.partition(": ")
@@ -240,7 +247,7 @@ BARE: Mapping[type, Check] = {PerceptionChoice: _check_perception, Instrument: t
 CHOICES: Mapping[type, Check] = {
     **BARE,
     PolicyChoice: _check_policy,
-    Config: _check_specimen,
+    Config: _check_config,
 }
 
 

@@ -51,7 +51,8 @@ EXAMPLES = {
     "report": "  adaptem report runs/first\n  adaptem report runs/first --out first.html\n",
     "evaluate": f"""\
   adaptem evaluate {CONFIG} --policies bayes,raster --seeds 1000-1003
-  adaptem evaluate {CONFIG} --policies raster --seeds 1000 --shares 0.25,1 --out episodes.jsonl
+  adaptem evaluate agent/worlds/*.toml --policies greedy,raster --seeds 1000-1029 --out compared --ray local
+  adaptem evaluate {CONFIG} --policies raster --seeds 1000 --shares 0.25,1 --out compared
 """,
     "dkl": """\
   adaptem dkl map.hspy --window 708 730 --background 650 700 --out found
@@ -170,11 +171,11 @@ def _report_arguments(report: argparse.ArgumentParser) -> None:
 
 
 def _evaluate_arguments(evaluate: argparse.ArgumentParser) -> None:
-    evaluate.add_argument("config", type=Path, help="configuration (TOML)")
+    evaluate.add_argument("config", type=Path, nargs="+", help="configurations (TOML), one of each world")
     evaluate.add_argument("--policies", default="bayes,raster", help="comma-separated names (default %(default)s)")
     evaluate.add_argument("--seeds", default="1000-1003", help="first-last (default %(default)s)")
     evaluate.add_argument("--shares", default="1", help="shares of the electron budget, e.g. 0.125,0.25,0.5,1")
-    evaluate.add_argument("--out", type=Path, help="a JSON lines file of all episodes; existing episodes are kept")
+    evaluate.add_argument("--out", type=Path, help="folder of all episodes and a page; what it has is not played again")
     evaluate.add_argument("--ray", metavar="local|ADDRESS", help="distribute the episodes with Ray")
     _override_argument(evaluate)
 

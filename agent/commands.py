@@ -278,14 +278,14 @@ def report(given: argparse.Namespace) -> int:
 @told
 def evaluate(given: argparse.Namespace) -> int:
     """Compare policies on the twin over paired seeds."""
-    from agent.evaluate import evaluate as run_episodes
-    from agent.evaluate import seeds_of, shares_of
+    from agent.assemble import CHOICES
+    from agent.evaluate import PAGE, compare, seeds_of, shares_of
 
-    config, _ = configured(given)
-    shares = shares_of(given.shares)
-    own = {config.policy.name: config.policy.settings}
-    policies = {name: own.get(name, {}) for name in given.policies.split(",")}
-    run_episodes(config, policies, seeds_of(given.seeds), shares, given.out, given.ray)
+    configs = [load(path, given.overrides, CHOICES) for path in given.config]
+    names, shares = given.policies.split(","), shares_of(given.shares)
+    print("\n".join(compare(configs, names, seeds_of(given.seeds), shares, given.out, given.ray)))
+    if given.out is not None:
+        print(f"written to {given.out / PAGE}")
     return DONE
 
 

@@ -70,7 +70,9 @@ def _scores(finished: Finished) -> Scores | None:
     by_policy = {header.config.policy.name: total}
     if header.config.policy.name != RASTER:
         budget = replace(header.config.budget, turns=_turns(finished))
-        raster = replace(header.config, policy=PolicyChoice(name=RASTER), budget=budget)
+        raster = replace(
+            header.config, policy=PolicyChoice(name=RASTER, settings=header.config.settings_of(RASTER)), budget=budget
+        )
         by_policy[RASTER] = play(raster, header.seed, 1.0).score
     return Scores(policy=header.config.policy.name, by_policy=by_policy, by_target=parts)
 

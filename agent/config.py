@@ -1,6 +1,7 @@
 """The configuration of a run: one frozen tree, read from a TOML file, with every error told at once.
 
-    [goal] [instrument] [limits] [budget] [perception] [policy] [references] [review] [record] [watch] [park] [notify]
+    [goal] [instrument] [limits] [budget] [perception] [policy] [rivals] [references] [review] [record] [watch] [park]
+    [notify]
 
 Nothing starts before the whole tree is known to be good.
 """
@@ -170,7 +171,10 @@ class Park(Word, frozen=True, kw_only=True):
 
 
 class Config(Word, frozen=True, kw_only=True):
-    """All that decides a run. The same tree and seed in stepped time give the same record."""
+    """All that decides a run. The same tree and seed in stepped time give the same record.
+
+    ``rivals`` are the settings, by name, of other policies that this one is compared with; left out, their defaults.
+    """
 
     goal: Goal
     instrument: Instrument = Instrument()
@@ -178,12 +182,17 @@ class Config(Word, frozen=True, kw_only=True):
     budget: Budget
     perception: PerceptionChoice = PerceptionChoice()
     policy: PolicyChoice
+    rivals: dict[Name, dict[Name, Setting]] = {}
     references: ReferencesChoice = ReferencesChoice()
     review: ReviewChoice = ReviewChoice()
     record: RecordChoice = RecordChoice()
     watch: WatchChoice | None = None
     park: Park | None = None
     notify: Notify = Notify()
+
+    def settings_of(self, policy: str) -> dict[str, Setting]:
+        """The settings of a policy by name; none where it is to have its defaults."""
+        return self.policy.settings if policy == self.policy.name else self.rivals.get(policy, {})
 
 
 class ConfigErrors(ValueError):

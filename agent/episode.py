@@ -9,11 +9,11 @@ from statistics import median
 from agent import assemble, twins
 from agent.config import Config
 from agent.loop import Loop
-from agent.record import Record
+from agent.record import Record, taken
 from agent.review import Autonomous, Walls
 from hardware_bridge.guard import Guard
 from hardware_bridge.observation import Observation
-from hardware_bridge.report import Percept
+from hardware_bridge.report import Card, Percept, Report
 from hardware_bridge.words import Count, Name, NotNegative, Number, Word
 from policies.interface import Setup
 
@@ -21,7 +21,9 @@ from policies.interface import Setup
 class Episode(Word, frozen=True, kw_only=True):
     """How one policy did on one world: ``score`` S in all and ``scores`` by target, and what it spent.
 
-    ``share`` is the part of the electron budget that it was given, ``electrons`` what it was charged.
+    ``share`` is the part of the electron budget that it was given, ``electrons`` what it was charged. ``told`` are, of
+    each command of which a policy predicted what it would tell, that prediction and by how much the score of the
+    report then rose.
     """
 
     policy: Name
@@ -35,6 +37,7 @@ class Episode(Word, frozen=True, kw_only=True):
     electrons: NotNegative
     duration_s: NotNegative
     suggest_median_s: NotNegative
+    told: tuple[tuple[Number, Number], ...] = ()
 
 
 class _Nowhere:
@@ -42,6 +45,35 @@ class _Nowhere:
 
     def write(self, record: Record, observation: Observation | None) -> Record:
         return record
+
+
+class _Judge:
+    """Knows how good the report is at any time, and by how much it rose with each command that was to tell something.
+
+    Raises:
+        ValueError: the world has no truth to score against.
+    """
+
+    def __init__(self, report: Callable[[], Report], card: Card, seed: int) -> None:
+        self._report, self._card, self._seed = report, card, seed
+        self._before = self.score()[0]
+        self.told: list[tuple[float, float]] = []
+
+    def score(self) -> tuple[float, dict[str, float]]:
+        """The score of what is claimed now, in all and by target."""
+        found = assemble.scored(self._report(), self._card, self._seed)
+        if found is None:
+            raise ValueError(f"goal.world = {self._card.world}: it has no truth to score against")
+        return found
+
+    def see(self, record: Record) -> None:
+        """Take note of a turn, where its policy predicts what commands tell."""
+        if not any(each.information > 0.0 for each in record.decision.proposals):
+            return
+        proposal, after = taken(record), self.score()[0]
+        if proposal is not None and proposal.information > 0.0 and record.percept is not None:
+            self.told.append((proposal.information, after - self._before))
+        self._before = after
 
 
 def play(config: Config, seed: int, share: float, hear: Callable[[Percept], None] = lambda percept: None) -> Episode:
@@ -78,11 +110,11 @@ def play(config: Config, seed: int, share: float, hear: Callable[[Percept], None
         recorder=_Nowhere(),
         setup=setup,
     )
-    records = list(loop.run(config.budget.turns))
-    scored = assemble.scored(perception.report(), card, seed)
-    if scored is None:
-        raise ValueError(f"goal.world = {card.world}: it has no truth to score against")
-    score, scores = scored
+    judge, records = _Judge(perception.report, card, seed), []
+    for record in loop.run(config.budget.turns):
+        records.append(record)
+        judge.see(record)
+    score, scores = judge.score()
     end = microscope.state()
     return Episode(
         policy=config.policy.name,
@@ -96,4 +128,5 @@ def play(config: Config, seed: int, share: float, hear: Callable[[Percept], None
         electrons=end.electrons_charged,
         duration_s=end.clock_s - setup.start_s,
         suggest_median_s=median(record.wall_s.get("suggest", 0.0) for record in records) if records else 0.0,
+        told=tuple(judge.told),
     )

@@ -1,4 +1,8 @@
-"""Policies side by side on the twin: whole episodes on paired seeds, with the same perception, dose and time."""
+"""Policies side by side on the twin: whole episodes on paired seeds, with the same perception, dose and time.
+
+A comparison is a folder: of each world its configuration (WORLD.json) and its episodes (WORLD.jsonl), which are added
+to and never played twice, and comparison.html.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,82 @@ import msgspec
 from msgspec.structs import replace
 
 from agent import assemble
-from agent.config import Config, ConfigErrors, PolicyChoice, Setting
+from agent.comparison.page import Played, write_comparison
+from agent.comparison.scores import Compared
+from agent.config import Config, ConfigErrors, PolicyChoice, Setting, dump
 from agent.episode import Episode, play
+from envs.curve import interval
 from policies.catalogue import NAMES
 
 Job = tuple[str, int, float]
+
+PAGE = "comparison.html"
+
+
+def compare(
+    configs: Sequence[Config],
+    names: Sequence[str],
+    seeds: Sequence[int],
+    shares: Sequence[float],
+    out: Path | None = None,
+    ray_address: str | None = None,
+) -> list[str]:
+    """Play policies on the worlds of several configurations, write their page into the folder ``out``, and sum up.
+
+    Raises:
+        ConfigErrors: an unknown policy, a world without a truth, or two configurations of one world.
+        ValueError: ``out`` holds episodes that were played with another configuration.
+        OSError: ``out`` cannot be written; nothing was played.
+    """
+    worlds = [config.goal.world for config in configs]
+    if len(set(worlds)) < len(worlds):
+        raise ConfigErrors("the configurations", [f"two are of one world: {', '.join(worlds)}"])
+    files = [_opened(out, config) for config in configs]
+    every = []
+    for config, file in zip(configs, files, strict=True):
+        settings = {name: _settings(config, name) for name in names}
+        print(f"{config.goal.world}:", flush=True)
+        episodes = evaluate(config, settings, seeds, shares, file, ray_address)
+        settings |= {e.policy: _settings(config, e.policy) for e in episodes}
+        every.append(Played(config.goal.world, episodes, settings))
+        if out is not None:
+            # Written after every world, so that an interrupted comparison leaves a page of those that are whole.
+            write_comparison(every, out / PAGE)
+    return [line for played in every for line in _told(played)]
+
+
+def _opened(folder: Path | None, config: Config) -> Path | None:
+    """The file of the episodes of a configuration, which is kept beside them."""
+    if folder is None:
+        return None
+    folder.mkdir(exist_ok=True)
+    kept, said = folder / f"{config.goal.world}.json", dump(config)
+    if kept.exists() and kept.read_bytes() != said:
+        raise ValueError(
+            f"--out: {kept} says that its episodes were played with another configuration: choose a new folder"
+        )
+    kept.write_bytes(said)
+    return folder / f"{config.goal.world}.jsonl"
+
+
+def _settings(config: Config, policy: str) -> dict[str, Setting]:
+    """The settings of a policy; the clairvoyant has those of the Bayesian one, whose proposers it shares."""
+    return config.settings_of("bayes" if policy == assemble.CLAIRVOYANT else policy)
+
+
+def _told(played: Played) -> list[str]:
+    """What came out in one world, a line for every policy."""
+    try:
+        compared = Compared.of(played.episodes)
+    except ValueError as nothing:
+        return [f"{played.world}: nothing to compare: {nothing}"]
+    lines = []
+    for policy in compared.policies:
+        above = (
+            "" if policy == compared.strongest else f", {compared.above_strongest(policy)} above {compared.strongest}"
+        )
+        lines.append(f"{played.world} {policy:12s} S = {interval(compared.overall(policy))}{above}")
+    return lines
 
 
 def evaluate(

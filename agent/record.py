@@ -94,3 +94,11 @@ def as_turn(record: Record) -> Turn:
         verdict=verdict,
         reason=record.failure or record.decision.reason,
     )
+
+
+def taken(record: Record) -> Proposal | None:
+    """The proposal that was taken, as it was or edited; None where none was."""
+    command = record.decision.command
+    if command is None:
+        return None
+    return next((p for p in record.decision.proposals if p.command.id == command.id), None)

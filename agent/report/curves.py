@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from agent.eventlog import Header
 from agent.reading import Run
+from agent.record import taken
 from agent.report import gathered
 from agent.report.gathered import Array, Look
 from agent.report.maps import spoken
@@ -160,7 +161,7 @@ def lanes_figure(seen: list[Look], end_s: float) -> Figure:
 
 def information_figure(seen: list[Look]) -> Figure | None:
     """Predicted information of the turns with its standard deviation; None where the policy predicts none."""
-    known = [(k.time_s, t.information, t.information_sd) for k in seen if (t := gathered.taken(k.record)) is not None]
+    known = [(k.time_s, t.information, t.information_sd) for k in seen if (t := taken(k.record)) is not None]
     rows = np.array(known, dtype=np.float64).reshape(-1, 3)
     if not rows[:, 1].any():
         return None
@@ -173,7 +174,7 @@ def information_figure(seen: list[Look]) -> Figure | None:
 
 def running_figure(seen: list[Look], came: list[tuple[str, float]]) -> Figure:
     """Predicted information summed as the run went on, and what came in the end: (words, value) in the same unit."""
-    known = [(k.time_s, t.information) for k in seen if (t := gathered.taken(k.record)) is not None]
+    known = [(k.time_s, t.information) for k in seen if (t := taken(k.record)) is not None]
     rows = np.array(known, dtype=np.float64).reshape(-1, 2)
     made, axes = panel(3.9, 2.9)
     axes.plot(rows[:, 0], np.cumsum(rows[:, 1]), color=GREEN, linewidth=1.4, label="predicted, summed")

@@ -14,14 +14,13 @@ from numpy.typing import NDArray
 from agent.eventlog import Header, RecordError
 from agent.perception.current import measured_pA
 from agent.reading import Run
-from agent.record import Record
+from agent.record import Record, taken
 from agent.report.style import scientific
 from hardware_bridge.cost import beam_current_pA
 from hardware_bridge.dose import DoseLedger, predict_charge
 from hardware_bridge.errors import Rejected
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Particle, Percept, Report
-from policies.interface import Proposal
 
 Array = NDArray[np.float64]
 REAL = 0.5
@@ -162,14 +161,6 @@ def dose_map(run: Run, header: Header) -> Array:
             continue
         ledger.refund(charge, min(1.0, record.electrons_charged / charge.electrons))
     return np.maximum(ledger.fluence_e_per_A2, 0.0)
-
-
-def taken(record: Record) -> Proposal | None:
-    """The proposal that was taken, as it was or edited; None where none was."""
-    command = record.decision.command
-    if command is None:
-        return None
-    return next((p for p in record.decision.proposals if p.command.id == command.id), None)
 
 
 def proposer(record: Record) -> str:

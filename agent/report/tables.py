@@ -10,7 +10,7 @@ import numpy as np
 
 from agent.eventlog import Header
 from agent.reading import Run
-from agent.record import Record
+from agent.record import Record, taken
 from agent.report import gathered
 from agent.report.maps import spoken
 from agent.report.markup import code, details, facts, listed, said, table
@@ -118,7 +118,7 @@ def turns(run: Run, start_s: float) -> str:
 
 
 def _turn(record: Record, start_s: float) -> tuple[str, ...]:
-    percept, chosen = record.percept, gathered.taken(record)
+    percept, chosen = record.percept, taken(record)
     others = [p for p in record.decision.proposals if p is not chosen]
     noticed = [record.failure] if record.failure else []
     noticed += [f"{record.gaps} parts missing"] if record.gaps else []

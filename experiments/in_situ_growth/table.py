@@ -8,15 +8,15 @@ from pathlib import Path
 from statistics import mean
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
+from agent.comparison.pictures import curves_figure
+from agent.comparison.scores import HINDSIGHT, Compared
 from agent.episode import Episode
 from agent.evaluate import read_episodes
-from envs.curve import SHARES, area, closed, interval
+from agent.report.style import house_style
+from envs.curve import SHARES, closed, interval
 from experiments.in_situ_growth.study import (
     ADAPTIVE,
-    BASELINES,
     POLICIES,
     TEST_SEEDS,
     TRIALS,
@@ -26,39 +26,22 @@ from experiments.in_situ_growth.study import (
     best,
 )
 
-# Who knows the truth also knows which plan ends best: for every seed and budget the best of all that were played.
-HINDSIGHT = "hindsight"
-COLOURS = {
-    ADAPTIVE: "#0b6fb8",
-    "raster": "#c8762b",
-    "expert": "#4f9d69",
-    "random": "#8a6fb0",
-    "staring": "#999999",
-    "clairvoyant": "#c23b5a",
-    HINDSIGHT: "#222222",
-}
-
 
 def table(folder: Path) -> str:
     """Write RESULT.md from the episodes and return it; shares that are not complete yet are left out and named."""
     episodes, settings = read_episodes(folder / "episodes.jsonl"), best(folder)
-    scores = _scores(episodes)
-    shares = sorted(scores)
-    complete = shares == sorted(SHARES)
-    whole = {p: np.stack([scores[share][p] for share in shares], axis=1) for p in POLICIES}
-    whole[HINDSIGHT] = np.max([whole[p] for p in POLICIES], axis=0)
-    figure = {p: area(values) if complete else values[:, -1] for p, values in whole.items()}
-    strongest = max(BASELINES, key=lambda policy: float(figure[policy].mean()))
-    lines = [*_heading(complete, shares), *_rows(whole, figure, shares, strongest), ""]
-    lines += [_verdict(whole, figure, strongest), "", _chosen(whole), "", "![scores](scores.png)", ""]
+    compared = _compared(episodes)
+    lines = [*_heading(compared.shares), *_rows(compared), ""]
+    lines += [_verdict(compared), "", _chosen(compared), "", "![scores](scores.png)", ""]
     lines += _details(episodes, settings)
     text = "\n".join(lines) + "\n"
-    _picture(whole, shares, folder / "scores.png")
+    with house_style():
+        curves_figure(compared).savefig(folder / "scores.png", dpi=150, metadata={"Software": None})
     (folder / "RESULT.md").write_text(text, encoding="utf-8")
     return text
 
 
-def _heading(complete: bool, shares: Sequence[float]) -> list[str]:
+def _heading(shares: Sequence[float]) -> list[str]:
     missing = [f"{share:g}" for share in SHARES if share not in shares]
     return [
         "# Nanoparticle growth: adaptive against the baselines",
@@ -67,29 +50,29 @@ def _heading(complete: bool, shares: Sequence[float]) -> list[str]:
         f"{len(TEST_SEEDS)} paired seeds ({TEST_SEEDS[0]}-{TEST_SEEDS[-1]}). Same twin, limits, perception, reporter, "
         "dose and time for all.",
         "",
-        "The last columns are for the area under the score over log2 of the budget (DEC-AUC)."
-        if complete
-        else f"Not played yet: the shares {', '.join(missing)}; the last columns are for the largest share alone.",
+        f"Not played yet: the shares {', '.join(missing)}; the last columns are without them."
+        if missing
+        else "The last columns are for the area under the score over log2 of the budget (DEC-AUC).",
         "",
     ]
 
 
-def _rows(
-    whole: Mapping[str, np.ndarray], figure: Mapping[str, np.ndarray], shares: Sequence[float], strongest: str
-) -> list[str]:
-    head = " | ".join(f"{share:g} D" for share in shares)
-    rows = [f"| policy | {head} | overall | minus {strongest} |", "|" + "---|" * (len(shares) + 3)]
-    for policy in sorted(figure, key=lambda p: -float(figure[p].mean())):
-        cells = " | ".join(str(interval(whole[policy][:, n])) for n in range(len(shares)))
-        difference = "" if policy == strongest else str(interval(figure[policy] - figure[strongest]))
-        rows.append(f"| {policy} | {cells} | {interval(figure[policy])} | {difference} |")
+def _rows(compared: Compared) -> list[str]:
+    head = " | ".join(f"{share:g} D" for share in compared.shares)
+    rows = [f"| policy | {head} | overall | minus {compared.strongest} |", "|" + "---|" * (len(compared.shares) + 3)]
+    for policy in sorted([*POLICIES, HINDSIGHT], key=lambda p: -float(compared.overall(p).mean())):
+        scores = compared.hindsight if policy == HINDSIGHT else compared.scores[policy]
+        cells = " | ".join(str(interval(scores[:, n])) for n in range(len(compared.shares)))
+        difference = "" if policy == compared.strongest else str(compared.above_strongest(policy))
+        rows.append(f"| {policy} | {cells} | {interval(compared.overall(policy))} | {difference} |")
     return rows
 
 
-def _verdict(whole: Mapping[str, np.ndarray], figure: Mapping[str, np.ndarray], strongest: str) -> str:
-    share = closed(figure[ADAPTIVE], figure[strongest], figure[HINDSIGHT])
-    gap = float((figure[HINDSIGHT] - figure[strongest]).mean())
-    full = interval(whole[ADAPTIVE][:, -1] - whole[strongest][:, -1])
+def _verdict(compared: Compared) -> str:
+    strongest, figure = compared.strongest, compared.overall
+    share = closed(figure(ADAPTIVE), figure(strongest), figure(HINDSIGHT))
+    gap = float((figure(HINDSIGHT) - figure(strongest)).mean())
+    full = interval(compared.scores[ADAPTIVE][:, -1] - compared.scores[strongest][:, -1])
     said = f"At the largest budget {ADAPTIVE} is {full} above {strongest}, the best baseline. "
     if share is None:
         return said + (
@@ -99,54 +82,20 @@ def _verdict(whole: Mapping[str, np.ndarray], figure: Mapping[str, np.ndarray], 
     return said + f"Overall, of the gap of {gap:.3f} between {strongest} and hindsight, {ADAPTIVE} closes {share}."
 
 
-def _chosen(whole: Mapping[str, np.ndarray]) -> str:
+def _chosen(compared: Compared) -> str:
     """Which plans hindsight would have taken."""
-    winners = Counter(POLICIES[int(i)] for i in np.argmax([whole[p] for p in POLICIES], axis=0).ravel())
+    winners = Counter(POLICIES[int(i)] for i in np.argmax([compared.scores[p] for p in POLICIES], axis=0).ravel())
     said = ", ".join(f"{policy} {count} times" for policy, count in winners.most_common())
     return f"Hindsight is, for every seed and budget, the best of all that were played. It takes {said}."
 
 
-def _picture(whole: Mapping[str, np.ndarray], shares: Sequence[float], path: Path) -> None:
-    """Score against budget, with intervals."""
-    figure = Figure(figsize=(7.5, 4.6), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    for place, policy in enumerate(sorted(whole, key=lambda p: -float(whole[p][:, -1].mean()))):
-        found = [interval(whole[policy][:, n]) for n in range(len(shares))]
-        # Side by side, so that no interval hides another.
-        x = np.array(shares) * 2.0 ** (0.03 * (place - len(whole) / 2))
-        errors = np.array([[i.mean - i.low for i in found], [i.high - i.mean for i in found]])
-        style = "--" if policy == HINDSIGHT else "-"
-        axes.errorbar(
-            x,
-            [i.mean for i in found],
-            errors,
-            color=COLOURS[policy],
-            ls=style,
-            marker="o",
-            ms=4,
-            capsize=2,
-            label=policy,
-        )
-    axes.axhline(0.0, color="#bbbbbb", lw=0.8)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(list(shares), [f"{share:g} D" for share in shares])
-    axes.set(xlabel="electron budget", ylabel="score S (1 exact, 0 the prior)")
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=130)
-
-
-def _scores(episodes: Sequence[Episode]) -> dict[float, dict[str, np.ndarray]]:
-    """Scores (seeds,) of every policy by share, for the shares at which all policies have played all seeds."""
-    found = {(e.policy, e.seed, e.share): e.score for e in episodes}
-    result = {}
-    for share in SHARES:
-        if all((p, seed, share) in found for p in POLICIES for seed in TEST_SEEDS):
-            result[share] = {p: np.array([found[p, seed, share] for seed in TEST_SEEDS]) for p in POLICIES}
-    if not result:
+def _compared(episodes: Sequence[Episode]) -> Compared:
+    """The scores at the shares at which all policies have played all seeds."""
+    found = {(e.policy, e.seed, e.share) for e in episodes}
+    whole = [s for s in SHARES if all((p, seed, s) in found for p in POLICIES for seed in TEST_SEEDS)]
+    if not whole:
         raise SystemExit("no share of the budget has been played to the end yet: `run` goes on with it")
-    return result
+    return Compared.of([e for e in episodes if e.share in whole])
 
 
 def _details(episodes: Sequence[Episode], settings: Mapping[str, Settings]) -> list[str]:

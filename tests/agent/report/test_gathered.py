@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from agent.eventlog import Header
 from agent.reading import open_run
-from agent.record import Record
+from agent.record import Record, taken
 from agent.report import gathered
 from envs.score import score
 from hardware_bridge.observation import Observation
@@ -84,11 +84,11 @@ def test_estimates_come_with_time_and_sd(write_run: WriteRun, look: Look) -> Non
 def test_the_taken_proposal_is_told_from_the_others(look: Look) -> None:
     record, _ = look(0)
     first, second = record.decision.proposals
-    assert gathered.taken(record) == first
+    assert taken(record) == first
     chosen = replace(record, decision=replace(record.decision, command=second.command))
-    assert gathered.taken(chosen) == second
+    assert taken(chosen) == second
     refused = replace(record, decision=replace(record.decision, command=None, by="envelope"))
-    assert gathered.taken(refused) is None
+    assert taken(refused) is None
     assert gathered.proposer(refused) == "envelope"
 
 
