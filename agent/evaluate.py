@@ -19,7 +19,6 @@ from agent.comparison.page import Played, write_comparison
 from agent.comparison.scores import Compared
 from agent.config import Config, ConfigErrors, PolicyChoice, Setting, dump
 from agent.episode import Episode, play
-from envs.curve import interval
 from policies.catalogue import NAMES
 
 Job = tuple[str, int, float]
@@ -89,7 +88,7 @@ def _told(played: Played) -> list[str]:
         above = (
             "" if policy == compared.strongest else f", {compared.above_strongest(policy)} above {compared.strongest}"
         )
-        lines.append(f"{played.world} {policy:12s} S = {interval(compared.overall(policy))}{above}")
+        lines.append(f"{played.world} {policy:12s} S = {compared.total(policy)}{above}")
     return lines
 
 

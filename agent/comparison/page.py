@@ -16,7 +16,6 @@ from agent.config import Setting
 from agent.episode import Episode
 from agent.report.markup import card, escape, grid, listed, said, section, table
 from agent.report.style import house_style, svg
-from envs.curve import interval
 
 TITLE = "Policies compared"
 HOW = (
@@ -67,7 +66,7 @@ def _summary(played: Played, compared: Compared) -> list[list[str]]:
     lines = []
     for policy in compared.policies:
         if policy not in BASELINES:
-            own = str(interval(compared.overall(policy)))
+            own = str(compared.total(policy))
             above, strongest = str(compared.above_strongest(policy)), compared.strongest
             lines.append(
                 [played.world, policy, strongest, str(len(compared.seeds)), own, above, _gap(compared, policy)]
@@ -106,10 +105,9 @@ def _world(number: int, played: Played, compared: Compared) -> str:
 def _scores(compared: Compared) -> str:
     rows = []
     for policy in [*compared.policies, HINDSIGHT]:
-        scores = compared.hindsight if policy == HINDSIGHT else compared.scores[policy]
         above = "" if policy == compared.strongest else str(compared.above_strongest(policy))
-        row = [policy, *(str(interval(scores[:, n])) for n in range(len(compared.shares)))]
-        rows.append([*row, str(interval(compared.overall(policy))), above])
+        row = [policy, *map(str, compared.at_shares(policy))]
+        rows.append([*row, str(compared.total(policy)), above])
     head = ["policy", *(f"at {share:g}" for share in compared.shares), "overall", f"minus {compared.strongest}"]
     return table(head, rows)
 

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 
 from agent.comparison.scores import CLAIRVOYANT, HINDSIGHT, Compared, Kept
 from agent.report.style import BLUE, CYCLE, GREEN, INK, ORANGE, PINK, QUIET, SKY, VERMILION, label, panel
-from envs.curve import interval
 
 COLOURS = {
     "bayes": BLUE,
@@ -32,10 +31,10 @@ def colour_of(policy: str, number: int) -> str:
 def curves_figure(compared: Compared) -> Figure:
     """Score against the share of the budget, with 95 % intervals side by side."""
     made, axes = panel(5.4, 3.6)
-    scores = {**{policy: compared.scores[policy] for policy in compared.policies}, HINDSIGHT: compared.hindsight}
-    for number, (policy, values) in enumerate(scores.items()):
-        found = [interval(values[:, n]) for n in range(len(compared.shares))]
-        x = np.array(compared.shares) * 2.0 ** (0.05 * (number - len(scores) / 2))
+    shown = [*compared.policies, HINDSIGHT]
+    for number, policy in enumerate(shown):
+        found = compared.at_shares(policy)
+        x = np.array(compared.shares) * 2.0 ** (0.05 * (number - len(shown) / 2))
         low, high = [i.mean - i.low for i in found], [i.high - i.mean for i in found]
         axes.errorbar(
             x, [i.mean for i in found], np.array([low, high]), color=colour_of(policy, number), marker="o",

@@ -66,6 +66,15 @@ class Compared:
         """For every seed and share the best of all that were played, (seeds, shares)."""
         return np.asarray(np.max([*self.scores.values()], axis=0))
 
+    def total(self, policy: str) -> Interval:
+        """The mean of ``overall`` with its interval."""
+        return interval(self.overall(policy))
+
+    def at_shares(self, policy: str) -> list[Interval]:
+        """Mean scores with their intervals, one for every share."""
+        scores = self.hindsight if policy == HINDSIGHT else self.scores[policy]
+        return [interval(column) for column in scores.T]
+
     def above_strongest(self, policy: str) -> Interval:
         """How far a policy is above the best baseline overall."""
         return interval(self.overall(policy) - self.overall(self.strongest))

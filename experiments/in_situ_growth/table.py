@@ -61,10 +61,9 @@ def _rows(compared: Compared) -> list[str]:
     head = " | ".join(f"{share:g} D" for share in compared.shares)
     rows = [f"| policy | {head} | overall | minus {compared.strongest} |", "|" + "---|" * (len(compared.shares) + 3)]
     for policy in sorted([*POLICIES, HINDSIGHT], key=lambda p: -float(compared.overall(p).mean())):
-        scores = compared.hindsight if policy == HINDSIGHT else compared.scores[policy]
-        cells = " | ".join(str(interval(scores[:, n])) for n in range(len(compared.shares)))
+        cells = " | ".join(map(str, compared.at_shares(policy)))
         difference = "" if policy == compared.strongest else str(compared.above_strongest(policy))
-        rows.append(f"| {policy} | {cells} | {interval(compared.overall(policy))} | {difference} |")
+        rows.append(f"| {policy} | {cells} | {compared.total(policy)} | {difference} |")
     return rows
 
 

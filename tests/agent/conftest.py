@@ -237,7 +237,7 @@ class Atoms:
         k = np.fft.fftfreq(size, self.pixel_nm)
         keep = np.fft.fftfreq(size, 1 / size).astype(int)
         x, y = (np.exp(-2j * math.pi * k[:, None] * axis) for axis in (self.places + moved_nm).T)
-        seen = np.fft.ifft2((y @ x.T) * np.fft.fft2(probe)[np.ix_(keep, keep)]).real
+        seen = np.fft.ifft2((y @ x.T) * np.fft.fft2(probe)[np.ix_(keep, keep)].conj()).real
         seen = seen[: self.pixels, : self.pixels]
         # Limited to the band of its pixels a sharp probe rings below zero: there is enough background for that.
         expected = electrons * (0.8 + 0.2 * seen / seen.mean()).clip(0.0)

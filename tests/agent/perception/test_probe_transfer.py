@@ -1,6 +1,7 @@
 """The transfer of the probe: against the probe formed on a whole grid, its slopes against differences, rays far off."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from agent.perception.probe_transfer import Frequencies, Transfers, balanced_C10
 from digital_twin.optics import Aberrations, Column, probe_intensity, strehl
 
 COLUMN = Column(300.0, 20.0)
+GOLDEN = Path(__file__).parents[3] / "experiments" / "validation" / "golden" / "scanned.npz"
 PIXELS, PIXEL_NM = 128, 0.1
 SOME = np.array([20.0, 10.0, -5.0, 300.0, 200.0, 100.0, -150.0])
 
@@ -80,3 +82,18 @@ def test_frequencies_come_once_and_ascend(transfers):
 def test_what_cannot_hold_a_probe_is_refused(shape, pixel_nm, told):
     with pytest.raises(ValueError, match=told):
         Frequencies(shape, pixel_nm, COLUMN, 0.2, 4.7)
+
+
+def test_it_leans_as_the_image_of_an_atom_by_another_code_does():
+    # C10 to C30 of experiments/validation/references/scanned.py; the atom is in the middle of pixel (32, 32).
+    with np.load(GOLDEN) as data:
+        image, pixel_nm = data["image"].astype(np.float64), float(data["pixel_nm"])
+    made = Transfers(Frequencies(image.shape, pixel_nm, COLUMN, 0.2, 4.7), C30_um=10.0)
+    lens = ((4.0, 0.4, 2), (800.0, 0.6, 1), (400.0, -0.5, 3))
+    ours = made.of(np.array([2.0] + [part(m * phi) * size for size, phi, m in lens for part in (math.cos, math.sin)]))
+    theirs = np.fft.rfft2(np.roll(image / image.sum(), (-32, -32), (0, 1))).ravel()[made.places]
+    # An atom is no point: it takes from high frequencies, and shifts none.
+    phase = np.angle(theirs * ours.conj())
+    seen = np.abs(theirs) > 0.05
+    assert np.abs(np.angle(ours[seen])).max() > 1.0
+    assert np.sqrt((phase[seen] ** 2).mean()) < 0.1
