@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from agent.perception.atoms import Core
 from agent.perception.contrast import ContrastSettings
 from agent.perception.drift import Placed
-from agent.perception.eels import Core, SpectrumFit, SpectrumReader, presence_odds
+from agent.perception.eels import SpectrumFit, SpectrumReader, presence_odds
 from agent.perception.scan import Array
 from agent.perception.tracking import Track, Tracker
 from digital_twin.spectra import energy_axis_eV
