@@ -1,8 +1,5 @@
 """The study of spectra: truths are those of the specimen, usual ways are right without noise, a page comes of a run."""
 
-import subprocess
-import sys
-
 import msgspec
 import numpy as np
 import pytest
@@ -46,11 +43,3 @@ def test_a_page_comes_of_a_run(tmp_path) -> None:
     assert (tmp_path / "errors.png").stat().st_size > 10_000
     middle, low, high = table.ratio([s for s in some if s.quantity == "Zn"])
     assert low <= middle <= high
-
-
-def test_the_command_says_how_it_is_used() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.seeing_spectra", "--help"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0
-    assert "goes on where it was interrupted" in done.stdout
