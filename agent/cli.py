@@ -47,6 +47,7 @@ EXAMPLES = {
   adaptem keys list --folder keys
 """,
     "replay": "  adaptem replay runs/first\n",
+    "approve": "  adaptem approve runs/asked\n",
     "audit": "  adaptem audit runs/asked\n",
     "report": "  adaptem report runs/first\n  adaptem report runs/first --out first.html\n",
     "evaluate": f"""\
@@ -84,7 +85,8 @@ def _run_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument("--out", type=Path, help="new folder for the record; an existing one is refused")
     run.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run, as it was configured")
     run.add_argument("--turns", type=int, help="stop after this many turns")
-    run.add_argument("--approve", action="store_true", help="ask in the terminal before every command")
+    run.add_argument("--approve", action="store_true", help="ask before every command, in the terminal and the console")
+    run.add_argument("--port", type=int, help="port of the console on this machine (default 8642, or any that is free)")
     _config_arguments(run)
 
 
@@ -165,6 +167,11 @@ def _replay_arguments(replay: argparse.ArgumentParser) -> None:
     replay.add_argument("run", type=Path, help="folder of the run")
 
 
+def _approve_arguments(approve: argparse.ArgumentParser) -> None:
+    _replay_arguments(approve)
+    approve.add_argument("--name", default="operator", help="who you are, for the record (default %(default)s)")
+
+
 def _report_arguments(report: argparse.ArgumentParser) -> None:
     report.add_argument("run", type=Path, help="folder of the run")
     report.add_argument("--out", type=Path, help="where to write it (default: RUN/report.html)")
@@ -206,6 +213,7 @@ COMMANDS = {
     "twin": ("calibrate a twin by recorded data, or show its worlds", _twin_arguments),
     "keys": ("make and list the keys of a bridge and its clients", _keys_arguments),
     "replay": ("go through a recorded run again and check it", _replay_arguments),
+    "approve": ("answer, in this terminal, what a run that goes on asks", _approve_arguments),
     "audit": ("print what people did in a run, and check that nobody changed it", _replay_arguments),
     "report": ("write the HTML report of a run again", _report_arguments),
     "evaluate": ("compare policies on the twin over paired seeds", _evaluate_arguments),

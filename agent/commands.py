@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,7 +87,7 @@ def run(given: argparse.Namespace) -> int:
         folder = given.out or (Path(config.record.folder) if config.record.folder else None)
     if folder is None:
         raise ValueError("--out: a folder for the record is needed (or record.folder in the config)")
-    with contextlib.closing(Watched(sys.stdin.fileno(), sys.stdout, folder)) as observer:
+    with contextlib.closing(Watched(sys.stdin.fileno(), sys.stdout, folder, given.port)) as observer:
         if given.resume is not None:
             finished = _unbroken(folder, lambda: resume(folder, observer))
         else:
@@ -246,6 +247,33 @@ def replay(given: argparse.Namespace) -> int:
         print(f"! {problem}")
     print(f"{len(whole.records)} turns, {len(problems)} problem{'s' if len(problems) != 1 else ''}")
     return FAILED if problems else DONE
+
+
+@told
+def approve(given: argparse.Namespace) -> int:
+    """Sit at the console of a run that goes on, until it ends."""
+    from agent.console.client import Gone, RemoteConsole
+    from agent.console.words import Person
+    from agent.terminal import Terminal, TerminalClient
+
+    console = RemoteConsole.of(given.run)
+    person = Person(name=given.name, role="operator", screen=f"terminal-{os.getpid()}")
+    client = TerminalClient(console, Terminal(sys.stdin.fileno(), sys.stdout), person)
+    told = ""
+    try:
+        while not (status := console.status()).stopped_by:
+            question, gone = status.question, ""
+            if status.paused_by or (question is not None and question.state == "proposed"):
+                gone = client.attend(None if status.paused_by or question is None else question.id)
+            elif told != (told := f"nothing is asked now (mode {status.mode})"):
+                print(told, flush=True)
+            if gone:
+                return STOPPED
+            time.sleep(0.1)
+        print(f"stopped by {status.stopped_by}")
+    except Gone as error:
+        print(error)
+    return DONE
 
 
 @told

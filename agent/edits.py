@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from agent.config import toml_value
 from agent.decoding import decode_table, nearest
 from hardware_bridge.cost import fluence_e_per_A2, predict
-from hardware_bridge.geometry import field_centre_nm, merged
+from hardware_bridge.geometry import Point, field_centre_nm, merged, stage_for
 from hardware_bridge.messages import Acquire, Capabilities, Command, Go, Holder, InstrumentState, Optics
 
 GROUPS: dict[str, type[msgspec.Struct]] = {
@@ -58,6 +58,15 @@ def edited(command: Command, text: str) -> Command:
     return replace(changed, id=command.id[: 64 - len(suffix)] + suffix)
 
 
+def towards(command: Command, point_nm: Point, state: InstrumentState, capabilities: Capabilities) -> str:
+    """The edit that brings the middle of a command's field to a point of the specimen frame, by the stage."""
+    before = merged(state.go, command.go)
+    x_nm, y_nm = field_centre_nm(before, capabilities)
+    move_x_nm, move_y_nm = stage_for((point_nm[0] - x_nm, point_nm[1] - y_nm), capabilities)
+    stage_x_nm, stage_y_nm = (before.stage_x_nm or 0.0) + move_x_nm, (before.stage_y_nm or 0.0) + move_y_nm
+    return f"stage_x_nm={stage_x_nm:.2f} stage_y_nm={stage_y_nm:.2f}"
+
+
 def differences(before: Command, after: Command) -> Iterator[str]:
     """Say what an edit changed, field by field."""
     old, new = dict(_leaves(msgspec.to_builtins(before))), dict(_leaves(msgspec.to_builtins(after)))
@@ -71,7 +80,7 @@ def sentence(command: Command, state: InstrumentState, capabilities: Capabilitie
     x_nm, y_nm = field_centre_nm(merged(state.go, command.go), capabilities)
     where = f"at ({round(x_nm)}, {round(y_nm)}) nm"
     settings = [
-        f"{name} {value:g}"
+        f"{name} {value:.4g}"
         for group in (command.set.optics, command.set.holder)
         for name, value in msgspec.structs.asdict(group).items()
         if value is not None
@@ -81,7 +90,7 @@ def sentence(command: Command, state: InstrumentState, capabilities: Capabilitie
     if acquire is None:
         return f"go {where} without an exposure{suffix}"
     frames = f"{acquire.max_frames} x " if acquire.max_frames > 1 else ""
-    size = f"{acquire.pixels_x} x {acquire.pixels_y} pixels over {acquire.fov_nm:g} nm"
+    size = f"{acquire.pixels_x} x {acquire.pixels_y} pixels over {acquire.fov_nm:.4g} nm"
     return f"{frames}{acquire.mode} {size} {where}, dwell {acquire.dwell_s * 1e6:g} us{suffix}"
 
 

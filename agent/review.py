@@ -32,7 +32,7 @@ class Walls:
     def __init__(self, limits: Limits, capabilities: Capabilities, envelope: Mapping[str, Range] | None = None) -> None:
         self.capabilities = capabilities
         self.has_envelope = bool(envelope)
-        self._limits = limits
+        self.limits = limits
         self._narrow = replace(limits, ranges={**limits.ranges, **(envelope or {})})
         self._ledger = DoseLedger(limits)
         self._slew = SlewLedger(limits)
@@ -55,7 +55,7 @@ class Walls:
 
     def impossible(self, command: Command, situation: Situation) -> str:
         """Say why a command cannot run at all; empty where it can."""
-        return self._refusal(command, situation, self._limits)
+        return self._refusal(command, situation, self.limits)
 
     def outside(self, command: Command, situation: Situation) -> str:
         """Say why a command is not inside the envelope; empty where it is."""
@@ -63,7 +63,7 @@ class Walls:
 
     def charge(self, command: Command, situation: Situation) -> Charge:
         """Predict what a command will be charged, as safety does."""
-        return predict_charge(command, self._limits, situation.state, self.capabilities)
+        return predict_charge(command, self.limits, situation.state, self.capabilities)
 
     def chosen(self, command: Command, situation: Situation) -> None:
         """Take note of the command that goes to the instrument."""
@@ -81,7 +81,7 @@ class Walls:
             before = record.state
             if record.decision.command is not None and record.electrons_charged > 0.0:
                 # The state after a command holds the position and current that it ran with.
-                charge = predict_charge(record.decision.command, self._limits, record.state, self.capabilities)
+                charge = predict_charge(record.decision.command, self.limits, record.state, self.capabilities)
                 self._charge(charge, record.electrons_charged)
 
     def _charge(self, charge: Charge, electrons: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -20,7 +21,8 @@ from agent.record import Record
 from agent.recorder import FileRecorder, abandon, now, prepare, versions
 from agent.review import Walls
 from hardware_bridge.microscope import Microscope
-from hardware_bridge.report import Report
+from hardware_bridge.observation import Observation
+from hardware_bridge.report import Percept, Report
 from policies.interface import Setup
 
 REPORT_JSON = "report.json"
@@ -39,6 +41,10 @@ class Observer(Protocol):
 
     def review(self, microscope: Microscope, walls: Walls, approval: bool, timeout_s: float) -> Review:
         """Build the reviewer of the run."""
+        ...
+
+    def see(self, observation: Observation, belief: Callable[[], Report]) -> None:
+        """See a window after perception has, and ask what is believed now where it wants to know."""
         ...
 
     def show(self, record: Record) -> bool:
@@ -134,10 +140,16 @@ def _loop(microscope: Microscope, recorder: FileRecorder, observer: Observer) ->
     walls = Walls(setup.limits, setup.capabilities, choice.envelope)
     walls.resume(done)
     observer.begin(header.config.goal.question, setup, header.config.budget.turns, done)
+
+    def perceive(observation: Observation) -> Percept:
+        percept = perception.perceive(observation)
+        observer.see(observation, perception.report)
+        return percept
+
     loop = Loop(
         microscope=microscope,
         policy=policy,
-        perceive=perception.perceive,
+        perceive=perceive,
         review=observer.review(microscope, walls, choice.mode == "approval", choice.timeout_s),
         recorder=recorder,
         setup=setup,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO, get_args
 
+from agent.console.client import RemoteConsole
 from agent.console.console import Console
 from agent.console.words import Approve, Choice, ConsoleError, Edit, Person, Question, Refuse, Why
 
@@ -139,9 +140,15 @@ def _gone_is_silence() -> Iterator[None]:
 class TerminalClient:
     """A person at a terminal, as one of the console's clients; ``attend`` sits with them in the loop's thread."""
 
-    def __init__(self, console: Console, terminal: Terminal, operator: str = "operator") -> None:
-        self._console, self._terminal = console, terminal
-        self._person = Person(name=operator, role="operator")
+    def __init__(
+        self,
+        console: Console | RemoteConsole,
+        terminal: Terminal,
+        person: Person,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``beat`` is called at least every 100 ms while it waits."""
+        self._console, self._terminal, self._person, self._beat = console, terminal, person, beat
 
     def attend(self, name: str | None) -> str:
         """Ask until a question is decided, here or elsewhere, or with None until the run goes on.
@@ -157,16 +164,18 @@ class TerminalClient:
             return str(silence)
 
     def _hold(self) -> str:
-        standing = self._console.standing
+        console = self._console
 
         def beat() -> None:
-            if standing.stopped_by or not standing.paused_by:
+            self._beat()
+            status = console.status()
+            if status.stopped_by or not status.paused_by:
                 raise Settled
 
         with contextlib.suppress(Settled):
             while True:
                 beat()
-                key = self._terminal.key(f"\npaused by {standing.paused_by}: p go on, q stop?", beat).lower()
+                key = self._terminal.key(f"\npaused by {console.status().paused_by}: p go on, q stop?", beat).lower()
                 if key in ("p", "q"):
                     self._done(self._stand, key)
         return ""
@@ -176,6 +185,7 @@ class TerminalClient:
         mine = False
 
         def beat() -> None:
+            self._beat()
             console.heard(self._person)
             if console.question(name).state != "proposed":
                 raise Settled
@@ -228,15 +238,15 @@ class TerminalClient:
         self._console.answer(self._person, question.id, answer)
 
     def _stand(self, key: str) -> None:
-        console, standing = self._console, self._console.standing
+        console, person, status = self._console, self._person, self._console.status()
         if key == "q":
-            console.stop(self._person)
+            console.stop(person)
         elif key == "p":
-            console.pause(self._person, not standing.paused_by)
-            self._terminal.say(f"paused by {standing.paused_by}" if standing.paused_by else "going on")
+            console.pause(person, not status.paused_by)
+            self._terminal.say("going on" if status.paused_by else f"paused by {person.name}")
         else:
-            console.take_over(self._person, not standing.taken_by)
-            self._terminal.say(f"{standing.taken_by} has taken over" if standing.taken_by else "handed back")
+            console.take_over(person, not status.taken_by)
+            self._terminal.say("handed back" if status.taken_by else f"{person.name} has taken over")
 
     def _done(self, act: Callable[..., None], *given: object) -> bool:
         """Do something at the console, and say where it refuses."""

@@ -3,32 +3,44 @@
 from __future__ import annotations
 
 import contextlib
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
-from agent.console.asking import Asking
+from agent.console.asking import Asking, wait
 from agent.console.audit import Audit
 from agent.console.console import Console
-from agent.console.words import Mode
+from agent.console.door import Door
+from agent.console.feed import Feed
+from agent.console.server import Server
+from agent.console.words import Mode, Person
 from agent.loop import Review
 from agent.record import Record
 from agent.review import Walls
 from agent.terminal import Terminal, TerminalClient
 from agent.view import RunView
 from hardware_bridge.microscope import Microscope
+from hardware_bridge.observation import Observation
+from hardware_bridge.report import Report
 from policies.interface import Setup
+
+READ_BACK_S = 1.0
 
 
 class Watched:
     """Shows a run on ``output`` and asks on the terminal that ``source`` (a file descriptor) reads.
 
-    What people do is kept beside the record in ``folder``, where one is given.
+    With the ``folder`` of the run what people do is kept beside its record, and the console is served: at ``port``, or
+    at one that is free.
     """
 
-    def __init__(self, source: int, output: TextIO, folder: Path | None = None) -> None:
+    def __init__(self, source: int, output: TextIO, folder: Path | None = None, port: int | None = None) -> None:
         self.stopped = False
-        self._source, self._output, self._folder = source, output, folder
+        self._source, self._output, self._folder, self._port = source, output, folder, port
+        self._feed: Feed | None = None
+        self._server: Server | None = None
         self._view: RunView | None = None
         self._console: Console | None = None
 
@@ -43,30 +55,66 @@ class Watched:
         self._view = RunView(title, setup, self._output, max_turns=turns)
         self._view.__enter__()
         self._view.known(done)
+        self._feed = Feed(title, setup, turns)
+        for record in done:
+            self._feed.add(record)
 
     def review(self, microscope: Microscope, walls: Walls, approval: bool, timeout_s: float) -> Review:
         """Build the console of the run and the reviewer that asks it: always, outside the envelope, or never."""
         mode: Mode = ("outside" if walls.has_envelope else "every") if approval else "none"
         audit = Audit(self._folder) if self._folder is not None else None
-        self._console = Console(mode, timeout_s, microscope.stop, audit)
-        terminal = Terminal(self._source, self._output, self._paused)
-        return Asking(self._console, walls, TerminalClient(self._console, terminal).attend)
+        console = self._console = Console(mode, timeout_s, microscope.stop, audit)
+        if self._folder is not None and self._feed is not None:
+            self._server = Server(console, self._feed, self._port)
+            self._invite(self._server.door, self._server.door.write(self._folder))
+        person = Person(name="operator", role="operator")
+        heard_s = 0.0
+
+        def beat() -> None:
+            """Read the instrument back now and then: a question may wait for long, and it may be lost meanwhile."""
+            nonlocal heard_s
+            if self._server is not None and self._feed is not None and time.monotonic() - heard_s > READ_BACK_S:
+                self._feed.heard(microscope.state())
+                heard_s = time.monotonic()
+
+        client = TerminalClient(console, Terminal(self._source, self._output, self._paused), person, beat)
+
+        def attend(name: str | None) -> str:
+            gone = client.attend(name)
+            return wait(console, name, beat) if gone and self._server is not None else gone
+
+        return Asking(console, walls, attend)
+
+    def see(self, observation: Observation, belief: Callable[[], Report]) -> None:
+        """Show a window on the screens."""
+        if self._feed is not None and self._server is not None:
+            self._feed.see(observation, belief)
 
     def show(self, record: Record) -> bool:
         """Show one record; False once a person stopped the run."""
         if self._view is not None:
             self._view.show(record)
+        if self._feed is not None:
+            self._feed.add(record)
         if self._console is not None:
             self._console.ended(record.failure)
             self.stopped = bool(self._console.standing.stopped_by)
         return not self.stopped
 
     def close(self) -> None:
-        """Close the view, and the log of what people did."""
+        """Close the view, the server, and the log of what people did."""
+        if self._server is not None:
+            self._server.close()
         if self._console is not None:
             self._console.close()
         if self._view is not None:
             self._view.__exit__(None, None, None)
+
+    def _invite(self, door: Door, file: Path) -> None:
+        """Say where the console is; the token only where a person looks, not where a log may be kept."""
+        with self._paused():
+            key = f"#{door.operator}" if self._output.isatty() else f" (tokens: {file})"
+            self.tell(f"console: {door.address}/{key}")
 
     def _paused(self) -> AbstractContextManager[None]:
         return self._view.paused() if self._view is not None else nullcontext()

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from agent.console.console import Console
-from agent.console.words import Choice, Impossible, Question
-from agent.edits import EditErrors, differences, edited, sentence
+from agent.console.flags import flags
+from agent.console.words import Choice, Edit, Impossible, Question
+from agent.edits import EditErrors, differences, edited, sentence, towards
 from agent.record import Decision
 from agent.review import MAX_TEXT, Walls, inside, unasked
 from hardware_bridge.cost import fluence_e_per_A2, predict
@@ -105,14 +106,19 @@ class Asking:
             height_nm=width_nm * acquire.pixels_y / acquire.pixels_x if acquire is not None else 0.0,
             outside=self._walls.outside(command, situation) if self._walls.has_envelope else "",
             edits=edits,
+            flags=tuple(flags(command, situation.state, self._walls.limits, capabilities)),
         )
 
-    def _edited(self, situation: Situation, choice: Choice, text: str) -> Choice:
+    def _edited(self, situation: Situation, choice: Choice, edit: Edit) -> Choice:
         """A choice as somebody wants it.
 
         Raises:
             Impossible: it is no edit, or the walls refuse it.
         """
+        text = edit.changes
+        if edit.x_nm is not None and edit.y_nm is not None:
+            point_nm = (edit.x_nm, edit.y_nm)
+            text = f"{towards(choice.command, point_nm, situation.state, self._walls.capabilities)} {text}"
         try:
             command = edited(choice.command, text)
         except EditErrors as errors:
@@ -124,10 +130,14 @@ class Asking:
         )
 
 
-def wait(console: Console, name: str | None) -> str:
-    """Wait for other threads: until a question is decided, or with None until nobody pauses the run any more."""
+def wait(console: Console, name: str | None, beat: Callable[[], None] = lambda: None) -> str:
+    """Wait for other threads: until a question is decided, or with None until nobody pauses the run any more.
+
+    ``beat`` is called at least every 100 ms.
+    """
     standing = console.standing
     while console.question(name).state == "proposed" if name is not None else standing.paused_by:
+        beat()
         if standing.stopped_by:
             return ""
         console.wait(SLICE_S)

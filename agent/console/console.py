@@ -36,7 +36,7 @@ from policies.interface import Situation
 REMEMBERED = 200
 """Questions that are told from unknown ones when somebody answers them late."""
 
-Editor = Callable[[Choice, str], Choice]
+Editor = Callable[[Choice, Edit], Choice]
 
 
 class Console:
@@ -54,6 +54,7 @@ class Console:
         self.standing = Standing(mode)
         self.lease = Lease(clock)
         self.turns = self.asked = 0
+        self.changed: list[Callable[[], None]] = []  # called from any thread, when something is another
         self._session = secrets.token_hex(4)  # an answer to a question of an earlier process finds none of this one's
         self._timeout_s, self._halt, self._audit, self._clock = timeout_s, halt, audit, clock
         self._lock = threading.Condition(threading.RLock())
@@ -66,7 +67,7 @@ class Console:
     # What the loop does.
 
     def ask(self, choices: tuple[Choice, ...], situation: Situation, why: str, edit: Editor) -> Question:
-        """Put a question; ``edit`` changes a choice by a person's text, checks it and predicts it again.
+        """Put a question; ``edit`` changes a choice as a person wants it, checks it and predicts it again.
 
         Raises:
             RecordError: it could not be put on disk.
@@ -161,6 +162,7 @@ class Console:
                 paused_by=standing.paused_by,
                 taken_by=standing.taken_by,
                 stopped_by=standing.stopped_by,
+                stop_failure=standing.stop_failure,
                 holder=f"{holder.name} at {holder.screen}" if holder is not None else "",
                 question=question,
                 left_s=max(self._count(), 0.0) if waits else None,
@@ -201,7 +203,7 @@ class Console:
         with self._lock:
             question = self._seen(person, name, edit.revision)
             assert self._edit is not None
-            choice = self._edit(questions.choice_of(question, edit.choice), edit.changes)
+            choice = self._edit(questions.choice_of(question, edit.choice), edit)
             return self._put(questions.with_edited(question, choice))
 
     def take_lease(self, person: Person, force: bool = False) -> None:
@@ -272,7 +274,7 @@ class Console:
         try:
             self._halt()
         except BridgeError as error:
-            failure = str(error)
+            self.standing.stop_failure = failure = str(error)
         with self._lock:
             self._act("stopped", person, failure)
             question = self._questions.get(self._current or "")
@@ -325,13 +327,18 @@ class Console:
         self._questions[question.id] = question
         while len(self._questions) > REMEMBERED:
             self._questions.popitem(last=False)
-        self._lock.notify_all()
+        self._tell()
         return question
 
     def _act(self, what: What, person: Person, reason: str = "") -> None:
         if self._audit is not None:
             self._audit.append(what, by=person.name, screen=person.screen, reason=reason[:2000])
+        self._tell()
+
+    def _tell(self) -> None:
         self._lock.notify_all()
+        for changed in tuple(self.changed):
+            changed()
 
     def _log(self, what: What, person: Person | None, question: Question, reason: str = "") -> None:
         if self._audit is None:

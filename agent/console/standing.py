@@ -28,6 +28,7 @@ class Standing:
     paused_by: str = ""
     taken_by: str = ""
     stopped_by: str = ""
+    stop_failure: str = ""
     grants: tuple[Grant, ...] = field(default=())
 
     @property

@@ -61,7 +61,7 @@ class Choice(Word, frozen=True, kw_only=True):
 
     ``x_nm`` and ``y_nm`` are the middle of its field in the specimen frame, ``width_nm`` and ``height_nm`` its edges
     (0 without an exposure). ``information`` is None where nobody predicted it. ``outside`` says why it is not inside
-    the envelope, ``edits`` what a person changed.
+    the envelope, ``edits`` what a person changed, ``flags`` what to be careful about.
     """
 
     command: Command
@@ -79,6 +79,7 @@ class Choice(Word, frozen=True, kw_only=True):
     height_nm: NotNegative
     outside: Text = ""
     edits: tuple[Text, ...] = ()
+    flags: tuple[Text, ...] = ()
 
 
 class Question(Word, frozen=True, kw_only=True):
@@ -116,11 +117,16 @@ class Refuse(Word, frozen=True, kw_only=True, tag="refuse", tag_field="verdict")
 
 
 class Edit(Word, frozen=True, kw_only=True):
-    """Change a choice by ``key=value ...``; it is checked and predicted again, and then waits to be approved."""
+    """Change a choice by ``key=value ...``; it is checked and predicted again, and then waits to be approved.
+
+    With ``x_nm`` and ``y_nm`` the middle of its field goes there, in the specimen frame, by the stage.
+    """
 
     revision: Count
-    changes: Text
+    changes: Text = ""
     choice: Count = 0
+    x_nm: Number | None = None
+    y_nm: Number | None = None
 
 
 class Grant(Word, frozen=True, kw_only=True):
@@ -142,16 +148,58 @@ Answer = Approve | Refuse
 class Status(Word, frozen=True, kw_only=True):
     """Where things stand: the question that waits, if one does, for how long still, and who may decide.
 
-    ``left_s`` is None where nobody is waited for, or without end.
+    ``left_s`` is None where nobody is waited for, or without end. ``stop_failure`` says why a stop did not arrive at
+    the instrument.
     """
 
     mode: Mode
     paused_by: Text
     taken_by: Text
     stopped_by: Text
+    stop_failure: Text
     holder: Text
     question: Question | None
     left_s: NotNegative | None
     grants: tuple[Grant, ...]
     asked: Count
     turns: Count
+
+
+class Lease(Word, frozen=True, kw_only=True):
+    """Take the lease; with ``force`` even from whoever holds it."""
+
+    force: bool = False
+
+
+class Ask(Word, frozen=True, kw_only=True):
+    """What is asked from now on."""
+
+    mode: Mode
+
+
+class Beforehand(Word, frozen=True, kw_only=True):
+    """Approve the next ``left`` commands, and only those of one kind where one is named, for some minutes."""
+
+    kind: Name | None = None
+    left: Few | None = None
+    minutes: Minutes | None = None
+
+
+class Switch(Word, frozen=True, kw_only=True):
+    """Begin something, or end it."""
+
+    on: bool
+
+
+class Hello(Word, frozen=True, kw_only=True):
+    """The first message of a screen on the socket: its token, who sits there, and which screen it is."""
+
+    token: Annotated[str, Meta(max_length=200)]
+    name: Name = "somebody"
+    screen: Name = "page"
+
+
+class Refused(Word, frozen=True, kw_only=True):
+    """Why something was not done."""
+
+    error: Text

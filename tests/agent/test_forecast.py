@@ -20,6 +20,7 @@ from agent.record import Record
 from agent.review import Autonomous, Walls
 from agent.run import begin
 from hardware_bridge.microscope import Microscope
+from hardware_bridge.observation import Observation
 from policies.interface import Setup
 
 IN_PROCESS = ("instrument.kind=twin", "budget.turns=20", "goal.question=How much?")
@@ -40,6 +41,8 @@ class Listening:
 
     def begin(self, title: str, setup: Setup, turns: int | None, done: tuple[Record, ...]) -> None:
         pass
+
+    def see(self, observation: Observation, belief: object) -> None: ...
 
     def review(self, microscope: Microscope, walls: Walls, approval: bool, timeout_s: float) -> Autonomous:
         return Autonomous(walls)

@@ -19,6 +19,7 @@ from agent.record import Record
 from agent.review import Autonomous, Walls
 from agent.run import begin, perceive_again
 from hardware_bridge.microscope import Microscope
+from hardware_bridge.observation import Observation
 from policies.interface import Setup
 
 SHORT = ("instrument.kind=twin", "policy.name=raster", "budget.turns=3")
@@ -36,6 +37,8 @@ class Silent:
 
     def begin(self, title: str, setup: Setup, turns: int | None, done: tuple[Record, ...]) -> None:
         pass
+
+    def see(self, observation: Observation, belief: object) -> None: ...
 
     def review(self, microscope: Microscope, walls: Walls, approval: bool, timeout_s: float) -> Autonomous:
         return Autonomous(walls)

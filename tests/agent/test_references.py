@@ -72,6 +72,8 @@ class Silent:
     def begin(self, title: str, setup: Setup, turns: int | None, done: tuple[Record, ...]) -> None:
         pass
 
+    def see(self, observation: Observation, belief: object) -> None: ...
+
     def review(self, microscope: Microscope, walls: Walls, approval: bool, timeout_s: float) -> Autonomous:
         return Autonomous(walls)
 

@@ -33,7 +33,7 @@ class Desk:
 
     def sit(self, source: int, timeout_s: float = 5.0) -> None:
         self.console = Console("outside" if self.walls.has_envelope else "every", timeout_s, self._stop)
-        client = TerminalClient(self.console, Terminal(source, self.output), "ada")
+        client = TerminalClient(self.console, Terminal(source, self.output), Person(name="ada", role="operator"))
         self.review = Asking(self.console, self.walls, client.attend)
 
     def _stop(self) -> None:

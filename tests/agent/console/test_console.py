@@ -51,10 +51,10 @@ def choice(name: str, *edits: str) -> Choice:
     )  # fmt: skip
 
 
-def edit(before: Choice, text: str) -> Choice:
-    if text == "impossible":
+def edit(before: Choice, wanted: Edit) -> Choice:
+    if wanted.changes == "impossible":
         raise Impossible("dwell_s = 9 refused (range): limit 1")
-    return choice(f"{before.command.id}-edited", text)
+    return choice(f"{before.command.id}-edited", wanted.changes)
 
 
 class Bench:

@@ -1,0 +1,251 @@
+"""What a console shows beside its question: the run, its turns, the newest picture, spectrum and belief.
+
+The loop puts them here as they come and any number of screens takes them; nothing waits for a screen. Images are shown
+with at most 1024 pixels along an edge, binned, in 256 steps between two counts that are told with them.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.record import Record
+from hardware_bridge.geometry import field_centre_nm
+from hardware_bridge.messages import InstrumentState
+from hardware_bridge.observation import Observation
+from hardware_bridge.report import Report
+from hardware_bridge.words import Count, Name, NotNegative, Number, Text, Word
+from policies.interface import Setup, Verdict
+
+SHOWN_PIXELS = 1024
+BELIEF_S = 1.0
+"""Beliefs are worked out again after so long at the earliest: it holds up the loop."""
+DARK, BRIGHT = 0.002, 0.998
+
+
+class RunTold(Word, frozen=True, kw_only=True):
+    """What does not change in a run."""
+
+    title: Text
+    instrument: Text
+    world: Text
+    extent_nm: Number
+    cells: Count
+    start_s: Number
+    end_s: Number
+    max_electrons: Number
+    max_fluence_e_per_A2: Number
+    turns: Count | None
+
+
+class TurnTold(Word, frozen=True, kw_only=True):
+    """One turn as the timeline, the map and the dose gauge show it."""
+
+    turn: Count
+    clock_s: Number
+    verdict: Verdict
+    by: Text
+    reason: Text
+    failure: Text
+    mode: Text
+    x_nm: Number
+    y_nm: Number
+    width_nm: NotNegative
+    height_nm: NotNegative
+    electrons: Number
+    fluence_max_e_per_A2: NotNegative
+    information: Number | None
+    alarms: tuple[Text, ...]
+
+
+class PictureTold(Word, frozen=True, kw_only=True):
+    """Heads the bytes of a picture, rows first: what it is of, and the counts that 0 and 255 stand for.
+
+    ``x_nm`` and ``y_nm`` are its middle in the specimen frame, where the stage says that it is.
+    """
+
+    number: Count
+    turn: Count
+    mode: Text
+    x_nm: Number
+    y_nm: Number
+    width: Count
+    height: Count
+    binned: Count
+    pixel_nm: NotNegative
+    low: Number
+    high: Number
+    clock_s: Number
+
+
+class SpectrumTold(Word, frozen=True, kw_only=True):
+    """A spectrum, summed over the field: counts in channels from ``offset_eV`` in steps of ``step_eV``."""
+
+    turn: Count
+    mode: Text
+    offset_eV: Number
+    step_eV: Number
+    counts: tuple[Number, ...]
+
+
+class FieldTold(Word, frozen=True, kw_only=True):
+    """What is believed of one field at the end of the run: mean and sd of each cell (rows, columns)."""
+
+    name: Name
+    unit: Text
+    mean: tuple[Number, ...]
+    sd: tuple[Number, ...]
+
+
+class Picture:
+    """A picture as it goes to screens: a header and its bytes."""
+
+    def __init__(self, told: PictureTold, pixels: NDArray[np.uint8]) -> None:
+        head = msgspec.json.encode(told)
+        self.number = told.number
+        self.message = len(head).to_bytes(4, "little") + head + pixels.tobytes()
+
+
+class Feed:
+    """The newest of everything, for all threads. ``changed`` are called, from the loop's thread, when there is more."""
+
+    def __init__(self, title: str, setup: Setup, turns: int | None) -> None:
+        self.run = RunTold(
+            title=title,
+            instrument=setup.capabilities.name,
+            world=setup.card.world,
+            extent_nm=setup.card.extent_nm,
+            cells=setup.card.cells,
+            start_s=setup.start_s,
+            end_s=setup.end_s,
+            max_electrons=setup.max_electrons,
+            max_fluence_e_per_A2=setup.limits.max_fluence_e_per_A2,
+            turns=turns,
+        )
+        self.turns: list[TurnTold] = []
+        self.picture: Picture | None = None
+        self.spectrum: SpectrumTold | None = None
+        self.belief: tuple[FieldTold, ...] = ()
+        self.state: InstrumentState | None = None
+        self.heard_s = time.monotonic()
+        self.ended = False
+        self.changed: list[Callable[[], None]] = []
+        self._setup, self._lock = setup, threading.Lock()
+        self._pictures, self._believed_s = 0, 0.0
+
+    def add(self, record: Record) -> None:
+        """Tell of one more turn."""
+        self.turns.append(_turn(record))
+        self.heard(record.state)
+
+    def heard(self, state: InstrumentState) -> None:
+        """Tell what the instrument read back."""
+        self.state, self.heard_s = state, time.monotonic()
+        self._tell()
+
+    def end(self) -> None:
+        """Tell that nothing more will come."""
+        self.ended = True
+        self._tell()
+
+    def see(self, observation: Observation, belief: Callable[[], Report]) -> None:
+        """Show what came in a turn, and what is believed after it."""
+        if observation.data is not None and observation.kind == "frame":
+            self.show(observation.data, observation)
+        elif observation.data is not None and observation.kind == "spectrum":
+            self.spectrum = _spectrum(observation, len(self.turns))
+        now_s = time.monotonic()
+        if now_s - self._believed_s > BELIEF_S:
+            self.belief = _fields(belief(), self._setup)
+            self._believed_s = time.monotonic()
+        self.heard(observation.state)
+
+    def show(self, image: NDArray[np.generic], of: Observation) -> None:
+        """Make a picture (H, W) the newest."""
+        acquire = of.command.acquire
+        x_nm, y_nm = field_centre_nm(of.state.go, self._setup.capabilities)
+        self._pictures += 1
+        binned = -(-max(image.shape) // SHOWN_PIXELS)
+        values = _binned(np.asarray(image, dtype=np.float32), binned)
+        low, high = (float(value) for value in np.quantile(values, (DARK, BRIGHT)))
+        scale = 255.0 / max(high - low, 1e-9)
+        told = PictureTold(
+            number=self._pictures,
+            turn=len(self.turns),
+            mode=acquire.mode if acquire is not None else "",
+            x_nm=x_nm,
+            y_nm=y_nm,
+            width=values.shape[1],
+            height=values.shape[0],
+            binned=binned,
+            pixel_nm=acquire.fov_nm / acquire.pixels_x * binned if acquire is not None else 0.0,
+            low=low,
+            high=high,
+            clock_s=of.end_s,
+        )
+        self.picture = Picture(told, np.clip((values - low) * scale, 0.0, 255.0).astype(np.uint8))
+        self._tell()
+
+    def _tell(self) -> None:
+        for changed in tuple(self.changed):
+            changed()
+
+
+def _turn(record: Record) -> TurnTold:
+    percept, decision = record.percept, record.decision
+    of = next((p for p in decision.proposals if p.command == decision.command), None)
+    return TurnTold(
+        turn=record.turn,
+        clock_s=record.end_s,
+        verdict=decision.verdict,
+        by=decision.by,
+        reason=decision.reason,
+        failure=record.failure,
+        mode=(percept.mode or "") if percept is not None else "",
+        x_nm=percept.x_nm if percept is not None else 0.0,
+        y_nm=percept.y_nm if percept is not None else 0.0,
+        width_nm=percept.width_nm if percept is not None else 0.0,
+        height_nm=percept.height_nm if percept is not None else 0.0,
+        electrons=record.electrons_charged,
+        fluence_max_e_per_A2=record.state.fluence_max_e_per_A2,
+        information=of.information if of is not None else None,
+        alarms=percept.alarms if percept is not None else (),
+    )
+
+
+def _spectrum(observation: Observation, turn: int) -> SpectrumTold:
+    assert observation.data is not None
+    axis, counts = observation.axes[-1], observation.data.reshape(-1, observation.data.shape[-1]).sum(axis=0)
+    return SpectrumTold(
+        turn=turn,
+        mode=observation.command.acquire.mode if observation.command.acquire is not None else "",
+        offset_eV=axis.offset,
+        step_eV=axis.scale,
+        counts=tuple(float(count) for count in counts),
+    )
+
+
+def _fields(report: Report, setup: Setup) -> tuple[FieldTold, ...]:
+    """The fields of a report at their last time; fields have their values in the order of time, row and column."""
+    told = []
+    for target in setup.card.targets:
+        claimed, size = report.targets.get(target.name), setup.card.cells**2
+        if target.kind == "field" and claimed is not None and len(claimed.mean) >= size:
+            mean, sd = claimed.mean[-size:], claimed.sd[-size:]
+            told.append(FieldTold(name=target.name, unit=target.unit, mean=mean, sd=tuple(map(float, sd))))
+    return tuple(told)
+
+
+def _binned(image: NDArray[np.float32], by: int) -> NDArray[np.float32]:
+    """Means of squares of ``by`` x ``by`` pixels; what is left over at the far edges is not shown."""
+    if by == 1:
+        return image
+    rows, columns = (size // by for size in image.shape)
+    squares = image[: rows * by, : columns * by].reshape(rows, by, columns, by)
+    means: NDArray[np.float32] = squares.mean(axis=(1, 3), dtype=np.float32)
+    return means

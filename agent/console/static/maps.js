@@ -1,0 +1,152 @@
+// The map of the specimen: where it looked, what is proposed, the dose under it; and the belief beside it.
+
+import { by, colour, number, sharp } from "./words.js";
+import { colourMap } from "./colours.js";
+
+const STATUS = { approved: "blue", edited: "orange", refused: "quiet", timed_out: "quiet", rejected: "red", failed: "red" };
+export const SPOKEN = { approved: "seen", edited: "edited by a person", failed: "failed" };
+
+export class SpecimenMap {
+  constructor(moved) {
+    this.canvas = by("map");
+    this.moved = moved; // called with x_nm, y_nm when somebody drags the marker
+    this.turns = [];
+    this.choices = [];
+    this.chosen = 0;
+    this.drags = false;
+    this.dragged = null;
+    by("under").addEventListener("input", () => this.draw());
+    this.canvas.addEventListener("pointerdown", (event) => this.drag(event, true));
+    this.canvas.addEventListener("pointermove", (event) => event.buttons && this.drag(event, false));
+    this.canvas.addEventListener("pointerup", () => this.drop());
+    new ResizeObserver(() => this.draw()).observe(this.canvas);
+    for (const [verdict, told] of Object.entries(SPOKEN)) {
+      const item = document.createElement("li"), box = document.createElement("span");
+      box.style.borderColor = `var(--${STATUS[verdict]})`;
+      item.append(box, told);
+      by("legend").append(item);
+    }
+  }
+
+  get scale() {
+    const box = this.canvas.getBoundingClientRect();
+    return Math.min(box.width, box.height) / (this.extent_nm * 1.12);
+  }
+
+  // Specimen frame to CSS pixels: x along columns, y along rows.
+  at(x_nm, y_nm) {
+    const box = this.canvas.getBoundingClientRect();
+    return [box.width / 2 + x_nm * this.scale, box.height / 2 + y_nm * this.scale];
+  }
+
+  drag(event, begins) {
+    const choice = this.choices[this.chosen];
+    if (!this.drags || !choice) return;
+    if (begins) this.canvas.setPointerCapture(event.pointerId);
+    const box = this.canvas.getBoundingClientRect();
+    this.shift((event.clientX - box.left - box.width / 2) / this.scale, (event.clientY - box.top - box.height / 2) / this.scale);
+  }
+
+  shift(x_nm, y_nm) {
+    this.dragged = { x_nm, y_nm };
+    this.draw();
+  }
+
+  drop() {
+    if (this.dragged) this.moved(this.dragged.x_nm, this.dragged.y_nm);
+  }
+
+  draw() {
+    if (!this.extent_nm) return;
+    const [context] = sharp(this.canvas), edge = this.extent_nm * this.scale, [left, top] = this.at(-this.extent_nm / 2, -this.extent_nm / 2);
+    if (by("under").value === "dose") this.dose(context);
+    context.lineWidth = 1;
+    context.strokeStyle = colour("line");
+    context.strokeRect(left, top, edge, edge);
+    for (const turn of this.turns) this.field(context, turn, colour(STATUS[turn.failure ? "failed" : turn.verdict] ?? "quiet"));
+    this.choices.forEach((choice, number) => number !== this.chosen && this.marker(context, choice, number, false));
+    const chosen = this.choices[this.chosen];
+    if (chosen) this.marker(context, { ...chosen, ...this.dragged }, this.chosen, true);
+    this.bar(context);
+  }
+
+  field(context, turn, stroke) {
+    if (!turn.mode) return;
+    const [x, y] = this.at(turn.x_nm, turn.y_nm), w = turn.width_nm * this.scale, h = turn.height_nm * this.scale;
+    context.strokeStyle = stroke;
+    context.globalAlpha = 0.75;
+    if (w > 3) context.strokeRect(x - w / 2, y - h / 2, w, h);
+    else context.strokeRect(x - 3, y - 3, 6, 6);
+    context.globalAlpha = 1;
+  }
+
+  marker(context, choice, number, chosen) {
+    const [x, y] = this.at(choice.x_nm, choice.y_nm), w = Math.max(choice.width_nm * this.scale, 8), h = Math.max(choice.height_nm * this.scale, 8);
+    context.strokeStyle = context.fillStyle = colour(chosen ? "red" : "ink");
+    context.lineWidth = chosen ? 3 : 1.5;
+    context.setLineDash(chosen ? [] : [4, 3]);
+    context.strokeRect(x - w / 2, y - h / 2, w, h);
+    context.setLineDash([]);
+    context.font = "600 12px system-ui, sans-serif";
+    context.fillText(number ? String(number) : "A", x + w / 2 + 3, y - h / 2 + 10);
+  }
+
+  // Electrons per area, summed over fields, on a grid of 64 x 64.
+  dose(context) {
+    const cells = 64, sums = new Float64Array(cells * cells), size_nm = this.extent_nm / cells;
+    for (const turn of this.turns) {
+      if (!turn.electrons || !turn.width_nm) continue;
+      const per = turn.electrons / (turn.width_nm * turn.height_nm);
+      const from = (middle, width) => Math.max(0, Math.floor((middle - width / 2 + this.extent_nm / 2) / size_nm));
+      const to = (middle, width) => Math.min(cells, Math.ceil((middle + width / 2 + this.extent_nm / 2) / size_nm));
+      for (let row = from(turn.y_nm, turn.height_nm); row < to(turn.y_nm, turn.height_nm); row++)
+        for (let column = from(turn.x_nm, turn.width_nm); column < to(turn.x_nm, turn.width_nm); column++) sums[row * cells + column] += per;
+    }
+    const most = Math.max(...sums);
+    if (most) paint(context, sums.map(Math.sqrt), cells, 0, Math.sqrt(most), "inferno", ...this.at(-this.extent_nm / 2, -this.extent_nm / 2), this.extent_nm * this.scale, true);
+    by("map-told").textContent = most ? `dose (its root) up to ${number(most / 100)} e/Å²` : "";
+  }
+
+  bar(context) {
+    const length = 10 ** Math.floor(Math.log10(this.extent_nm / 2)), [x, y] = this.at(-this.extent_nm / 2, this.extent_nm * 0.535);
+    context.fillStyle = colour("ink");
+    context.fillRect(x, y, length * this.scale, 3);
+    context.font = "12px system-ui, sans-serif";
+    context.fillText(`${length} nm`, x + length * this.scale + 6, y + 5);
+  }
+}
+
+// Values on a square grid, painted into a square; with ``clear`` zeros are left out.
+export function paint(context, values, cells, low, high, name, left, top, edge, clear = false) {
+  const small = document.createElement("canvas"), map = colourMap(name);
+  small.width = small.height = cells;
+  const image = small.getContext("2d").createImageData(cells, cells), words = new Uint32Array(image.data.buffer);
+  values.forEach((value, at) => {
+    const step = Math.round(Math.min(1, Math.max(0, (value - low) / Math.max(high - low, 1e-12))) * 255);
+    words[at] = clear && !value ? 0 : map[step];
+  });
+  small.getContext("2d").putImageData(image, 0, 0);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(small, left, top, edge, edge);
+}
+
+export function drawBelief(fields, cells, choice, extent_nm) {
+  const select = by("field");
+  if (select.options.length !== fields.length)
+    select.replaceChildren(...fields.map((field) => new Option(field.name.replaceAll("_", " "), field.name)));
+  const field = fields.find((each) => each.name === select.value) ?? fields[0];
+  if (!field) return;
+  by("belief-told").textContent = "at the end of the run";
+  for (const [what, name] of [["mean", "viridis"], ["sd", "cividis"]]) {
+    const [context, width] = sharp(by(`belief-${what}`)), values = field[what];
+    const low = what === "sd" ? 0 : Math.min(...values), high = Math.max(...values);
+    paint(context, values, cells, low, high, name, 0, 0, width);
+    if (choice) {
+      const scale = width / extent_nm, w = Math.max(choice.width_nm * scale, 6), h = Math.max(choice.height_nm * scale, 6);
+      context.strokeStyle = "#ff5c4d";
+      context.lineWidth = 2;
+      context.strokeRect((choice.x_nm + extent_nm / 2) * scale - w / 2, (choice.y_nm + extent_nm / 2) * scale - h / 2, w, h);
+    }
+    by(`belief-${what}-told`).textContent = `${what}: ${number(low)} to ${number(high)} ${field.unit}`;
+  }
+}

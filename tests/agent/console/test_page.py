@@ -1,0 +1,269 @@
+"""The page in a real browser: Debian's chromium, driven by mouse and by keys."""
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from rehearsal import Run
+
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1400, "height": 1000}
+MORE = [(DESK, "dark"), (PHONE, "light")]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = shutil.which("chromium")
+    assert path is not None, "chromium is needed: apt-get install chromium"
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=[*FLAGS])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, run: Run) -> Iterator[Callable[..., Page]]:
+    """Opens the page of the run; in the end nothing was asked of another server, and nothing went wrong in it."""
+    asked: list[str] = []
+    wrong: list[str] = []
+    contexts = []
+
+    def opened(size: dict[str, int] = DESK, scheme: str = "light", name: str = "ada", role: str = "operator") -> Page:
+        context = browser.new_context(viewport=size, color_scheme=scheme)  # type: ignore[arg-type]
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if "Content Security Policy" in said.text else None)
+        page.goto(run.door.address)
+        page.fill("#enter-name", name)
+        page.fill("#enter-token", getattr(run.door, role))
+        page.press("#enter-token", "Enter")
+        expect(page.locator("#title")).to_have_text(run.feed.run.title)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    own = (run.door.address, run.door.address.replace("http", "ws"))
+    assert [url for url in asked if not url.startswith(own)] == []
+    assert asked
+    assert wrong == []
+
+
+def waits(page: Page, turn: int, may: bool = True) -> None:
+    expect(page.locator("#ask-title")).to_have_text(f"Turn {turn} waits, beam blanked")
+    if may:
+        expect(page.locator("#approve")).to_be_enabled()
+
+
+def test_a_run_is_driven_by_the_mouse(run: Run, open_page: Callable[..., Page]) -> None:
+    run.start()
+    page = open_page()
+    waits(page, 0)
+    expect(page.locator("#ask-does")).to_contain_text("HAADF 32 x 32 pixels over 256 nm at (-160, 0) nm")
+    expect(page.locator("#ask-information")).to_have_text("0.02 ± 0.01")
+    page.click("#approve")
+    waits(page, 1)
+    page.click("#ask-choices button:nth-child(3)")
+    expect(page.locator("#ask-does")).to_contain_text("over 85.33 nm")
+    page.click("#approve")
+    waits(page, 2)
+    page.click("#refuse")
+    page.click("#reasons button:nth-child(2)")
+    waits(page, 3)
+    page.click("#modify")
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.4 * box["height"], steps=3)
+    page.mouse.up()
+    expect(page.locator("#ask-information")).to_have_text("not predicted")
+    page.click("#approve")
+    waits(page, 4)
+    page.click("#next-5")
+    waits(page, 10)
+    page.click("#pause")
+    expect(page.locator("#ask-title")).to_have_text("Paused by ada: the beam is blanked")
+    expect(page.locator("#approve")).to_be_disabled()
+    page.click("#pause")
+    waits(page, 10)
+    page.click("#stop")
+    expect(page.locator("#banner")).to_contain_text("Stopped by ada. The beam is blanked")
+    run.thread.join(5.0)
+    names = [command.id for command in run.ran]
+    assert names == ["t0-0", "t1-2", "t3-0-edited", *(f"t{turn}-0" for turn in range(4, 10))]
+    edited = run.ran[2].go
+    expected_nm = 0.1 * run.feed.run.extent_nm * 1.12
+    assert edited.stage_x_nm == pytest.approx(expected_nm, rel=0.02)
+    assert edited.stage_y_nm == pytest.approx(-expected_nm, rel=0.02)
+    assert run.halts == 1
+
+
+def test_a_run_is_driven_by_keys_alone(run: Run, open_page: Callable[..., Page]) -> None:
+    run.start()
+    page = open_page()
+    press = page.keyboard.press
+    waits(page, 0)
+    press("a")
+    waits(page, 1)
+    press("1")
+    press("Enter")
+    waits(page, 2)
+    press("r")
+    press("3")
+    waits(page, 3)
+    press("m")
+    press("ArrowRight")
+    press("ArrowRight")
+    expect(page.locator("#ask-choices button.chosen")).to_contain_text("yours")
+    press("a")
+    waits(page, 4)
+    press("t")
+    expect(page.locator("#take-over")).to_contain_text("Hand back")
+    press("t")
+    press("p")
+    expect(page.locator("#ask-title")).to_have_text("Paused by ada: the beam is blanked")
+    press("p")
+    waits(page, 4)
+    press("?")
+    expect(page.locator("#keys")).to_be_visible()
+    press("Escape")
+    run.thread.join(5.0)
+    assert run.halts == 1, "Esc stops, whatever is open"
+    assert [command.id for command in run.ran] == ["t0-0", "t1-1", "t3-0-edited"]
+    assert run.ran[2].go.stage_x_nm == pytest.approx(-40.0 + 2 * 256.0 / 8, abs=0.01)
+
+
+def test_no_key_works_while_somebody_types(run: Run, open_page: Callable[..., Page]) -> None:
+    run.start()
+    page = open_page()
+    waits(page, 0)
+    page.keyboard.press("m")
+    page.focus("#edit-text")
+    page.keyboard.type("art p1")
+    page.keyboard.press("Escape")
+    assert run.halts == 0
+    page.fill("#edit-text", "dwell_s=0.5")
+    page.keyboard.press("Enter")
+    expect(page.locator("#edit-told")).to_contain_text("dwell_s = 0.5 refused (range): limit 1e-07..0.1")
+    page.fill("#edit-text", "dwell_s=4e-6")
+    page.keyboard.press("Enter")
+    expect(page.locator("#ask-choices button.chosen")).to_contain_text("dwell_s 2e-06 -> 4e-06")
+    assert run.ran == []
+    assert run.console.status().paused_by == ""
+
+
+def test_a_second_operator_looks_on_until_taking_the_lease(run: Run, open_page: Callable[..., Page]) -> None:
+    run.start()
+    ada, bob, eve = open_page(), open_page(name="bob"), open_page(name="eve", role="observer")
+    waits(ada, 0)
+    ada.click("#lease")
+    expect(bob.locator("#banner")).to_contain_text("ada decides, at another screen. You may take the lease")
+    expect(eve.locator("#banner")).to_contain_text("You look on as eve")
+    for page in (bob, eve):
+        expect(page.locator("#approve")).to_be_disabled()
+        page.keyboard.press("a")
+    bob.click("#lease")
+    expect(ada.locator("#approve")).to_be_disabled()
+    bob.keyboard.press("1")
+    bob.keyboard.press("a")
+    waits(ada, 1, may=False)
+    assert [command.id for command in run.ran] == ["t0-1"]
+    eve.keyboard.press("Escape")
+    expect(ada.locator("#banner")).to_contain_text("Stopped by eve")
+
+
+def test_it_says_when_it_hears_nothing_and_what_it_shows_is_how_old(run: Run, open_page: Callable[..., Page]) -> None:
+    run.start()
+    page = open_page()
+    waits(page, 0)
+    expect(page.locator("#link-text")).to_contain_text("bench")
+    run.feed.end = lambda: None  # type: ignore[method-assign] # as if its process were killed
+    run.server.close()
+    expect(page.locator("#link-text")).to_contain_text("no connection, what is shown is")
+    page.keyboard.press("a")
+    expect(page.locator("#edit-told")).to_contain_text("there is no connection")
+    assert run.ran == []
+
+
+def test_it_says_when_the_run_has_ended(run: Run, open_page: Callable[..., Page]) -> None:
+    run.start()
+    page = open_page()
+    waits(page, 0)
+    page.keyboard.press("Escape")
+    run.thread.join(5.0)
+    run.server.close()
+    expect(page.locator("#link-text")).to_contain_text("the run has ended")
+    expect(page.locator("#banner")).to_contain_text("adaptem run --resume goes on with it")
+
+
+SIZES = [(DESK, "light"), (PHONE, "dark"), *(pytest.param(*each, marks=pytest.mark.slow) for each in MORE)]
+
+
+@pytest.mark.parametrize(("size", "scheme"), SIZES)
+def test_axe_finds_nothing_serious(run: Run, open_page: Callable[..., Page], size: dict[str, int], scheme: str) -> None:
+    run.start()
+    page = open_page(size, scheme)
+    for turn in range(3):
+        waits(page, turn)
+        page.keyboard.press("a")
+    waits(page, 3)
+    page.keyboard.press("m")
+    found = Axe().run(page).response["violations"]
+    page.keyboard.press("m")
+    page.keyboard.press("r")
+    found += Axe().run(page).response["violations"]
+    page.keyboard.press("?")
+    found += Axe().run(page).response["violations"]
+    serious = [each for each in found if each["impact"] in ("serious", "critical")]
+    assert [(each["id"], [node["html"][:200] for node in each["nodes"]]) for each in serious] == []
+    heights = page.evaluate("""() => [...document.querySelectorAll("button")]
+        .filter(button => button.offsetParent).map(button => button.getBoundingClientRect().height)""")
+    assert min(heights) >= 44
+    if size == PHONE:
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+def test_a_key_meant_for_the_question_before_does_not_answer_the_next(run: Run, open_page: Callable[..., Page]) -> None:
+    run.start()
+    page = open_page()
+    waits(page, 0)
+    # As a key that bounces: some find the same question, some the next one; all but the first decide nothing.
+    page.evaluate("""() => { const press = () => document.body.dispatchEvent(
+            new KeyboardEvent("keydown", { key: "a", bubbles: true }));
+        new MutationObserver(press).observe(document.getElementById("ask-title"), { childList: true });
+        press(); press(); }""")
+    waits(page, 1)
+    time.sleep(0.1)
+    assert [command.id for command in run.ran] == ["t0-0"]
+
+
+def test_a_picture_is_shown_as_it_came(run: Run, open_page: Callable[..., Page]) -> None:
+    run.start()
+    page = open_page()
+    waits(page, 0)
+    page.keyboard.press("a")
+    waits(page, 1)
+    expect(page.locator("#live-told")).to_contain_text("HAADF, turn 0")
+    picture = run.feed.picture
+    assert picture is not None
+    sent = picture.message[-64 * 64 :]
+    shown = page.evaluate("""() => { const live = document.getElementById("live");
+        const { data } = live.getContext("2d").getImageData(0, 0, live.width, live.height);
+        return [...data].filter((_, at) => at % 4 == 0); }""")
+    # Beside the scale bar and the marker of what is proposed next, which lie over it.
+    same = sum(a == b for a, b in zip(sent, shown, strict=True))
+    assert same > 0.6 * len(sent)
+    page.select_option("#colours", "viridis")
+    page.check("#fft")
+    time.sleep(0.2)
+    assert page.evaluate("document.getElementById('live').width") == 64
