@@ -49,9 +49,11 @@ from policies import catalogue
 from policies.bayes.settings import BayesSettings
 from policies.clairvoyant import Clairvoyant
 from policies.commands import View, looking
+from policies.heeding import Heeding
 from policies.interface import Policy, Proposal, Setup, Situation
 from policies.outlook import Outlook
 from policies.references import Referenced, Schedule
+from policies.restless import Restless
 
 WordT = TypeVar("WordT", bound=Word)
 
@@ -175,6 +177,7 @@ def policy(config: Config, foresight: Foresight | None = None) -> Policy:
     if foresight is not None and isinstance(settings, BayesSettings) and seeing:
         return Clairvoyant(settings, truth_of(foresight.card, foresight.seed), foresight.report)
     made, asked = catalogue.make(name, settings, _foreseen(config)), config.references
+    made = Heeding(Restless(made) if name in catalogue.ADAPTIVE else made)
     schedule = Schedule(asked.dark_every_s, asked.gain, asked.zero_loss)
     return made if schedule == Schedule() else Referenced(made, schedule)
 

@@ -93,6 +93,9 @@ def as_turn(record: Record) -> Turn:
         percept=record.percept,
         verdict=verdict,
         reason=record.failure or record.decision.reason,
+        offered=record.decision.proposals,
+        by=record.decision.by,
+        start_s=record.start_s,
     )
 
 

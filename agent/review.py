@@ -18,7 +18,7 @@ from hardware_bridge.errors import Malformed, Rejected
 from hardware_bridge.messages import Capabilities, Command, InstrumentState, Limits, Range
 from hardware_bridge.slew import SlewLedger
 from hardware_bridge.words import validated
-from policies.interface import Proposal, Situation
+from policies.interface import ENVELOPE, Proposal, Situation
 
 MAX_TEXT = 2000
 
@@ -140,7 +140,7 @@ def unasked(proposals: Sequence[Proposal], command: Command | None, reason: str)
     return Decision(
         proposals=tuple(proposals),
         verdict="refused" if command is None else "approved",
-        by="envelope",
+        by=ENVELOPE,
         reason=reason[:MAX_TEXT],
         waited_s=0.0,
         command=command,

@@ -38,7 +38,7 @@ class Book:
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.ledger = DoseLedger(setup.limits)
-        self._state = _blank_state(setup)
+        self._state = blank_state(setup)
 
     def ingest(self, turn: Turn) -> None:
         """Charge what ran; all of it where it is not known how much did."""
@@ -125,7 +125,7 @@ def with_current(command: Command, current_pA: float) -> Command:
     return msgspec.structs.replace(command, set=msgspec.structs.replace(command.set, optics=optics))
 
 
-def _blank_state(setup: Setup) -> InstrumentState:
+def blank_state(setup: Setup) -> InstrumentState:
     """A state to charge commands from; every command of a policy states what it depends on."""
     return InstrumentState(
         clock_s=setup.start_s,

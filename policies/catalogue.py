@@ -30,6 +30,9 @@ _MAKERS: dict[str, tuple[type[Word], Callable[[Any], Policy]]] = {
 # These are also given what looks would tell, by whoever knows perception.
 FORESEEING: dict[str, tuple[type[Word], Callable[[Any, Outlook], Policy]]] = {"greedy": (GreedySettings, Greedy)}
 
+ADAPTIVE = frozenset({"bayes", "greedy"})
+"""Policies that follow what they believe; the others follow a plan or a rule."""
+
 NAMES: tuple[str, ...] = (*_MAKERS, *FORESEEING)
 
 

@@ -15,6 +15,9 @@ from hardware_bridge.report import Card, Percept
 from hardware_bridge.words import Name, NotNegative, Number, Text, Word
 
 Verdict = Literal["approved", "edited", "refused", "timed_out", "rejected", "failed"]
+ENVELOPE = "envelope"
+"""Who decided where no person was asked."""
+
 Belief = TypeVar("Belief", contravariant=True)
 
 
@@ -64,7 +67,7 @@ class Turn:
     """What became of a decision: the command that ran (edited, perhaps), what was perceived, the verdict and why.
 
     ``percept`` is None where nothing ran. ``verdict`` is ``rejected`` where safety refused and ``failed`` where
-    execution did.
+    execution did. ``offered`` is what was shown, best first, to ``by``, the envelope or a person, at ``start_s``.
     """
 
     index: int
@@ -72,6 +75,9 @@ class Turn:
     percept: Percept | None
     verdict: Verdict
     reason: str
+    offered: tuple[Proposal, ...] = ()
+    by: str = ENVELOPE
+    start_s: float = 0.0
 
 
 class Policy(Protocol):

@@ -20,6 +20,7 @@ import msgspec
 from agent.eventlog import LOG_NAME, EventLog, RecordError
 from agent.record import Record
 from hardware_bridge.words import Count, Name, NotNegative, Text, Word
+from policies.interface import ENVELOPE
 
 AUDIT_NAME = "audit.jsonl"
 What = Literal[
@@ -94,7 +95,7 @@ def verified(folder: Path, records: Sequence[Record]) -> tuple[list[Entry], list
         RecordError: there is no such run.
     """
     path = folder / AUDIT_NAME
-    asked = [record for record in records if record.decision.by != "envelope"]
+    asked = [record for record in records if record.decision.by != ENVELOPE]
     if not path.exists():
         return [], [f"{AUDIT_NAME}: is missing, and people decided {len(asked)} turns"] if asked else []
     entries, problems, _ = _read(folder)

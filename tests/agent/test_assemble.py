@@ -32,7 +32,10 @@ from hardware_bridge.microscope import execute
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Estimate, FrameEvent
 from policies.greedy import Greedy
+from policies.heeding import Heeding
 from policies.interface import Setup
+from policies.raster import Raster
+from policies.restless import Restless
 
 
 def complaints(*overrides: str) -> list[str]:
@@ -88,7 +91,7 @@ def test_a_setting_out_of_its_range_is_told_by_its_path() -> None:
 
 def test_a_policy_that_foresees_wants_the_reader_and_a_world_that_it_knows() -> None:
     seen = load(DEFAULT_CONFIG, ("policy.name=greedy", "perception.name=reader"), CHOICES)
-    assert isinstance(policy(seen), Greedy)
+    assert policy(seen) is not None
     other = load(DEFAULT_CONFIG, ("policy.name=greedy",), CHOICES)
     with pytest.raises(ConfigErrors, match=r"'greedy' foresees .*: perception\.name = 'analyst' is not reader"):
         policy(other)
@@ -97,6 +100,16 @@ def test_a_policy_that_foresees_wants_the_reader_and_a_world_that_it_knows() -> 
         policy(nowhere)
     with pytest.raises(ConfigErrors, match=r"goal\.world: .*elsewhere"):
         policy(structs.replace(nowhere, perception=seen.perception))
+
+
+def test_all_heed_people_and_those_that_follow_a_belief_are_not_left_stuck() -> None:
+    made = policy(load(DEFAULT_CONFIG, ("policy.name=greedy", "perception.name=reader"), CHOICES))
+    assert isinstance(made, Heeding)
+    assert isinstance(made._policy, Restless)
+    assert isinstance(made._policy._policy, Greedy)
+    plain = policy(load(DEFAULT_CONFIG, ("policy.name=raster",), CHOICES))
+    assert isinstance(plain, Heeding)
+    assert isinstance(plain._policy, Raster)
 
 
 def test_a_specimen_that_cannot_be_read_is_told(tmp_path: Path) -> None:

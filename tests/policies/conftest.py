@@ -1,5 +1,6 @@
 """A bench for policies: safety, clock and a specimen simple enough to see through, with honest percepts."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -206,7 +207,7 @@ class Bench:
             if not proposals:
                 return
             self.shown.append(proposals)
-            turn = self.execute(proposals[0].command, situation)
+            turn = dataclasses.replace(self.execute(proposals[0].command, situation), offered=tuple(proposals))
             self.turns.append(turn)
             policy.ingest(turn)
 
