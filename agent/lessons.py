@@ -9,6 +9,7 @@ from functools import cache, lru_cache
 import numpy as np
 
 from agent import twins
+from agent.perception.columns import CRYSTALS
 from agent.perception.ensemble import Prior
 from agent.perception.outlook import ReaderOutlook
 from agent.perception.reader import load_eyesight
@@ -16,7 +17,7 @@ from digital_twin.column import capabilities
 from digital_twin.world import World, truths
 from digital_twin.worlds import WORLDS, world_type
 from envs.coding import MODES, VIEWS, WIDE
-from envs.examples import examples
+from envs.examples import CLOSE, HABITS, examples
 from envs.prior import load_card, load_ensemble
 from envs.score import Truth, score
 from hardware_bridge.messages import Capabilities, Mode
@@ -59,7 +60,8 @@ def lessons(world: str) -> Lessons:
     def looks(
         seeds: Sequence[int], stared: Mode | None = None
     ) -> Iterator[tuple[int, Observation, dict[str, np.ndarray]]]:
-        for each in examples(card, lambda some: twins.guarded(world, card, some), seeds, stared):
+        habits = CLOSE if world in CRYSTALS else HABITS
+        for each in examples(card, lambda some: twins.guarded(world, card, some), seeds, stared, habits):
             yield each.seed, each.observation, each.truth
 
     return Lessons(

@@ -24,19 +24,35 @@ TOGETHER = 16
 LOOK_SHARE = 0.3
 """Share of the beats at which a world is looked at; at the others the beam is off."""
 
-MODE_SHARES = (0.45, 0.3, 0.25)
 WIDE_SHARES = (0.3, 0.6, 0.4)
 """Of the looks in each mode: how many have a wide field."""
 
 AGAIN_SHARE, CENTRED_SHARE, FOCUSED_SHARE = 0.4, 0.5, 0.5
 """Of the looks: at an earlier place, at the middle of a cell, and near focus."""
 
-FOCUS_SD, DEFOCUS_SD = 0.03, 0.3
+DEFOCUS_SD = 0.3
 
 STAY_SHARE = 0.85
 """Of the looks of who stares: how many are at the place of the one before."""
 
 SILENCE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How somebody looks around: shares of looks in each of MODES, the sd of C10 near focus, its range being 1.
+
+    ``decades`` are those of the beam current around that with which LOOKS images spend the budget.
+    """
+
+    mode_shares: tuple[float, ...] = (0.45, 0.3, 0.25)
+    focus_sd: float = 0.03
+    decades: tuple[float, float] = (-1.0, 1.0)
+
+
+HABITS = Habits()
+CLOSE = Habits(mode_shares=(1.0, 0.0, 0.0), focus_sd=0.005, decades=(0.0, 1.0))
+"""Of who looks at single columns of atoms: images alone, well within the depth of focus, with many electrons."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +71,11 @@ MakeMicroscopes = Callable[[Sequence[int]], Sequence[Microscope]]
 
 
 def examples(
-    card: Card, make_microscopes: MakeMicroscopes, seeds: Sequence[int], stared: Mode | None = None
+    card: Card,
+    make_microscopes: MakeMicroscopes,
+    seeds: Sequence[int],
+    stared: Mode | None = None,
+    habits: Habits = HABITS,
 ) -> Iterator[Example]:
     """Look at the worlds of many seeds, at random places, times, foci and currents; looks of one seed rise in time.
 
@@ -64,7 +84,7 @@ def examples(
     for first in range(0, len(seeds), TOGETHER):
         some = seeds[first : first + TOGETHER]
         gazes = [
-            _Gaze(card, microscope, seed) if stared is None else _Stare(card, microscope, seed, stared)
+            _Gaze(card, microscope, seed, habits) if stared is None else _Stare(card, microscope, seed, stared)
             for microscope, seed in zip(make_microscopes(some), some, strict=True)
         ]
         yield from _episodes(card, gazes, some)
@@ -89,9 +109,9 @@ def _episodes(card: Card, gazes: Sequence[_Gaze], seeds: Sequence[int]) -> Itera
 class _Gaze:
     """Somebody who looks around at one instrument, at random but the same for the same seed."""
 
-    def __init__(self, card: Card, microscope: Microscope, seed: int) -> None:
+    def __init__(self, card: Card, microscope: Microscope, seed: int, habits: Habits = HABITS) -> None:
         self.microscope = microscope
-        self._card = card
+        self._card, self._habits = card, habits
         self._coding = Coding.of(card, microscope.describe())
         self._random = np.random.default_rng([seed, 70])
         self._places: list[NDArray[np.floating]] = []
@@ -112,9 +132,9 @@ class _Gaze:
 
     def _look(self, name: str) -> Command:
         random = self._random
-        mode = int(random.choice(len(MODE_SHARES), p=MODE_SHARES))
-        focus = random.normal(0.0, FOCUS_SD if random.random() < FOCUSED_SHARE else DEFOCUS_SD)
-        move = np.array([*self._place(), np.clip(focus, -1, 1), random.uniform(-1, 1)])
+        mode = int(random.choice(len(MODES), p=self._habits.mode_shares))
+        focus = random.normal(0.0, self._habits.focus_sd if random.random() < FOCUSED_SHARE else DEFOCUS_SD)
+        move = np.array([*self._place(), np.clip(focus, -1, 1), random.uniform(*self._habits.decades)])
         command = self._coding.command(name, move, mode)
         return widened(command) if random.random() < WIDE_SHARES[mode] else command
 
@@ -142,5 +162,5 @@ class _Stare(_Gaze):
         random = self._random
         if self._exhausted or random.random() > STAY_SHARE:
             self._at, self._exhausted = random.uniform(-1.0, 1.0, 2), False
-        move = np.array([*self._at, np.clip(random.normal(0.0, FOCUS_SD), -1, 1), random.uniform(0, 1)])
+        move = np.array([*self._at, np.clip(random.normal(0.0, HABITS.focus_sd), -1, 1), random.uniform(0, 1)])
         return self._coding.command(name, move, self._mode)

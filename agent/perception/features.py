@@ -39,10 +39,12 @@ DOSE_CELLS = 128
 class Patch:
     """What one observation shows of one cell: ``data`` (h, w, ...), electrons a pixel, and where it lies.
 
-    ``box`` is rows and columns (r0, r1, c0, c1) of the dose map that the patch covers.
+    ``corner`` is the row and column of its first pixel in the whole, ``box`` rows and columns (r0, r1, c0, c1) of the
+    dose map that the patch covers.
     """
 
     cell: int
+    corner: tuple[int, int]
     data: NDArray[np.generic]
     electrons: float
     pixel_nm: float
@@ -102,6 +104,7 @@ def patches(observation: Observation, card: Card, capabilities: Capabilities, do
             )
             yield Patch(
                 cell=int(row * card.cells + column),
+                corner=(int(tall[0]), int(wide[0])),
                 data=data[tall[0] : tall[-1] + 1, wide[0] : wide[-1] + 1],
                 electrons=electrons,
                 pixel_nm=pixel_nm,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,12 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 MOST_LOG_VAR = 3.0
+LEAST_TOLD = 0.1
+"""A reading that leaves more than 1 - this of a target's variance is not made, nor any by a mode that explains less.
+
+What knows next to nothing stays near the mean of all worlds whatever is there: many such readings would agree on it.
+"""
+
 ARRAYS = ("middle", "scale", "project", "weights", "target_mean", "target_sd")
 
 
@@ -31,6 +38,7 @@ class Network:
     layers: tuple[tuple[Array, Array], ...]
     target_mean: Array
     target_sd: Array
+    least_told: ClassVar[float] = LEAST_TOLD
 
     def __call__(self, inputs: Array) -> tuple[Array, Array]:
         """Mean and sd (..., T) of the targets, for inputs (..., N), by the worlds that it was trained on."""

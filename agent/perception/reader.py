@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from agent.perception.again import Again, Change
 from agent.perception.belief import Belief, Rows, report_of
+from agent.perception.columns import CRYSTALS, Columns, find_columns
+from agent.perception.counting import Counting
 from agent.perception.edges import CoreLosses
 from agent.perception.ensemble import Kept, Prior, Row
 from agent.perception.features import (
@@ -44,11 +46,8 @@ from hardware_bridge.words import Count, Name, NotNegative, Number, Positive, Wo
 Array = NDArray[np.float64]
 
 WEIGHTS = Path(__file__).parent / "weights"
-LEAST_TOLD = 0.1
-"""A reading that leaves more than 1 - this of a field's variance is not made, nor any by a mode that explains less.
-
-What knows next to nothing stays near the mean of all worlds whatever is there: many such readings would agree on it.
-"""
+MOST_BLUR_NM = 0.065
+"""Columns that are blurred more are not counted: what shape the probe has decides more than who sits there."""
 
 WHOLE = 0.7
 """What is looked at and is wider than this share of a cell lies all over it."""
@@ -102,10 +101,13 @@ def kind_of(mode: str, wide: bool) -> str:
 
 @dataclass(frozen=True)
 class Eyesight:
-    """What a reader of a world has learned: a network for each mode, responses to the beam for some, and its card."""
+    """What a reader of a world has learned: a network for each mode, responses to the beam for some, and its card.
+
+    Of crystals whose columns are counted there is a ``Counting`` instead of a network.
+    """
 
     card: Learned
-    networks: Mapping[str, Network]
+    networks: Mapping[str, Network | Counting]
     responses: Mapping[str, Response]
 
     @property
@@ -115,7 +117,7 @@ class Eyesight:
 
     def sees(self, mode: str, field: str) -> bool:
         """Whether a mode tells of a field at all."""
-        return self.card.explained[mode][field] > LEAST_TOLD
+        return self.card.explained[mode][field] > self.networks[mode].least_told
 
     def gains(self, mode: str, name: str) -> bool:
         """Whether comparing looks in a mode tells of a global."""
@@ -128,7 +130,7 @@ class Eyesight:
         value, error = unshrunk(mean, sd, network.target_mean, network.target_sd)
         wider = self.card.tempered * np.array([self.card.widened[mode][name] for name in self.card.fields])
         told = np.array([self.sees(mode, name) for name in self.card.fields])
-        told = told & (1.0 - (sd / network.target_sd) ** 2 > LEAST_TOLD)
+        told = told & (1.0 - (sd / network.target_sd) ** 2 > network.least_told)
         return value, np.where(told, error * wider, np.inf)
 
     def compares(self, mode: str, change: Change) -> bool:
@@ -160,7 +162,8 @@ def load_eyesight(world: str) -> Eyesight:
     with np.load(path) as file:
         arrays = dict(file.items())
     responses = {mode: Response.of(f"{mode}.again", arrays) for mode in card.typical_again}
-    return Eyesight(card, {mode: Network.of(mode, arrays) for mode in card.z_sd}, responses)
+    kind = Counting if world in CRYSTALS else Network
+    return Eyesight(card, {mode: kind.of(mode, arrays) for mode in card.z_sd}, responses)
 
 
 def save_eyesight(sight: Eyesight, folder: Path = WEIGHTS) -> None:
@@ -188,12 +191,17 @@ class Glimpse(NamedTuple):
 
 
 class Glance:
-    """Turns observations into the inputs of networks, remembering what fell where before. One for each run."""
+    """Turns observations into the inputs of networks, remembering what fell where before. One for each run.
+
+    ``figures`` tell how good the last image was, where the specimen is known to be a crystal: its columns are counted.
+    """
 
     def __init__(self, capabilities: Capabilities, card: Card) -> None:
         self._capabilities, self._card = capabilities, card
         self._dose, self._edges, self._again = Dose(card.extent_nm), CoreLosses.of(capabilities), Again(card)
         self._centre: Point | None = None
+        self._crystal = CRYSTALS.get(card.world)
+        self.figures: dict[str, float] = {}
         at = round(-capabilities.energy_offset_eV / capabilities.energy_step_eV)
         self._zero = at if 8 <= at < capabilities.energy_channels - 8 else None
 
@@ -203,9 +211,12 @@ class Glance:
         if centre != self._centre:
             self._again.leave()
         self._centre = centre
+        columns = self._columns(observation)
+        self.figures = {} if columns is None else columns.quality
         seen = [
-            self._inputs(patch, observation)
+            self._inputs(patch, observation, columns)
             for patch in patches(observation, self._card, self._capabilities, self._dose)
+            if columns is None or (columns.usable and columns.quality["blur_nm"] < MOST_BLUR_NM)
         ]
         acquire = observation.command.acquire
         if acquire is not None and observation.electrons > 0.0:
@@ -215,11 +226,24 @@ class Glance:
             self._dose.add(box, observation.electrons / area_A2)
         return seen
 
-    def _inputs(self, patch: Patch, observation: Observation) -> Glimpse:
+    def _columns(self, observation: Observation) -> Columns | None:
+        """The columns of an image, where the specimen is known to be a crystal."""
+        acquire, image = observation.command.acquire, observation.data
+        if self._crystal is None or acquire is None or image is None or image.ndim != 2:
+            return None
+        return find_columns(image, acquire.fov_nm / acquire.pixels_x, self._crystal)
+
+    def _inputs(self, patch: Patch, observation: Observation, columns: Columns | None) -> Glimpse:
         before = self._dose.mean(patch.box)
         how = context(patch, observation, self._card, before)
         if observation.kind == "frame":
             few, many = [how, of_image(patch)], np.zeros(0)
+            if columns is not None:
+                (top, left), (tall, wide) = patch.corner, patch.data.shape
+                box, cell_nm = (top, top + tall, left, left + wide), self._card.extent_nm / self._card.cells
+                # Drift carries the specimen off by and by.
+                late = observation.start_s / self._card.duration_s
+                few = [how, columns.told(box, patch.pixel_nm, cell_nm), np.array([late])]
         elif observation.kind == "spectrum":
             few, many = [how, self._edges(counts_of(patch))], of_spectrum(patch, self._zero)
         else:
@@ -253,6 +277,7 @@ class Reader:
                 else:
                     estimates |= self._estimates(each.cell, self._sight.card.fields, values, sds)
         quality = {"incident_electrons": observation.electrons, "gaps": float(observation.gaps)}
+        quality |= self._glance.figures
         return Percept(
             command_id=observation.command.id,
             mode=acquire.mode if acquire else None,

@@ -128,3 +128,11 @@ def _rebinned(counts: Array, factor: float) -> Array:
     whole = np.minimum(edges.astype(np.intp), n - 1)
     at_edges = summed[whole] + (edges - whole)[:, None] * counts[whole]
     return np.asarray(np.diff(at_edges, axis=0))
+
+
+def rebinned(counts: Array, pixel_nm: float, wanted_nm: float) -> tuple[Array, float, int]:
+    """Counts summed over squares of as many whole pixels as stay below some width, that width, and how many."""
+    factor = max(1, int(wanted_nm / pixel_nm))
+    high, wide = (n // factor for n in counts.shape)
+    squares = counts[: high * factor, : wide * factor].reshape(high, factor, wide, factor)
+    return np.asarray(squares.sum(axis=(1, 3))), pixel_nm * factor, factor

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from agent import assemble
 from agent.lessons import lessons
+from agent.perception.columns import CRYSTALS
+from agent.perception.counting import Counting
 from agent.perception.network import MOST_LOG_VAR, Network, unshrunk
 from agent.perception.reader import (
-    LEAST_TOLD,
     WEIGHTS,
     WHOLE,
     Eyesight,
@@ -32,6 +33,7 @@ from agent.perception.reader import (
     save_eyesight,
 )
 from agent.training.again import comparing, stared
+from agent.training.counting import counting
 from agent.training.errors import sd_about_0, shared
 from agent.training.tempering import temper
 from hardware_bridge.messages import Capabilities, Mode
@@ -103,17 +105,15 @@ def learned(card: Card, seen: dict[str, Seen], say: Say) -> Eyesight:
     fields = tuple(target.name for target in card.targets if target.kind == "field")
     seeds = np.unique(np.concatenate([each.seed for each in seen.values()]))
     border = seeds[round((1 - APART_SHARE) * len(seeds))]
-    networks: dict[str, Network] = {}
+    networks: dict[str, Network | Counting] = {}
     z_sd, widened, typical, explained = {}, {}, {}, {}
     errors: list[tuple[NDArray[np.int_], NDArray[np.int_], Array]] = []
     for mode, each in sorted(seen.items()):
         apart = each[each.seed >= border]
-        network = _trained(each[each.seed < border], apart)
-        mean, sd = network(apart.inputs)
-        network = _scaled(network, np.sqrt((((apart.truth - mean) / sd) ** 2).mean(axis=0)))
+        network = _seeing(card, each[each.seed < border], apart)
         left = ((apart.truth - network(apart.inputs)[0]) ** 2).mean(axis=0) / (apart.truth.var(axis=0) + 1e-12)
         explained[mode] = {name: round(1 - share, 3) for name, share in zip(fields, left.tolist(), strict=True)}
-        z = np.where(1 - left > LEAST_TOLD, _errors(network, apart), np.nan)
+        z = np.where(1 - left > network.least_told, _errors(network, apart), np.nan)
         tuned = apart.seed < np.median(apart.seed)
         widened[mode] = {name: sd_about_0(z[tuned, n]) for n, name in enumerate(fields)}
         z /= np.array(list(widened[mode].values()))
@@ -151,6 +151,15 @@ def learned(card: Card, seen: dict[str, Seen], say: Say) -> Eyesight:
         networks,
         {},
     )
+
+
+def _seeing(card: Card, own: Seen, apart: Seen) -> Network | Counting:
+    """What makes readings of the patches of a mode, with errors as they are on other worlds."""
+    if card.world in CRYSTALS:
+        return counting(own.inputs, own.truth)
+    network = _trained(own, apart)
+    mean, sd = network(apart.inputs)
+    return _scaled(network, np.sqrt((((apart.truth - mean) / sd) ** 2).mean(axis=0)))
 
 
 def _trained(own: Seen, apart: Seen) -> Network:
@@ -217,15 +226,15 @@ def _scaled(network: Network, times: Array) -> Network:
     return replace(network, layers=(*network.layers[:-1], (weight, bias + shifted)))
 
 
-def _errors(network: Network, seen: Seen) -> Array:
+def _errors(network: Network | Counting, seen: Seen) -> Array:
     """(reading - truth) / sd (n, fields) of what would be read; NaN where nothing would."""
     mean, sd = network(seen.inputs)
     value, error = unshrunk(mean, sd, network.target_mean, network.target_sd)
-    told = 1 - (sd / network.target_sd) ** 2 > LEAST_TOLD
+    told = 1 - (sd / network.target_sd) ** 2 > network.least_told
     return np.where(told, (value - seen.truth) / error, np.nan)
 
 
-def _typical(network: Network, seen: Seen, read: tuple[Array, Array], field: int) -> tuple[float, ...]:
+def _typical(network: Network | Counting, seen: Seen, read: tuple[Array, Array], field: int) -> tuple[float, ...]:
     """Median sd of a field's readings around some numbers of electrons; the nearest's where no look has such."""
     sd = unshrunk(*read, network.target_mean, network.target_sd)[1][:, field]
     apart = np.abs(np.log(seen.electrons[:, None] / np.array(ELECTRONS)))
@@ -247,7 +256,7 @@ def main(arguments: Sequence[str]) -> None:
         seen = gathered(taught.card, taught.capabilities, _told(taught.examples(SEEDS), world, SEEDS))
         sight = learned(taught.card, seen, _say)
         for mode in COMPARED:
-            if any(sight.sees(mode, field) for field in sight.card.fields):
+            if mode in sight.networks and any(sight.sees(mode, field) for field in sight.card.fields):
                 stares = _told(taught.stares(STARED_SEEDS, mode), world, STARED_SEEDS)
                 sight = comparing(taught.card, sight, mode, stared(taught.card, taught.capabilities, stares), _say)
         save_eyesight(sight)

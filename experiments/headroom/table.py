@@ -11,7 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from msgspec.structs import replace
 
-from agent.perception.reader import LEAST_TOLD, WEIGHTS, load_eyesight
+from agent.perception.network import LEAST_TOLD
+from agent.perception.reader import WEIGHTS, load_eyesight
 from envs.curve import HEADROOM, interval
 from envs.prior import encoded
 from experiments.headroom.plans import BASELINES, CLAIRVOYANT, POLICIES, TOLD

@@ -40,7 +40,7 @@ def expected(left_inner: float = 1.0, left_outer: float = 1.0) -> np.ndarray:
 
 
 def patch(random: np.random.Generator, mean: np.ndarray, electrons: float = 1e6) -> Patch:
-    return Patch(0, random.poisson(electrons * mean), electrons, 16.0, (0, 2, 0, 2))
+    return Patch(0, (0, 0), random.poisson(electrons * mean), electrons, 16.0, (0, 2, 0, 2))
 
 
 def test_what_is_lost_is_found_whatever_the_dose_of_either_look() -> None:

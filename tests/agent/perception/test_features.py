@@ -49,7 +49,7 @@ def seen(one: Observation, x_nm: float, y_nm: float, fov_nm: float, pixels: int 
 
 
 def patch(data: np.ndarray, electrons: float = 1000.0) -> Patch:
-    return Patch(0, data, electrons, 1.0, (0, 1, 0, 1))
+    return Patch(0, (0, 0), data, electrons, 1.0, (0, 1, 0, 1))
 
 
 def test_a_field_is_cut_by_the_cells_that_it_covers(
@@ -63,6 +63,7 @@ def test_a_field_is_cut_by_the_cells_that_it_covers(
     assert wide.data.shape == (16, 18)
     assert one.data is not None
     np.testing.assert_array_equal(wide.data, one.data[:16, 14:])
+    assert (wide.corner, found[36].corner) == ((0, 14), (16, 14))
     np.testing.assert_array_equal(found[36].data, one.data[16:, 14:])
     assert wide.electrons == pytest.approx(50 * 1e-5 * ELECTRONS_PER_PA_S)
 

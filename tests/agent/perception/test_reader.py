@@ -12,6 +12,7 @@ from agent import assemble, twins
 from agent.lessons import prior_of
 from agent.perception.again import Change
 from agent.perception.reader import WEIGHTS, Conditioned, Glance, Reader, load_eyesight, save_eyesight
+from envs.coding import Coding
 from envs.examples import examples
 from envs.prior import load_card
 from hardware_bridge.report import Estimate, Percept, prior_report
@@ -177,3 +178,23 @@ def test_of_many_changes_that_counts_which_tells_most() -> None:
     assert both[1][name] == alone[1][name] < sight.compare("CBED", [weak])[1][name]
     assert np.isinf(sight.compare("CBED", [])[1]).all()
     assert np.isinf(sight.compare("HAADF", [strong])[1]).all()
+
+
+def test_of_a_crystal_defects_are_counted_where_columns_are_seen() -> None:
+    world = "defects"
+    card, seed = load_card(world), 300
+    microscope = twins.guarded(world, card, [seed])[0]
+    coding = Coding.of(card, microscope.describe())
+    reader = Reader(microscope.describe(), card, load_eyesight(world))
+    sharp = coding.command("sharp", np.array([0.0625, 0.0625, 0.0, 0.7]), 0)
+    blurred = coding.command("blurred", np.array([0.0625, 0.0625, 0.2, 0.7]), 0)
+    seen = []
+    for command in (sharp, blurred):
+        microscope.submit(command)
+        seen.append(reader(microscope.gather(10.0)))
+    assert {name.partition(":")[0] for name in seen[0].estimates} == {"vacancies", "dopants", "light_atoms"}
+    assert seen[0].quality["lattice_significance"] > 100
+    # Out of focus nobody sees columns, and nothing is said of them; the percept says why.
+    assert not seen[1].estimates
+    assert seen[1].quality["usable"] == 0.0
+    assert all(validated(each) == each for each in seen)
