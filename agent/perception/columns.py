@@ -226,7 +226,7 @@ class _Asked:
 
     def _follow(self, model: Array) -> None:
         """Move rows to where they fit the image best, weighing what they tell against how little probes shake."""
-        slopes = np.stack(np.gradient(model), axis=-1)
+        slopes = np.stack([np.gradient(model, axis=k) for k in (0, 1)], axis=-1)
         score = -(slopes * ((self.counts - model) / model)[:, :, None]).sum(axis=1)
         told = (slopes**2 / model[:, :, None]).sum(axis=1)
         together = SWAY_ROWS * math.sqrt(2 * math.pi)
