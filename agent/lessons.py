@@ -96,7 +96,8 @@ def outlook_of(world: str) -> ReaderOutlook:
 def _ways(card: Card) -> Iterator[Way]:
     for mode, (times, pixels, dwell_s) in zip(MODES, VIEWS, strict=True):
         wider, finer = WIDE[mode]
-        for wide, fine in ((1.0, 1), (wider, finer)):
+        # Pixels of wide fields do not resolve columns of atoms.
+        for wide, fine in ((1.0, 1), (wider, finer))[: 1 if card.world in CRYSTALS else 2]:
             fov_nm = card.extent_nm / times * wide
             view = View(mode=mode, fov_nm=fov_nm, pixels=pixels * fine, dwell_s=dwell_s / fine**2)
             yield Way(view, max(1, round(fov_nm / card.extent_nm * card.cells)))

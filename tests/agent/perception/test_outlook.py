@@ -7,7 +7,7 @@ import pytest
 
 from agent.lessons import outlook_of, prior_of
 from agent.perception.outlook import ReaderOutlook
-from agent.perception.reader import Conditioned
+from agent.perception.reader import Conditioned, Eyesight
 from digital_twin.worlds import WORLDS
 from hardware_bridge.report import Estimate, Percept, Report
 from policies.outlook import Way
@@ -85,7 +85,7 @@ def test_more_electrons_tell_more() -> None:
         assert many >= few > 0.0
 
 
-@pytest.mark.parametrize("world", [world for world in WORLDS if world != "defects"])
+@pytest.mark.parametrize("world", WORLDS)
 def test_ways_are_what_the_reader_can_read(world: str) -> None:
     outlook, card = outlook_of(world), prior_of(world).card
     assert outlook.ways
@@ -97,5 +97,10 @@ def test_ways_are_what_the_reader_can_read(world: str) -> None:
         assert told.max() > 0.0
 
 
-def test_where_nothing_can_be_read_there_is_no_way() -> None:
-    assert outlook_of("defects").ways == ()
+def test_where_nothing_can_be_read_there_is_no_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Eyesight, "sees", lambda self, mode, field: False)
+    assert outlook_of("interface").ways == ()
+
+
+def test_of_a_crystal_only_looks_that_resolve_columns_are_ways() -> None:
+    assert [way.cells for way in outlook_of("defects").ways] == [1]
