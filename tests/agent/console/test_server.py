@@ -83,7 +83,16 @@ def test_what_is_refused_and_with_which_status(run: Run) -> None:
     assert raw(run, "POST", path, operator, b'{"verdict":"approve","revision":7}')[0] == 409
     assert raw(run, "POST", path, operator, b'{"verdict":"approve","revision":0,"choice":9}')[0] == 404
     assert raw(run, "POST", "/api/questions/none/answer", operator, approve)[0] == 404
-    no_word = (b"", b"{", b"[]", b'{"verdict":"approve"}', b'{"revision":0}', b"\xff", b'{"x":' * 5000, b"1" * 30_000)
+    no_word = (
+        b"",
+        b"{",
+        b"[]",
+        b'{"verdict":"approve"}',
+        b'{"revision":0}',
+        b"\xff",
+        b'{"x":' * 5000,
+        approve + b" " * 30_000,
+    )
     for body in no_word:
         assert raw(run, "POST", path, operator, body)[0] == 422, body[:50]
     assert raw(run, "POST", path, operator, approve, **{"Adaptem-Name": "a b"})[0] == 422
@@ -106,9 +115,12 @@ def test_a_stranger_sees_the_empty_page_only(run: Run) -> None:
         assert closed.value.rcvd.code == 4401
     with (
         connect(run.door.address.replace("http", "ws") + "/live", origin="http://evil.example") as socket,
-        pytest.raises(ConnectionClosed),
+        pytest.raises(ConnectionClosed) as closed,
     ):
+        socket.send(json.dumps({"token": run.door.operator}))
         socket.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 4403
 
 
 def test_one_operator_at_a_time(run: Run) -> None:
