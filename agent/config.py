@@ -118,12 +118,14 @@ class ReviewChoice(Word, frozen=True, kw_only=True):
 
     What lies inside ``envelope`` (ranges that narrow those of the limits, by the same names) goes to the instrument.
     What lies outside is refused in ``autonomous`` mode and put to a person in ``approval`` mode; there an empty
-    envelope means that everything is. ``timeout_s`` is how long a person is waited for.
+    envelope means that everything is. ``timeout_s`` is how long a person is waited for. With ``waiting`` at ``go_on``
+    what lies inside the envelope runs on meanwhile, and what is approved later is checked again as a new turn.
     """
 
     mode: Literal["autonomous", "approval"] = "autonomous"
     envelope: dict[Name, Range] = {}
     timeout_s: Positive = 60.0
+    waiting: Literal["hold", "go_on"] = "hold"
 
 
 class ReferencesChoice(Word, frozen=True, kw_only=True):
@@ -341,15 +343,21 @@ def _check_config(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield from _outside(f"{path}.go", at.go, limits)
             yield from _outside(path, Optics(beam_current_pA=at.beam_current_pA), limits)
     review = cast(ReviewChoice | None, got.get("review"))
-    for name, asked in (review.envelope if review is not None else {}).items():
+    for name, complaint in outside_limits(review.envelope if review is not None else {}, limits):
+        yield f"review.envelope.{name}", complaint
+
+
+def outside_limits(envelope: Mapping[str, Range], limits: Limits) -> Iterator[tuple[str, str]]:
+    """Say which ranges of an envelope are none, or wider than the limits allow: names and complaints."""
+    for name, asked in envelope.items():
         allowed = limits.ranges.get(name)
         if allowed is None:
-            yield f"review.envelope.{name}", f"not in limits.ranges{nearest(name, limits.ranges)}"
+            yield name, f"not in limits.ranges{nearest(name, limits.ranges)}"
+        elif asked.low > asked.high:
+            yield name, f"low {asked.low:g} is above high {asked.high:g}"
         elif asked.low < allowed.low or asked.high > allowed.high:
-            yield (
-                f"review.envelope.{name}",
-                (f"{asked.low:g}..{asked.high:g} passes limits.ranges.{name} = {allowed.low:g}..{allowed.high:g}"),
-            )
+            passes = f"limits.ranges.{name} = {allowed.low:g}..{allowed.high:g}"
+            yield name, f"{asked.low:g}..{asked.high:g} passes {passes}"
 
 
 def _outside(path: str, group: Go | Optics | Holder, limits: Limits) -> Iterator[tuple[str, str]]:

@@ -31,12 +31,17 @@ class Walls:
 
     def __init__(self, limits: Limits, capabilities: Capabilities, envelope: Mapping[str, Range] | None = None) -> None:
         self.capabilities = capabilities
-        self.has_envelope = bool(envelope)
         self.limits = limits
-        self._narrow = replace(limits, ranges={**limits.ranges, **(envelope or {})})
+        self.narrow(envelope or {})
         self._ledger = DoseLedger(limits)
         self._slew = SlewLedger(limits)
         self._pending: tuple[Charge, Command, InstrumentState] | None = None
+
+    def narrow(self, envelope: Mapping[str, Range]) -> None:
+        """Use another envelope from now on; an empty one is none."""
+        self.envelope = dict(envelope)
+        self.has_envelope = bool(envelope)
+        self._narrow = replace(self.limits, ranges={**self.limits.ranges, **envelope})
 
     def settle(self, situation: Situation) -> None:
         """Bring the ledgers to what was charged and changed since the last decision.

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from agent import assemble
-from agent.config import Config
+from agent.config import Config, ReviewChoice
 from agent.eventlog import Header, RecordError
 from agent.forecast import forecast
 from agent.loop import Loop, Perceive, Review, Stuck
@@ -39,7 +39,7 @@ class Observer(Protocol):
         """Learn what runs, after how many turns it ends at the latest, and the turns that are there already."""
         ...
 
-    def review(self, microscope: Microscope, walls: Walls, approval: bool, timeout_s: float) -> Review:
+    def review(self, microscope: Microscope, walls: Walls, choice: ReviewChoice) -> Review:
         """Build the reviewer of the run."""
         ...
 
@@ -150,7 +150,7 @@ def _loop(microscope: Microscope, recorder: FileRecorder, observer: Observer) ->
         microscope=microscope,
         policy=policy,
         perceive=perceive,
-        review=observer.review(microscope, walls, choice.mode == "approval", choice.timeout_s),
+        review=observer.review(microscope, walls, choice),
         recorder=recorder,
         setup=setup,
         expose=assemble.watching(header.config, recorder.spool),

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
+from agent.config import ReviewChoice
 from agent.console.asking import Asking, wait
 from agent.console.audit import Audit
 from agent.console.console import Console
@@ -59,11 +60,11 @@ class Watched:
         for record in done:
             self._feed.add(record)
 
-    def review(self, microscope: Microscope, walls: Walls, approval: bool, timeout_s: float) -> Review:
+    def review(self, microscope: Microscope, walls: Walls, choice: ReviewChoice) -> Review:
         """Build the console of the run and the reviewer that asks it: always, outside the envelope, or never."""
-        mode: Mode = ("outside" if walls.has_envelope else "every") if approval else "none"
+        mode: Mode = ("outside" if walls.has_envelope else "every") if choice.mode == "approval" else "none"
         audit = Audit(self._folder) if self._folder is not None else None
-        console = self._console = Console(mode, timeout_s, microscope.stop, audit)
+        console = self._console = Console(mode, choice.timeout_s, microscope.stop, audit)
         if self._folder is not None and self._feed is not None:
             self._server = Server(console, self._feed, self._port)
             self._invite(self._server.door, self._server.door.write(self._folder))
@@ -83,7 +84,7 @@ class Watched:
             gone = client.attend(name)
             return wait(console, name, beat) if gone and self._server is not None else gone
 
-        return Asking(console, walls, attend)
+        return Asking(console, walls, attend, choice.waiting)
 
     def see(self, observation: Observation, belief: Callable[[], Report]) -> None:
         """Show a window on the screens."""

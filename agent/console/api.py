@@ -25,6 +25,7 @@ from agent.console.words import (
     Conflict,
     ConsoleError,
     Edit,
+    Envelope,
     Forbidden,
     Impossible,
     Lease,
@@ -92,6 +93,13 @@ CALLS: tuple[Call, ...] = (
         body=Beforehand,
     ),
     Call("DELETE", "/api/grants", "Take back what was granted", _then_status(lambda c, p, b: c.revoke(p))),
+    Call(
+        "POST",
+        "/api/envelope",
+        "Change what may run unasked",
+        _then_status(lambda c, p, b: c.set_envelope(p, b.ranges)),
+        body=Envelope,
+    ),
     Call("POST", "/api/pause", "Pause, or go on", _then_status(lambda c, p, b: c.pause(p, b.on)), body=Switch),
     Call(
         "POST",

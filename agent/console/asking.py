@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Literal
 
 from agent.console.console import Console
 from agent.console.flags import flags
@@ -19,6 +20,7 @@ from policies.interface import Proposal, Situation, Verdict
 SHOWN = 5
 SLICE_S = 0.1
 
+Waiting = Literal["hold", "go_on"]
 Attend = Callable[[str | None], str]
 """Sits with people until a question is decided, or with None until they let the run go on; says why it gave up."""
 
@@ -29,20 +31,29 @@ class Asking:
     The beam is blanked meanwhile, so waiting costs nothing and needs no heartbeat.
     """
 
-    def __init__(self, console: Console, walls: Walls, attend: Attend | None = None) -> None:
-        """``attend`` is called in the loop's thread; without one, only other threads answer."""
-        self._console, self._walls = console, walls
+    def __init__(self, console: Console, walls: Walls, attend: Attend | None = None, waiting: Waiting = "hold") -> None:
+        """``attend`` is called in the loop's thread; without one, only other threads answer.
+
+        Where ``waiting`` is ``go_on``, what the envelope lets through runs on while a question waits.
+        """
+        self._console, self._walls, self._waiting = console, walls, waiting
         self._attend = attend or partial(wait, console)
+        self._open: tuple[str, Sequence[Proposal]] | None = None
+        console.limits, console.standing.envelope = walls.limits, walls.envelope
 
     def __call__(self, proposals: Sequence[Proposal], situation: Situation) -> Decision:
         """Decide over ranked proposals; nobody is asked about an impossible one."""
         walls, standing = self._walls, self._console.standing
         walls.settle(situation)
+        if standing.envelope != walls.envelope:
+            walls.narrow(standing.envelope)
         while standing.paused_by and not standing.stopped_by:
             if reason := self._attend(None):
                 return unasked(proposals, None, f"paused by {standing.paused_by}, and {reason}")
         if standing.stopped_by:
             return unasked(proposals, None, f"stopped by {standing.stopped_by}")
+        if self._open is not None and self._console.question(self._open[0]).state != "proposed":
+            return self._runs(self._settled("", situation), situation)
         if standing.unasked:
             return self._runs(inside(walls, proposals, situation), situation)
         refusals = [walls.impossible(proposal.command, situation) for proposal in proposals]
@@ -72,15 +83,28 @@ class Asking:
                 waited_s=0.0,
                 command=best.command,
             )
-        return self._asked(possible[:SHOWN], situation, why)
+        if self._open is None:
+            self._open = self._asked(possible[:SHOWN], situation, why), possible[:SHOWN]
+        if self._waiting == "go_on" and standing.mode == "outside" and walls.has_envelope and not standing.taken_by:
+            safe = inside(walls, possible, situation)
+            if safe.command is not None:
+                return safe
+        return self._settled(self._attend(self._open[0]), situation)
 
-    def _asked(self, shown: Sequence[Proposal], situation: Situation, why: str) -> Decision:
-        console = self._console
+    def _asked(self, shown: Sequence[Proposal], situation: Situation, why: str) -> str:
         choices = tuple(self._choice(proposal.command, situation, proposal) for proposal in shown)
-        name = console.ask(choices, situation, why, partial(self._edited, situation)).id
-        reason = self._attend(name)
-        waited_s = console.took_s
-        return _decision(console.taken(name, reason), shown, waited_s)
+        return self._console.ask(choices, situation, why, partial(self._edited, situation)).id
+
+    def _settled(self, reason: str, situation: Situation) -> Decision:
+        """What became of the open question, which is none any more; ``reason`` is why nobody answers it."""
+        assert self._open is not None
+        (name, shown), self._open = self._open, None
+        console = self._console
+        waited_s, question = console.took_s, console.question(name)
+        chosen = question.choices[question.chosen] if question.chosen is not None else None
+        # It may have been approved turns after it was asked, and doses and places are others by now.
+        refusal = self._walls.impossible(chosen.command, situation) if chosen is not None else ""
+        return _decision(console.taken(name, reason, refusal), shown, waited_s)
 
     def _choice(
         self, command: Command, situation: Situation, of: Proposal | Choice, edits: tuple[str, ...] = ()

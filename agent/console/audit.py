@@ -24,8 +24,8 @@ from policies.interface import ENVELOPE
 
 AUDIT_NAME = "audit.jsonl"
 What = Literal[
-    "asked", "edited", "approved", "refused", "expired", "granted", "covered", "revoked", "mode", "paused", "went on",
-    "took over", "handed back", "stopped", "lease", "left", "executing", "done",
+    "asked", "edited", "approved", "refused", "expired", "granted", "covered", "revoked", "mode", "envelope", "paused",
+    "went on", "took over", "handed back", "stopped", "lease", "left", "executing", "done",
 ]  # fmt: skip
 _PREFIX = len(b'{"sha256":"') + 64 + len(b'","entry":')
 
@@ -106,10 +106,16 @@ def _missing(asked: Sequence[Record], entries: Sequence[Entry]) -> Iterator[str]
     """Decisions of the record that no entry tells of, in order."""
     verdicts = {"approved": "approved", "covered": "approved", "edited": "edited", "refused": "refused"}
     verdicts["expired"] = "timed_out"
-    told = iter((entry.turn, verdicts[entry.what], entry.by) for entry in entries if entry.what in verdicts)
+    told = iter([entry for entry in entries if entry.what in verdicts and entry.turn is not None])
     for record in asked:
         decision = record.decision
-        if (record.turn, decision.verdict, decision.by) not in told:
+        # What was asked in one turn may have been answered, and run, some turns later.
+        if not any(
+            entry.turn is not None
+            and entry.turn <= record.turn
+            and (verdicts[entry.what], entry.by) == (decision.verdict, decision.by)
+            for entry in told
+        ):
             yield f"{AUDIT_NAME}: turn {record.turn} was {decision.verdict} by {decision.by}, and no line tells of it"
             return
 

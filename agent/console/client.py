@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -22,6 +23,7 @@ from agent.console.words import (
     Conflict,
     ConsoleError,
     Edit,
+    Envelope,
     Forbidden,
     Lease,
     Mode,
@@ -31,6 +33,7 @@ from agent.console.words import (
     Status,
     Switch,
 )  # fmt: skip
+from hardware_bridge.messages import Range
 from hardware_bridge.words import Word
 
 TIMEOUT_S = 10.0
@@ -90,6 +93,10 @@ class RemoteConsole:
     def set_mode(self, person: Person, mode: Mode) -> Status:
         """Ask by another mode from now on."""
         return self._call("POST", "/api/mode", Status, person, {"mode": mode})
+
+    def set_envelope(self, person: Person, ranges: Mapping[str, Range]) -> Status:
+        """Change what may run unasked."""
+        return self._call("POST", "/api/envelope", Status, person, Envelope(ranges=dict(ranges)))
 
     def heard(self, person: Person) -> None:
         """Keep the lease."""

@@ -9,8 +9,9 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from agent.config import outside_limits
 from agent.console import question as questions
 from agent.console.audit import Audit, What
 from agent.console.lease import Lease
@@ -23,6 +24,7 @@ from agent.console.words import (
     Edit,
     Forbidden,
     Grant,
+    Impossible,
     Mode,
     NotFound,
     Person,
@@ -30,7 +32,7 @@ from agent.console.words import (
     Status,
 )  # fmt: skip
 from hardware_bridge.errors import BridgeError
-from hardware_bridge.messages import Command
+from hardware_bridge.messages import Command, Limits, Range
 from policies.interface import Situation
 
 REMEMBERED = 200
@@ -50,7 +52,11 @@ class Console:
         audit: Audit | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Ask by ``mode``, hold after ``timeout_s`` of silence; ``halt`` blanks and aborts at the instrument."""
+        """Ask by ``mode``, hold after ``timeout_s`` of silence; ``halt`` blanks and aborts at the instrument.
+
+        ``limits`` may be set to the lab's: an envelope is checked against them.
+        """
+        self.limits: Limits | None = None
         self.standing = Standing(mode)
         self.lease = Lease(clock)
         self.turns = self.asked = 0
@@ -109,14 +115,16 @@ class Console:
         with self._lock:
             self._lock.wait(timeout_s)
 
-    def taken(self, name: str, reason: str) -> Question:
+    def taken(self, name: str, reason: str, refusal: str = "") -> Question:
         """What became of a question, for the loop to act on: what is approved is executing from here on.
 
         One that waits still is given up for ``reason``: it has expired, and so has one approved before somebody
-        stopped the run.
+        stopped the run, or that cannot run any more, which ``refusal`` says.
         """
         with self._lock:
             question, stopper = self.question(name), self.standing.stopped_by
+            if question.chosen is not None and question.state != "executing" and refusal:
+                return self._expire(question, f"it cannot run any more: {refusal}")
             if question.state == "proposed" or (question.chosen is not None and stopper):
                 return self._expire(question, f"stopped by {stopper}" if stopper else reason)
             if question.chosen is None:
@@ -167,6 +175,7 @@ class Console:
                 question=question,
                 left_s=max(self._count(), 0.0) if waits else None,
                 grants=standing.grants,
+                envelope=dict(standing.envelope),
                 asked=self.asked,
                 turns=self.turns,
             )
@@ -225,6 +234,22 @@ class Console:
             self._decides(person)
             self._act("mode", person, f"{self.standing.mode} -> {mode}")
             self.standing.mode = mode
+
+    def set_envelope(self, person: Person, ranges: Mapping[str, Range]) -> None:
+        """Narrow or widen, within the limits, what runs unasked from the next turn on.
+
+        Raises:
+            Forbidden: the person may not.
+            Impossible: a range is none, or passes the limits; nothing changed.
+        """
+        with self._lock:
+            self._decides(person)
+            problems = outside_limits(ranges, self.limits) if self.limits is not None else ()
+            if told := "; ".join(f"{name}: {complaint}" for name, complaint in problems):
+                raise Impossible(told)
+            spoken = ", ".join(f"{name} {asked.low:g}..{asked.high:g}" for name, asked in ranges.items())
+            self._act("envelope", person, spoken or "none")
+            self.standing.envelope = dict(ranges)
 
     def grant(self, person: Person, kind: str | None, left: int | None, minutes: float | None) -> Grant:
         """Approve beforehand: the next ``left`` commands, and only of one kind where one is given, for some minutes.

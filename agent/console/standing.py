@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from agent.console.words import Grant, Mode
-from hardware_bridge.messages import Command
+from hardware_bridge.messages import Command, Range
 
 
 def kind_of(command: Command) -> str:
@@ -29,7 +29,8 @@ class Standing:
     taken_by: str = ""
     stopped_by: str = ""
     stop_failure: str = ""
-    grants: tuple[Grant, ...] = field(default=())
+    grants: tuple[Grant, ...] = ()
+    envelope: dict[str, Range] = field(default_factory=dict)
 
     @property
     def waits_without_end(self) -> bool:

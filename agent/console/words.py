@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from hardware_bridge.messages import Command
+from hardware_bridge.messages import Command, Range
 from hardware_bridge.words import Count, Name, NotNegative, Number, Text, Word
 
 State = Literal["proposed", "approved", "edited", "refused", "expired", "executing", "done"]
@@ -161,6 +161,7 @@ class Status(Word, frozen=True, kw_only=True):
     question: Question | None
     left_s: NotNegative | None
     grants: tuple[Grant, ...]
+    envelope: dict[Name, Range]
     asked: Count
     turns: Count
 
@@ -183,6 +184,12 @@ class Beforehand(Word, frozen=True, kw_only=True):
     kind: Name | None = None
     left: Few | None = None
     minutes: Minutes | None = None
+
+
+class Envelope(Word, frozen=True, kw_only=True):
+    """What may run unasked from now on: ranges that narrow those of the limits, by the same names; {} is none."""
+
+    ranges: dict[Name, Range]
 
 
 class Switch(Word, frozen=True, kw_only=True):

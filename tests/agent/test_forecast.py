@@ -12,7 +12,7 @@ import pytest
 
 from agent.assemble import CHOICES, DEFAULT_CONFIG
 from agent.conclude import conclude
-from agent.config import Config, load
+from agent.config import Config, ReviewChoice, load
 from agent.eventlog import RecordError
 from agent.forecast import Forecast, spoken
 from agent.perception.whole_frames import ROW
@@ -44,7 +44,7 @@ class Listening:
 
     def see(self, observation: Observation, belief: object) -> None: ...
 
-    def review(self, microscope: Microscope, walls: Walls, approval: bool, timeout_s: float) -> Autonomous:
+    def review(self, microscope: Microscope, walls: Walls, choice: ReviewChoice) -> Autonomous:
         return Autonomous(walls)
 
     def show(self, record: Record) -> bool:

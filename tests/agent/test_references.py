@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from agent import assemble, twins
 from agent.assemble import CHOICES, DEFAULT_CONFIG
 from agent.conclude import rewrite
-from agent.config import Config, ConfigErrors, load
+from agent.config import Config, ConfigErrors, ReviewChoice, load
 from agent.notify import Notify
 from agent.reading import open_run
 from agent.record import Record
@@ -74,7 +74,7 @@ class Silent:
 
     def see(self, observation: Observation, belief: object) -> None: ...
 
-    def review(self, microscope: Microscope, walls: Walls, approval: bool, timeout_s: float) -> Autonomous:
+    def review(self, microscope: Microscope, walls: Walls, choice: ReviewChoice) -> Autonomous:
         return Autonomous(walls)
 
     def show(self, record: Record) -> bool:

@@ -69,6 +69,8 @@ link.on.status = (value) => {
   by("take-over").setAttribute("aria-pressed", Boolean(status.taken_by));
   by("lease").textContent = mine ? "Give the lease up" : status.holder ? `Take it from ${status.holder.split(" at ")[0]}` : "Take the lease";
   by("lease").hidden = you.role !== "operator";
+  const envelope = Object.entries(status.envelope).map(([name, { low, high }]) => `${name}=${low}..${high}`).join(" ");
+  by("envelope-told").textContent = envelope || "none";
   ask.show(status, may);
   banner(status, you, mine);
   schedule();
@@ -156,11 +158,15 @@ async function acting(method, path, body) {
   try {
     await link.call(method, path, body);
   } catch (error) {
-    const place = by("banner");
-    place.hidden = false;
-    place.textContent = error.message;
-    place.classList.add("mild");
+    tell(error.message);
   }
+}
+
+function tell(message) {
+  const place = by("banner");
+  place.hidden = false;
+  place.textContent = message;
+  place.classList.add("mild");
 }
 
 const act = {
@@ -184,6 +190,33 @@ by("mode").onchange = () => acting("POST", "/api/mode", { mode: by("mode").value
 by("lease").onclick = () => {
   const { status, you } = told, mine = status.holder === `${you.name} at ${you.screen}`;
   return mine ? acting("DELETE", "/api/lease") : acting("POST", "/api/lease", { force: Boolean(status.holder) });
+};
+
+// key=low..high, by key; throws an Error for what is no range.
+function ranges(text) {
+  return Object.fromEntries(text.split(/\s+/).filter(Boolean).map((word) => {
+    const found = word.match(/^([A-Za-z0-9_]+)=(.+)\.\.(.+)$/);
+    if (!found || !Number.isFinite(Number(found[2])) || !Number.isFinite(Number(found[3])))
+      throw new Error(`${word}: expected KEY=LOW..HIGH, such as stage_x_nm=-200..200`);
+    return [found[1], { low: Number(found[2]), high: Number(found[3]) }];
+  }));
+}
+
+by("envelope").onsubmit = (event) => {
+  event.preventDefault();
+  try {
+    acting("POST", "/api/envelope", { ranges: ranges(by("envelope-text").value) });
+  } catch (error) {
+    tell(error.message);
+  }
+};
+
+by("copy").onclick = async () => {
+  const json = JSON.stringify(JSON.stringify(ask.choice.command));
+  const text = `import msgspec\nfrom hardware_bridge.messages import Command\n\ncommand = msgspec.json.decode(${json}, type=Command)\n`;
+  await navigator.clipboard.writeText(text);
+  by("copy").textContent = "Copied";
+  setTimeout(() => (by("copy").textContent = "Copy as Python"), 1500);
 };
 
 function enter(message = "") {

@@ -172,6 +172,77 @@ def test_what_lies_outside_the_envelope_is_asked_whatever_was_granted(bench: Ben
     assert bench.decide(make_command("near")).by == "ada"
 
 
+def test_the_envelope_changes_while_it_runs(bench: Bench, make_command: Make) -> None:
+    bench.begin("outside")
+    bench.answer = bench.approve
+    assert bench.decide(make_command("a", stage_x_nm=50.0)).by == "ada"
+    bench.console.set_envelope(ADA, {"stage_x_nm": Range(low=-60.0, high=60.0)})
+    assert bench.decide(make_command("b", stage_x_nm=50.0)).by == "envelope"
+    assert bench.decide(make_command("c", stage_x_nm=70.0)).by == "ada"
+    for ranges, why in (
+        ({"stage_x_nm": Range(low=-2000.0, high=0.0)}, "passes limits.ranges.stage_x_nm = -1000..1000"),
+        ({"stage_x_nm": Range(low=1.0, high=0.0)}, "low 1 is above high 0"),
+        ({"stage_q_nm": Range(low=0.0, high=1.0)}, "not in limits.ranges, did you mean stage_"),
+    ):
+        with pytest.raises(Impossible, match=why):
+            bench.console.set_envelope(ADA, ranges)
+    assert bench.decide(make_command("d", stage_x_nm=50.0)).by == "envelope"
+    bench.console.set_envelope(ADA, {})
+    assert bench.decide(make_command("e", stage_x_nm=50.0)).by == "ada"
+
+
+class TestGoingOn:
+    """Where the config allows it, what the envelope lets through does not wait for what it does not."""
+
+    @pytest.fixture
+    def going(self, bench: Bench) -> Bench:
+        bench.begin("outside", envelope=True)
+        bench.review = Asking(bench.console, bench.walls, bench.attend, "go_on")
+        return bench
+
+    def test_safe_work_goes_on_and_the_answer_is_a_turn_of_its_own(self, going: Bench, make_command: Make) -> None:
+        far, near = make_command("far", stage_x_nm=150.0), make_command("near")
+        first = going.decide(far, near)
+        assert (first.by, first.command) == ("envelope", near)
+        assert going.decide(make_command("far-again", stage_x_nm=160.0), near).command == near
+        assert going.console.asked == 1, "one question at a time"
+        question = going.console.status().question
+        assert question is not None
+        going.approve(question)
+        later = going.decide(make_command("other"), near)
+        assert (later.verdict, later.by, later.command) == ("approved", "ada", far)
+        assert going.console.question(question.id).state == "done"
+        assert going.decide(near).by == "envelope"
+        assert going.seen == [], "the loop has waited for nobody"
+
+    def test_what_cannot_run_any_more_does_not(
+        self, going: Bench, make_command: Make, make_situation: Callable[..., Situation]
+    ) -> None:
+        far, near = make_command("far", stage_x_nm=150.0), make_command("near")
+        going.decide(far, near)
+        question = going.console.status().question
+        assert question is not None
+        going.approve(question)
+        going.situation = make_situation(1, electrons_left=1.0)
+        decision = going.decide(near)
+        assert (decision.verdict, decision.command) == ("timed_out", None)
+        assert decision.reason.startswith("it cannot run any more: electrons = ")
+        assert going.console.question(question.id).state == "expired"
+
+    def test_a_refusal_is_a_turn_too(self, going: Bench, make_command: Make) -> None:
+        going.decide(make_command("far", stage_x_nm=150.0), make_command("near"))
+        question = going.console.status().question
+        assert question is not None
+        going.console.answer(ADA, question.id, Refuse(revision=0, why="wrong place"))
+        decision = going.decide(make_command("near"))
+        assert (decision.verdict, decision.by, decision.reason) == ("refused", "ada", "wrong place")
+
+    def test_where_nothing_is_safe_it_waits(self, going: Bench, make_command: Make) -> None:
+        going.answer = going.approve
+        far = make_command("far", stage_x_nm=150.0)
+        assert going.decide(far).command == far
+
+
 def test_paused_and_nobody_there(bench: Bench, make_command: Make) -> None:
     bench.begin("none")
     bench.console.pause(ADA, True)

@@ -121,3 +121,12 @@ def test_it_goes_on_after_a_torn_line(folder: Path) -> None:
 def test_there_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="is this the folder of a run"):
         Audit(tmp_path)
+
+
+def test_an_entry_of_a_later_turn_tells_of_no_earlier_one(folder: Path, make_record: Make) -> None:
+    audit = Audit(folder)
+    audit.append("approved", by="ada", turn=3)
+    audit.close()
+    assert verified(folder, [decided(make_record(2, None))])[1] != []
+    assert verified(folder, [decided(make_record(3, None))])[1] == []
+    assert verified(folder, [decided(make_record(5, None))])[1] == [], "what waited may run turns later"

@@ -195,6 +195,37 @@ def test_it_says_when_it_hears_nothing_and_what_it_shows_is_how_old(run: Run, op
     assert run.ran == []
 
 
+def test_the_envelope_is_set_and_a_command_copied(run: Run, open_page: Callable[..., Page]) -> None:
+    run.start()
+    page = open_page()
+    waits(page, 0)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.click("#copy")
+    expect(page.locator("#copy")).to_have_text("Copied")
+    scope: dict[str, object] = {}
+    exec(page.evaluate("navigator.clipboard.readText()"), scope)  # noqa: S102 - it is to be run
+    question = run.console.status().question
+    assert question is not None
+    assert scope["command"] == question.choices[0].command
+    page.click("summary")
+    page.fill("#envelope-text", "stage_x_nm=nothing")
+    page.keyboard.press("Enter")
+    expect(page.locator("#banner")).to_contain_text("expected KEY=LOW..HIGH")
+    page.fill("#envelope-text", "stage_x_nm=-5000..100")
+    page.keyboard.press("Enter")
+    expect(page.locator("#banner")).to_contain_text("passes limits.ranges.stage_x_nm = -1000..1000")
+    page.fill("#envelope-text", "stage_x_nm=-100..100 stage_y_nm=-10..10")
+    page.keyboard.press("Enter")
+    expect(page.locator("#envelope-told")).to_have_text("stage_x_nm=-100..100 stage_y_nm=-10..10")
+    page.select_option("#mode", "outside")
+    page.locator("#ask-title").click()
+    page.keyboard.press("a")
+    waits(page, 1)  # at (-120, 0) nm, the next at -80 is inside
+    page.keyboard.press("a")
+    waits(page, 7)
+    assert [command.id for command in run.ran] == [f"t{turn}-0" for turn in range(7)]
+
+
 def test_it_says_when_the_run_has_ended(run: Run, open_page: Callable[..., Page]) -> None:
     run.start()
     page = open_page()
