@@ -206,6 +206,6 @@ def test_a_file_that_is_not_there_or_not_toml_is_told(tmp_path: Path) -> None:
 
 def test_every_section_is_in_the_tree() -> None:
     assert Config.__struct_fields__ == (
-        "goal", "instrument", "limits", "budget", "perception", "policy", "references", "review", "record", "watch",
-        "park", "notify",
+        "goal", "instrument", "limits", "budget", "perception", "policy", "rivals", "references", "review",
+        "record", "watch", "park", "notify",
     )  # fmt: skip

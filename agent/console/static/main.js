@@ -8,7 +8,7 @@ import { Ask } from "./ask.js";
 import { listen } from "./keys.js";
 import { by, element, number, seconds } from "./words.js";
 
-const LATE_S = 1.5, LOST_S = 4;
+const NOTICE_MS = 8000, LATE_S = 1.5, LOST_S = 4;
 
 const link = new Link(), live = new Live(link), turns = [];
 const ask = new Ask(link, look), map = new SpecimenMap(moved);
@@ -163,10 +163,10 @@ async function acting(method, path, body) {
 }
 
 function tell(message) {
-  const place = by("banner");
-  place.hidden = false;
-  place.textContent = message;
-  place.classList.add("mild");
+  by("notice").hidden = false;
+  by("notice").textContent = message;
+  clearTimeout(tell.over);
+  tell.over = setTimeout(() => (by("notice").hidden = true), NOTICE_MS);
 }
 
 const act = {
