@@ -31,6 +31,9 @@ ROUNDS = 60
 ABSORBED_AGAIN = 3
 """How often in these rounds what is absorbed is worked out anew."""
 
+MOST_ABSORBED = 2.0
+"""In ln: a specimen that is thicker lets through what one of this thickness does."""
+
 FROM_eV, BEYOND_eV = 200.0, 400.0
 """Fitted is from where detectors begin to see to so far beyond the last line."""
 
@@ -57,11 +60,15 @@ class LineTable:
 
 
 class XrayReader:
-    """Reads spectra on one energy axis, (E,) eV, in which some elements may be; ``efficiency`` (E,) shapes the rest."""
+    """Reads spectra on one energy axis, (E,) eV, in which some elements may be; ``efficiency`` (E,) shapes the rest.
+
+    Elements that have no line on the axis are left out.
+    """
 
     def __init__(self, axis_eV: Array, table: LineTable, efficiency: Array) -> None:
         self.table = table
         inside = (table.energy_eV > FROM_eV) & (table.energy_eV < axis_eV[-1])
+        self._kinds = np.unique(table.whose[inside])
         last_eV = float(table.energy_eV[inside].max(initial=FROM_eV)) + BEYOND_eV
         self._use = (axis_eV > FROM_eV) & (axis_eV < last_eV)
         energy, step = axis_eV[self._use], float(axis_eV[1] - axis_eV[0])
@@ -69,7 +76,7 @@ class XrayReader:
         borders = np.append(energy - step / 2, energy[-1] + step / 2)
         shapes = np.diff(0.5 * erf((borders - table.energy_eV[:, None]) / (math.sqrt(2) * width)), axis=-1)
         self._lines = table.per_atom[:, None] * shapes * inside[:, None]
-        self._member = (np.arange(len(table.elements))[:, None] == table.whose).astype(np.float64)
+        self._member = (self._kinds[:, None] == table.whose).astype(np.float64)
         seen = efficiency[self._use]
         # Kramers' continuum, and as much again at every energy: what lies between them is fitted.
         self._continuum = np.stack([seen / energy, seen])
@@ -77,10 +84,27 @@ class XrayReader:
 
     def __call__(self, counts: Array, electrons: float) -> Atoms | None:
         """Fit a spectrum (E,) taken with so many incident electrons; None with too few counts."""
-        seen = counts[self._use]
-        if not (seen.sum() >= LEAST_COUNTS and electrons > 0.0 and np.isfinite(seen).all()):
+        seen, kinds = counts[self._use], len(self._kinds)
+        if not (seen.sum() >= LEAST_COUNTS and electrons > 0.0 and np.isfinite(seen).all() and kinds):
             return None
-        atoms = np.zeros(len(self.table.elements))
+        at, whole = self._solved(seen, electrons)
+        raised = at + UNSEEN_COUNTS / np.maximum(whole.sum(axis=1), LEAST_EXPECTED)
+        information = (whole / np.maximum(raised @ whole, LEAST_EXPECTED)) @ whole.T
+        scale = np.sqrt(np.maximum(np.diag(information), LEAST_EXPECTED**2))
+        square = np.outer(scale, scale)
+        cov = np.linalg.inv(information / square + 1e-9 * np.eye(scale.size)) / square
+        model = at @ whole
+        misfit = float(((seen - model) ** 2 / np.maximum(model, 1e-9)).sum()) / max(seen.size - at.size, 1)
+        return Atoms(tuple(self.table.elements[k] for k in self._kinds), at[:kinds], cov[:kinds, :kinds], misfit)
+
+    def expected(self, counts: Array, electrons: float) -> tuple[NDArray[np.bool_], Array]:
+        """Which channels are fitted, (E,), and the counts that are expected there, continuum and all."""
+        at, whole = self._solved(counts[self._use], electrons)
+        return self._use, at @ whole
+
+    def _solved(self, seen: Array, electrons: float) -> tuple[Array, Array]:
+        """Numbers of atoms and heights of the continuum (K + 2,), and what one of each gives, (K + 2, channels)."""
+        atoms = np.zeros(len(self._kinds))
         whole = np.concatenate([self._templates(atoms, electrons), self._continuum])
         at = seen.sum() / len(whole) / np.maximum(whole.sum(axis=1), LEAST_EXPECTED)
         for _ in range(ABSORBED_AGAIN):
@@ -88,17 +112,11 @@ class XrayReader:
             total = np.maximum(whole.sum(axis=1), LEAST_EXPECTED)
             for _ in range(ROUNDS // ABSORBED_AGAIN):
                 at = at * (whole @ (seen / np.maximum(at @ whole, LEAST_EXPECTED))) / total
-        raised = at + UNSEEN_COUNTS / total
-        information = (whole / np.maximum(raised @ whole, LEAST_EXPECTED)) @ whole.T
-        cov = np.linalg.inv(information + 1e-9 * np.diag(np.diag(information)))
-        model = at @ whole
-        misfit = float(((seen - model) ** 2 / np.maximum(model, 1e-9)).sum()) / max(seen.size - at.size, 1)
-        kinds = len(atoms)
-        return Atoms(self.table.elements, at[:kinds], cov[:kinds, :kinds], misfit)
+        return at, whole
 
     def _templates(self, atoms: Array, electrons: float) -> Array:
         """Expected counts (K, E) of an atom per nm^2 of each element, where there are as many of all."""
-        left = np.exp(-(atoms @ self.table.absorbed))
+        left = np.exp(-np.minimum(atoms @ self.table.absorbed[self._kinds], MOST_ABSORBED))
         return np.asarray(electrons * (self._member * left) @ self._lines)
 
 

@@ -34,7 +34,7 @@ PIXEL_NM, ZERO_LOSS_eV = 2.0, 1.5
 LEAST_ATOMS = 200.0
 """Shares are asked for where there are so many atoms per nm^2 of both together."""
 
-SYMBOLS = {7: "N", 8: "O", 14: "Si", 22: "Ti", 29: "Cu", 30: "Zn", 46: "Pd", 47: "Ag", 78: "Pt"}
+SYMBOLS = {6: "C", 7: "N", 8: "O", 14: "Si", 22: "Ti", 29: "Cu", 30: "Zn", 46: "Pd", 47: "Ag", 78: "Pt"}
 
 
 @dataclass(frozen=True)

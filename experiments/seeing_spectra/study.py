@@ -5,31 +5,29 @@ What is usual is chosen for each quantity and dose by itself, so that it is nowh
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 
-from agent.perception.atoms import Atoms
-from agent.perception.eds import XrayReader
-from agent.perception.eels import SpectrumReader
-from agent.perception.expectation import Expectation, Likely, load_expectation, save_expectation
-from experiments.seeing_spectra import losses, xrays
+from agent.perception.expectation import save_expectation
+from experiments.seeing_spectra import losses, spots, xrays
+from experiments.seeing_spectra.crystals import CRYSTALS, Crystalline, patterns
 from experiments.seeing_spectra.losses import Way
+from experiments.seeing_spectra.reading import reader
 from experiments.seeing_spectra.scenes import SUBJECTS, Array, Scene, Subject, scene
 
 TRAINING, TUNING, TESTING = range(100), range(6), range(1000, 1030)
 EVERY = 3
 """Of the places of a training seed every third is kept."""
 NORMAL_90 = 1.6449
-Reading = Mapping[str, tuple[Array, Array]]
-"""Values and standard deviations, (N,), by quantity."""
+CALIBRATED = ", calibrated"
+"""Ends the name of what is not a quantity itself, but rises with it: a line to it is fitted on the tuning seeds."""
 
-INDICATOR = "share, calibrated"
-"""What is no share itself, but rises with it: a straight line to the share is fitted on the training seeds."""
+OURS = "the agent's own"
+Any = Subject | Crystalline
+ALL: dict[str, Any] = {**SUBJECTS, **CRYSTALS}
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -64,61 +62,6 @@ class Score(msgspec.Struct, frozen=True):
     ms: float
 
 
-def read(subject: Subject) -> Callable[[Array, float], tuple[Reading, Reading, float]]:
-    """The agent's fit of a subject's spectra: from counts (N, E) and electrons to its reading, and the least ms.
-
-    The first reading is with what spectra of that world usually say, the second without.
-    """
-    if subject.mode == "EELS":
-        losses_reader = SpectrumReader(subject.able, subject.axis_eV, subject.edges)
-
-        def fitted(counts: Array, electrons: float) -> Any:
-            return losses_reader.read(counts)
-    else:
-        detector = subject.column.xrays
-        table = xrays.line_table(subject.elements, detector, subject.column.beam_energy_keV)
-        efficiency = detector.efficiency(np.maximum(subject.axis_eV, 100.0))
-        fitted = XrayReader(subject.axis_eV, table, efficiency)
-
-    usual = load_expectation(subject.world, subject.mode)
-
-    def whole(counts: Array, electrons: float) -> tuple[Reading, Reading, float]:
-        alone, trained, times_s = [], [], []
-        for each in counts:
-            begun = time.perf_counter()
-            fit = fitted(each, electrons)
-            trained.append(_row(subject, fit, usual))
-            times_s.append(time.perf_counter() - begun)
-            alone.append(_row(subject, fit, None))
-        return _columns(trained), _columns(alone), 1e3 * min(times_s)
-
-    return whole
-
-
-def _columns(rows: Sequence[Mapping[str, tuple[float, float]]]) -> Reading:
-    told = {name: np.array([row[name] for row in rows]) for name in rows[0]}
-    return {name: (both[:, 0], both[:, 1]) for name, both in told.items()}
-
-
-def _row(subject: Subject, fit: Any, usual: Expectation | None) -> dict[str, tuple[float, float]]:
-    fitted: Atoms | None = fit.cores if subject.mode == "EELS" else fit
-    atoms: Atoms | Likely | None = fitted
-    if usual is not None and fitted is not None:
-        atoms = usual.given(fitted, fit.t_over_lambda if subject.mode == "EELS" else None)
-    found = {name: (np.nan, np.nan) for name in (*subject.kinds, "share")}
-    if atoms is not None:
-        for name in subject.kinds:
-            told = atoms.told(name)
-            found[name] = (told.value, told.sd)
-        share = atoms.share(*subject.share)
-        found["share"] = (share.value, share.sd)
-    if subject.mode == "EELS":
-        for name in ("zero_loss_eV", "t_over_lambda"):
-            told = getattr(fit, name)
-            found[name] = (told.value, told.sd) if told is not None else (np.nan, np.nan)
-    return found
-
-
 def train(subject: Subject) -> None:
     """Learn what spectra of a world usually say, from its truths on the training seeds, and write it."""
     names = (*subject.kinds, "t_over_lambda") if subject.mode == "EELS" else subject.kinds
@@ -127,80 +70,106 @@ def train(subject: Subject) -> None:
     save_expectation(subject.world, subject.mode, truths)
 
 
-def ways_of(subject: Subject) -> list[Way]:
+def scene_of(subject: Any, seed: int) -> Scene:
+    """The data of one seed."""
+    return patterns(subject, seed) if isinstance(subject, Crystalline) else scene(subject, seed)
+
+
+def ways_of(subject: Any) -> list[Way]:
     """All usual ways that are tried for a subject."""
+    if isinstance(subject, Crystalline):
+        return list(spots.ways(subject))
     return list(losses.ways(subject) if subject.mode == "EELS" else xrays.ways(subject))
 
 
-def tune(subject: Subject, say: Callable[[str], None]) -> Iterator[Chosen]:
-    """Choose the usual way for each quantity and dose on the training seeds."""
-    scenes = [scene(subject, seed) for seed in TUNING]
-    every = ways_of(subject)
+def off(subject: Any, quantity: str, values: Array, truth: Array) -> Array:
+    """Errors (N,); turns that leave a lattice as it is are none."""
+    error = values - truth
+    if isinstance(subject, Crystalline) and quantity == "turn_rad":
+        return np.asarray((error + subject.period_rad / 2) % subject.period_rad - subject.period_rad / 2)
+    return np.asarray(error)
+
+
+def tune(subject: Any, say: Callable[[str], None]) -> Iterator[Chosen]:
+    """Choose the usual way for each quantity and dose on the tuning seeds."""
+    scenes = [scene_of(subject, seed) for seed in TUNING]
+    truth = {name: np.concatenate([each.truth[name] for each in scenes]) for name in scenes[0].truth}
+    every, read = ways_of(subject), reader(subject)
     for electrons in subject.electrons:
-        found: dict[str, list[Chosen]] = {}
-        counts = [each.counts(electrons, seed) for seed, each in zip(TUNING, scenes, strict=True)]
+        counts = np.concatenate([each.counts(electrons, seed) for seed, each in zip(TUNING, scenes, strict=True)])
+        found: dict[str, list[Chosen]] = {name: [] for name in subject.asked}
         for name, way in every:
-            told = [way(each) for each in counts]
-            for quantity in told[0]:
-                values = np.concatenate([_scaled(subject, quantity, one[quantity], electrons) for one in told])
-                for each in _judged(subject, electrons, quantity, name, values, scenes):
-                    found.setdefault(each.quantity, []).append(each)
-        for quantity in subject.asked:
-            some = found[quantity]
+            for told, values in way(counts).items():
+                quantity, line = told.removesuffix(CALIBRATED), None
+                values = _scaled(subject, told, values, electrons)
+                if quantity not in found:
+                    continue
+                if told != quantity:
+                    line = _line(values, truth[quantity])
+                    values = _straight(quantity, values, line)
+                error = float(np.nanmean(np.abs(off(subject, quantity, values, truth[quantity]))))
+                found[quantity].append(Chosen(subject.name, electrons, quantity, name, error, line))
+        for quantity, some in found.items():
             best = min(some, key=lambda each: each.error)
             say(f"{subject.name}, {electrons:g} electrons, {quantity}: {best.way}, error {best.error:.4g}")
             yield best
+    if "ordered_nm" in subject.asked:
+        # Thin films are the limit: how films of these thicknesses depart from it is learned where counts are many.
+        values = read(counts, electrons)[0]["ordered_nm"][0]
+        line = _line(values, truth["ordered_nm"])
+        scatter = float(np.std(_straight("ordered_nm", values, line) - truth["ordered_nm"]))
+        yield Chosen(subject.name, electrons, "ordered_nm", OURS, scatter, line)
 
 
-def _scaled(subject: Subject, quantity: str, values: Array, electrons: float) -> Array:
+def _scaled(subject: Any, quantity: str, values: Array, electrons: float) -> Array:
     """Atoms are told as no fewer than none; X-rays are read per incident electron."""
     if quantity not in subject.kinds:
         return values
     return np.asarray(np.maximum(values / (electrons if subject.mode == "EDS" else 1.0), 0.0))
 
 
-def _judged(
-    subject: Subject, electrons: float, quantity: str, name: str, values: Array, scenes: Sequence[Scene]
-) -> Iterator[Chosen]:
-    told = "share" if quantity == INDICATOR else quantity
-    truth = np.concatenate([each.truth[told] for each in scenes])
+def _line(values: Array, truth: Array) -> tuple[float, float]:
     asked = np.isfinite(truth)
-    line = None
-    if quantity == INDICATOR:
-        slope, rest = np.polyfit(values[asked], truth[asked], 1)
-        values, line = np.clip(slope * values + rest, 0.0, 1.0), (float(slope), float(rest))
-    error = float(np.abs(values - truth)[asked].mean())
-    yield Chosen(subject.name, electrons, told, name, error, line)
+    slope, rest = np.polyfit(values[asked], truth[asked], 1)
+    return float(slope), float(rest)
 
 
-def test(subject: Subject, seed: int, chosen: Sequence[Chosen]) -> Iterator[Score]:
-    """Errors on the spectra of one test seed."""
-    taken, reader, ways = scene(subject, seed), read(subject), dict(ways_of(subject))
+def _straight(quantity: str, values: Array, line: tuple[float, float]) -> Array:
+    return np.clip(line[0] * values + line[1], 0.0, 1.0 if quantity == "share" else None)
+
+
+def test(subject: Any, seed: int, chosen: Sequence[Chosen]) -> Iterator[Score]:
+    """Errors on the data of one test seed."""
+    taken, read, ways = scene_of(subject, seed), reader(subject), dict(ways_of(subject))
+    mine = [each for each in chosen if each.subject == subject.name]
+    own = next((each for each in mine if each.way == OURS), None)
     for electrons in subject.electrons:
         counts = taken.counts(electrons, seed)
-        reading, alone, ms = reader(counts, electrons)
-        for each in chosen:
-            if (each.subject, each.electrons) != (subject.name, electrons):
+        reading, alone, ms = read(counts, electrons)
+        for each in mine:
+            if each.electrons != electrons or each.way == OURS:
                 continue
-            told = ways[each.way](counts)
-            usual = _scaled(subject, each.quantity, told[INDICATOR if each.line else each.quantity], electrons)
-            if each.line:
-                usual = np.clip(each.line[0] * usual + each.line[1], 0.0, 1.0)
-            truth, (value, sd) = taken.truth[each.quantity], reading[each.quantity]
+            name, truth = each.quantity, taken.truth[each.quantity]
+            usual = ways[each.way](counts)[name + CALIBRATED if each.line else name]
+            usual = _scaled(subject, name, usual, electrons)
+            usual = _straight(name, usual, each.line) if each.line else usual
+            value, sd = reading[name]
+            if own is not None and own.line and name == own.quantity:
+                value, sd = _straight(name, value, own.line), np.hypot(own.line[0] * sd, own.error)
             asked = np.isfinite(truth)
-            error = np.abs(value - truth)[asked]
+            errors = [np.abs(off(subject, name, one, truth))[asked] for one in (value, alone[name][0], usual)]
             yield Score(
                 subject=subject.name,
                 electrons=electrons,
                 seed=seed,
-                quantity=each.quantity,
+                quantity=name,
                 count=int(asked.sum()),
-                ours=float(error.mean()),
-                alone=float(np.abs(alone[each.quantity][0] - truth)[asked].mean()),
-                usual=float(np.abs(usual - truth)[asked].mean()),
-                inside=float((error < NORMAL_90 * sd[asked]).mean()),
+                ours=float(errors[0].mean()),
+                alone=float(errors[0 if own else 1].mean()),
+                usual=float(errors[2].mean()),
+                inside=float((errors[0] < NORMAL_90 * sd[asked]).mean()),
                 half_width=float(NORMAL_90 * sd[asked].mean()),
-                error_90=float(np.quantile(error, 0.9)),
+                error_90=float(np.quantile(errors[0], 0.9)),
                 ms=ms,
             )
 
@@ -214,7 +183,7 @@ def play(folder: Path, names: Sequence[str], seeds: Sequence[int], say: Callable
         for name in names:
             if (name, seed) in there:
                 continue
-            lines = b"".join(msgspec.json.encode(each) + b"\n" for each in test(SUBJECTS[name], seed, tuned))
+            lines = b"".join(msgspec.json.encode(each) + b"\n" for each in test(ALL[name], seed, tuned))
             with path.open("ab") as out:
                 out.write(lines)
             say(f"{name}, seed {seed}")

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.ticker import NullFormatter
 
-from agent.report.style import CYCLE, QUIET, figure, house_style
+from agent.report.style import CYCLE, QUIET, figure, house_style, tick
 from experiments.seeing_spectra.study import TESTING, TRAINING, TUNING, Chosen, Score, chosen, scores
 
 RESAMPLES = 2000
 LEAST_RATIO, HELD, WIDEST = 1.5, (0.85, 0.95), 1.5
-UNITS = {"zero_loss_eV": "eV", "t_over_lambda": "", "share": "", "strain": "", "order": ""}
 
 HEADING = """# Reading spectra and patterns
 
@@ -141,6 +141,9 @@ def picture(all_scores: Sequence[Score], subjects: Sequence[str], path: Path) ->
                     told = [mean(_of(all_scores, name, quantity, dose), what) for dose in doses]
                     axes.loglog(doses, told, "o-", color=colour, label=what, markersize=3, linewidth=1.2)
                 axes.set_title(f"{name}\n{quantity}" if column == 0 else quantity, fontsize=8)
+                for axis in (axes.xaxis, axes.yaxis):
+                    axis.set_major_formatter(lambda value, _: tick(value))
+                    axis.set_minor_formatter(NullFormatter())
                 axes.tick_params(labelsize=6, which="both")
                 if column == 0:
                     axes.set_xlabel("electrons")
