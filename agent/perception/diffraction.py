@@ -28,12 +28,21 @@ EDGE_PX = 0.4
 BESIDE_PX = 1.5
 """A disc is fitted in a square that goes so far beyond its rim."""
 
-STRAIN_SD, BEAM_SD_PX = 0.02, 3.0
+STRAIN_SD, BEAM_SD_PX = 0.015, 2.0
 """How strained crystals are, and how far off the beam is, before a pattern is seen."""
 
 ROUNDS, STEP_MOST_PX = 12, 0.4
+CONVERGED = 0.05
+"""A fit has converged where nothing moves by more than this share of its standard deviation."""
+
 LEAST_COUNTS = 20.0
 MOST_DISCS = 80
+FED_BACK = 0.15
+"""What orders take from each other and from the beam: an assumption, good for crystals up to some 50 nm of ZIF-8."""
+
+UNSEEN_COUNTS = 0.5
+"""What adds to the variance of a disc that shows no count."""
+
 FLOORS_PX = (0.015, 0.015, 0.005, 0.005, 0.005, 0.005)
 """What discs that speckle mottles leave in beam and basis, however many electrons there are."""
 
@@ -92,13 +101,17 @@ class PatternFit:
     def ordered_nm(self, crystal: Crystal) -> Estimate:
         """How thick a crystal, all of it in order, scatters as much.
 
-        For thin films: intensities of orders over that of the beam are ``strengths`` times squares of thickness.
+        Of thin films the intensities of orders over that of the beam are ``strengths`` times thickness squared; of
+        thicker ones the beam fades faster than that, by FED_BACK.
         """
-        expected = max(float(self.counts[0] * crystal.strengths.sum()), 1e-12)
-        square, var = float(self.counts[1:].sum()) / expected, float(self.counts_var[1:].sum()) / expected**2
-        value = math.sqrt(max(square, 0.0))
-        # Of a square that may be nothing: half of its sd over the root, and no more than the sd's own root.
-        return Estimate(value=value, sd=min(math.sqrt(var) / max(2.0 * value, 1e-9), var**0.25))
+        strength = math.sqrt(float(crystal.strengths.sum()))
+        beam, net = max(float(self.counts[0]), 1.0), max(float(self.counts[1:].sum()), 0.0)
+        ratio = net / beam
+        value = math.sqrt(ratio / (1.0 + FED_BACK * ratio))
+        sd_ratio = math.hypot(math.sqrt(float(self.counts_var[1:].sum())), ratio * math.sqrt(self.counts_var[0])) / beam
+        # Of a root that may be nothing: no more than the root of the sd.
+        sd = min(sd_ratio / max(2.0 * math.sqrt(ratio), 1e-9), math.sqrt(sd_ratio))
+        return Estimate(value=value / strength, sd=sd / strength)
 
 
 class PatternReader:
@@ -163,14 +176,14 @@ class PatternReader:
             pull, information = patch.equations(counts)
             gradient = np.einsum("np,nq->pq", chain, pull).ravel() - held * (at - start)
             whole = np.einsum("np,nr,nqs->pqrs", chain, chain, information).reshape(6, 6) + np.diag(held)
-            step = np.linalg.solve(whole, gradient)
+            cov = np.linalg.inv(whole)
+            step = cov @ gradient
             at = at + np.clip(step, -STEP_MOST_PX, STEP_MOST_PX)
-            if np.abs(step).max() < 1e-3:
+            if (np.abs(step) < CONVERGED * np.sqrt(np.diag(cov))).all():
                 break
         misfit = patch.misfit(counts)
-        cov = np.linalg.inv(whole) * max(misfit, 1.0) + np.diag(np.square(FLOORS_PX))
-        var = patch.variances(counts) * max(misfit, 1.0)
-        return PatternFit(at, cov, patch.free(counts), var, misfit, self.reference_px)
+        cov = cov * max(misfit, 1.0) + np.diag(np.square(FLOORS_PX))
+        return PatternFit(at, cov, *patch.apertures(), misfit, self.reference_px)
 
     def _length(self) -> float:
         return float(np.hypot(*self.reference_px.T).mean())
@@ -207,6 +220,8 @@ class _Patches:
         self.slopes = np.stack([fall * down, fall * across]) / np.maximum(away, 1e-6)
         self.total = np.maximum(self.shape.sum(axis=(1, 2)), 1e-3)
         self.inside = inside
+        self._inner = inside & (away <= reader.radius_px)
+        self._beside = inside & (away > reader.radius_px + 0.5) & (away <= reader.radius_px + BESIDE_PX)
         self._strengths = reader.crystal.strengths / reader.crystal.strengths.sum()
         self._believed = np.append(0.0, np.ones(len(nodes) - 1))
 
@@ -234,16 +249,12 @@ class _Patches:
         pull = (moved * (self.seen / model - 1.0) * self.inside).sum(axis=(2, 3)).T
         return pull, np.einsum("anij,bnij,nij->nab", moved, moved, 1.0 / model)
 
-    def free(self, counts: Array) -> Array:
-        """Counts of each disc without belief, (N,), also fewer than none: their sums are right on the average."""
-        model = self.model(counts)
-        left = ((self.seen / model - 1.0) * self.inside * self.shape).sum(axis=(1, 2))
-        return np.asarray(counts + left / np.maximum((self.shape**2 / model).sum(axis=(1, 2)), 1e-9))
-
-    def variances(self, counts: Array) -> Array:
-        """Variance of each disc's counts, (N,), as if it had half a count more."""
-        model = self.model(counts + 0.5)
-        return np.asarray(1.0 / np.maximum((self.shape**2 / model).sum(axis=(1, 2)), 1e-9))
+    def apertures(self) -> tuple[Array, Array]:
+        """Counts within each disc less what lies right beside it, (N,), also fewer than none, and their variances."""
+        size, beside = self._inner.sum(axis=(1, 2)), np.maximum(self._beside.sum(axis=(1, 2)), 1)
+        within, around = ((self.seen * part).sum(axis=(1, 2)) for part in (self._inner, self._beside))
+        share = size / beside
+        return np.asarray(within - share * around), np.asarray(within + share**2 * around + UNSEEN_COUNTS)
 
     def misfit(self, counts: Array) -> float:
         """Reduced chi-square."""

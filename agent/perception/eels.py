@@ -26,7 +26,7 @@ STEP_MOST = np.array([0.5, 1.0, 0.3, math.inf])
 CONVERGED = 0.02
 EDGES = (N_K, O_K, CU_L3)
 # What the model of the tail below the zero loss leaves in t/lambda, and in the position in eV.
-THICKNESS_FLOOR, POSITION_FLOOR_eV = 0.0003, 0.0001
+THICKNESS_FLOOR, POSITION_FLOOR_eV = 0.0003, 0.00005
 # About the plasmon energy of water, nitride and oxides, which bends that tail.
 PLASMON_eV = 22.0
 LEAST_ELECTRONS = 500.0

@@ -24,10 +24,10 @@ Array = NDArray[np.float64]
 
 FOLDER = Path(__file__).parent / "weights"
 THICKNESS = "t_over_lambda"
-KERNEL = 0.1
+KERNEL = 0.06
 """Width of a kernel along every direction, as a share of the cloud's."""
 
-SURE_SHARE = 0.005
+SURE_SHARE = 0.002
 """And along every axis at least this share of the mean: nothing is taken to be alike everywhere to more."""
 
 LEAST_ATOMS = 1.0

@@ -18,7 +18,7 @@ from experiments.seeing_spectra.losses import Way
 from experiments.seeing_spectra.reading import reader
 from experiments.seeing_spectra.scenes import SUBJECTS, Array, Scene, Subject, scene
 
-TRAINING, TUNING, TESTING = range(100), range(6), range(1000, 1030)
+TRAINING, TUNING, TESTING = range(100), range(6), range(1000, 1020)
 EVERY = 3
 """Of the places of a training seed every third is kept."""
 NORMAL_90 = 1.6449
