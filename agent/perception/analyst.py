@@ -15,7 +15,8 @@ deviation) that it may give:
 Quality figures of images: see ``quality``, and ``incident_electrons`` (sent in all), ``drift_in_frame_nm`` (drift speed
 times frame time), ``detection_limit_nm`` (radius that is found half of the time), ``registered`` (how many earlier
 images agreed on the place). Of spectra: ``electrons`` detected, ``incident_electrons``, ``edge_misfit`` (reduced
-chi-square of the copper fit), ``rows_missing_share``, ``gaps``. ``usable`` is 0 where nothing could be read.
+chi-square of the copper fit), ``rows_missing_share``, ``gaps``. ``usable`` is 0 where nothing could be read. Of
+diffraction patterns and X-rays see ``spectroscope``.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 
 from agent.perception.composition import Composition
 from agent.perception.contrast import Brightness, ContrastSettings, Sized, linear
@@ -36,6 +38,7 @@ from agent.perception.particles import Found, find_particles
 from agent.perception.quality import Novelty, image_quality
 from agent.perception.references import References
 from agent.perception.scan import Scan, scan_of, to_specimen
+from agent.perception.spectroscope import Spectroscope
 from agent.perception.tracking import Sighting, Tracker, TrackSettings
 from hardware_bridge.geometry import field_centre_nm
 from hardware_bridge.messages import Capabilities
@@ -77,6 +80,7 @@ class Analyst:
         self._composition = Composition(capabilities, self.settings.contrast, self._tracker)
         self._focus = FocusMemory(capabilities.convergence_semi_angle_mrad)
         self._novelty = Novelty()
+        self._spectroscope = Spectroscope(capabilities)
         self._references = References(self.settings.counts_per_electron, capabilities)
 
     def __call__(self, observation: Observation) -> Percept:
@@ -93,6 +97,8 @@ class Analyst:
         self._drift.advance(scan.mid_s if scan else observation.end_s, stage_nm, observation.state.position_sd_nm)
         if scan is not None:
             return self._image(observation, scan)
+        if mode is not None and (observation.kind == "pattern" or mode == "EDS"):
+            return self._placed(self._spectroscope(corrected))
         if mode is not None and _is_spectrum(observation):
             return self._spectrum(corrected)
         return self._unseen(observation, figures or {})
@@ -205,6 +211,12 @@ class Analyst:
             particles=composed.particles,
             events=composed.events,
         )
+
+    def _placed(self, percept: Percept) -> Percept:
+        """A percept of the spectroscope, which knows of no drift, put where it was taken."""
+        placed = self._drift.place((percept.x_nm, percept.y_nm))
+        estimates = {**_drift_estimates(placed), **percept.estimates}
+        return replace(percept, x_nm=placed.centre_nm[0], y_nm=placed.centre_nm[1], estimates=estimates)
 
     def _unseen(self, observation: Observation, figures: dict[str, float]) -> Percept:
         """A percept of something that shows no specimen: where and when, and figures of the detector."""

@@ -36,9 +36,11 @@ from hardware_bridge.observation import Observation
 from hardware_bridge.report import Estimate, Percept
 
 Array = NDArray[np.float64]
+Counts = NDArray[np.generic]
 Told = tuple[dict[str, float], dict[str, Estimate]]
 """Quality and estimates."""
 
+CENTRES = ("centre_mrad", "centre_sd_mrad")
 DIMENSIONS = {"spectrum": 3, "pattern": 4}
 LEAST_CHANNELS = 64
 MOST_BAD = 0.02
@@ -95,7 +97,7 @@ class Spectroscope:
             events=(f"not usable: {why}",) if why else (),
         )
 
-    def _read(self, observation: Observation, counts: Array) -> Told:
+    def _read(self, observation: Observation, counts: Counts) -> Told:
         if counts.ndim == DIMENSIONS["pattern"]:
             return self._pattern(observation, counts)
         axis = observation.axes[2]
@@ -103,20 +105,22 @@ class Spectroscope:
         mode = observation.command.acquire.mode if observation.command.acquire else None
         return self._eds(observation, counts, key) if mode == "EDS" else self._eels(observation, counts, key)
 
-    def _eels(self, observation: Observation, counts: Array, key: tuple[float, float, int]) -> Told:
+    def _eels(self, observation: Observation, counts: Counts, key: tuple[float, float, int]) -> Told:
         if key not in self._spectra:
             self._spectra[key] = SpectrumReader(self._capabilities, energy_axis_eV(*key), self._edges)
         reader = self._spectra[key]
-        if reader.zero_loss_eV(counts.sum(axis=(0, 1))) is None:
+        whole = counts.sum(axis=(0, 1), dtype=np.float64)
+        if reader.zero_loss_eV(whole) is None:
             return {}, {}
-        fit = reader.read(counts.sum(axis=(0, 1)))
+        fit = reader.read(whole)
         if fit.zero_loss_eV is None or fit.t_over_lambda is None:
             return {}, {}
         told, estimates = _atoms(fit.cores)
         estimates |= {"zero_loss_eV": fit.zero_loss_eV, "thickness_t_over_lambda": fit.t_over_lambda}
         told.setdefault("snr", fit.t_over_lambda.sd**-1)
         half = len(counts) // 2
-        parts = [reader.zero_loss_eV(part.sum(axis=(0, 1))) for part in (counts[:half], counts[half:]) if part.size]
+        halves = (part.sum(axis=(0, 1), dtype=np.float64) for part in (counts[:half], counts[half:]) if part.size)
+        parts = [reader.zero_loss_eV(each) for each in halves]
         if len(parts) == 2 and parts[0] is not None and parts[1] is not None:
             told["zero_loss_drift_eV"] = parts[1].value - parts[0].value
         if f"{C_K.name}_per_nm2" in estimates:
@@ -125,25 +129,28 @@ class Spectroscope:
             told["contamination_per_nm2"] = carbon - self._carbon.setdefault(place, carbon)
         return told, estimates
 
-    def _eds(self, observation: Observation, counts: Array, key: tuple[float, float, int]) -> Told:
+    def _eds(self, observation: Observation, counts: Counts, key: tuple[float, float, int]) -> Told:
         if self._lines is None:
             return {}, {}
         if key not in self._xrays:
             axis_eV = energy_axis_eV(*key)
             self._xrays[key] = XrayReader(axis_eV, self._lines, np.ones(axis_eV.size))
-        return _atoms(self._xrays[key](counts.sum(axis=(0, 1)), observation.electrons))
+        return _atoms(self._xrays[key](counts.sum(axis=(0, 1), dtype=np.float64), observation.electrons))
 
-    def _pattern(self, observation: Observation, counts: Array) -> Told:
+    def _pattern(self, observation: Observation, counts: Counts) -> Told:
         size, step_mrad = counts.shape[-1], observation.axes[3].scale
         cone_mrad = self._capabilities.convergence_semi_angle_mrad
-        images = VirtualDetectors(size, step_mrad, [(0.0, 1.2 * cone_mrad)], 2.0 * cone_mrad + 2.0 * step_mrad)(counts)
-        seen = np.isfinite(images.centre_mrad).all(axis=-1)
-        if not seen.any() or float(images.counts.sum()) < 1.0:
+        detectors = VirtualDetectors(size, step_mrad, [(0.0, 1.2 * cone_mrad)], 2.0 * cone_mrad + 2.0 * step_mrad)
+        images = [detectors(row) for row in counts]
+        inner = float(sum(row.counts.sum() for row in images))
+        centres, sds = (np.concatenate([getattr(row, name) for row in images]) for name in CENTRES)
+        seen = np.isfinite(centres).all(axis=-1)
+        if not seen.any() or inner < 1.0:
             return {}, {}
-        whole = counts[seen].sum(axis=0)
-        mean = VirtualDetectors(size, step_mrad, [], 2.0 * cone_mrad + 2.0 * step_mrad)(whole)
-        var = float(images.centre_mrad[seen].var(axis=0).sum() - (images.centre_sd_mrad[seen] ** 2).sum(axis=-1).mean())
-        told = {"beam_spread_mrad": math.sqrt(max(var, 0.0)), "snr": math.sqrt(float(images.counts.sum()))}
+        whole = counts.sum(axis=(0, 1), dtype=np.float64)
+        mean = detectors(whole)
+        var = float(centres[seen].var(axis=0).sum() - (sds[seen] ** 2).sum(axis=-1).mean())
+        told = {"beam_spread_mrad": math.sqrt(max(var, 0.0)), "snr": math.sqrt(inner)}
         found = {
             f"deflection_{name}_mrad": Estimate(
                 value=float(mean.centre_mrad[k]), sd=float(mean.centre_sd_mrad[k]) or step_mrad
@@ -168,7 +175,7 @@ class Spectroscope:
         return told | {"snr": surest}, estimates | found | {"turn_rad": fit.turn_rad, "ordered_nm": ordered}
 
 
-def _counts(observation: Observation, quality: dict[str, float]) -> tuple[Array | None, str]:
+def _counts(observation: Observation, quality: dict[str, float]) -> tuple[Counts | None, str]:
     """What was counted, missing rows left out, with what is no count at nought; or None and why there is nothing."""
     data, kind = observation.data, observation.kind or ""
     if data is None or data.size == 0 or not observation.row_seen.any():
@@ -181,14 +188,18 @@ def _counts(observation: Observation, quality: dict[str, float]) -> tuple[Array 
         return None, f"a pattern of {data.shape[-2]} x {data.shape[-1]} pixels"
     if tuple(axis.size for axis in observation.axes) != data.shape or data.dtype.kind not in "iuf":
         return None, f"data of shape {data.shape} do not fit their axes"
+    quality["bad_share"] = 0.0
     quality["rows_missing_share"] = 1.0 - float(observation.row_seen.mean())
-    counts = np.asarray(data[observation.row_seen], dtype=np.float64)
-    good = np.isfinite(counts) & (counts >= 0.0) & (counts < 1e15)
-    quality["bad_share"] = 1.0 - float(good.mean())
-    if quality["bad_share"] > MOST_BAD:
-        return None, f"{100 * quality['bad_share']:.0f} % of the values are no counts"
-    counts = np.where(good, counts, 0.0)
-    quality["electrons"] = float(counts.sum())
+    counts = data[observation.row_seen]
+    # Unsigned numbers are counts; of stacks of patterns no copy is made that is not needed.
+    if counts.dtype.kind != "u":
+        numbers = np.asarray(counts, dtype=np.float64)
+        good = np.isfinite(numbers) & (numbers >= 0.0) & (numbers < 1e15)
+        quality["bad_share"] = 1.0 - float(good.mean())
+        if quality["bad_share"] > MOST_BAD:
+            return None, f"{100 * quality['bad_share']:.0f} % of the values are no counts"
+        counts = np.where(good, numbers, 0.0)
+    quality["electrons"] = float(counts.sum(dtype=np.float64))
     if quality["electrons"] <= 0.0:
         return None, "it is blank"
     if float(counts.max()) == float(counts.min()):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from agent.perception.analyst import Analyst
 from agent.perception.diffraction import Crystal
 from agent.perception.eds import LineTable
 from agent.perception.spectroscope import Spectroscope
@@ -95,8 +96,24 @@ def test_a_spectrum_is_read_with_figures(bench, make) -> None:
 
 def test_a_drift_within_is_seen(bench, make) -> None:
     moved = spectra(1e6)
-    moved[2:] = np.roll(moved[2:], 2, axis=-1)
-    assert make(bench)(observe(bench, "EELS", moved)).quality["zero_loss_drift_eV"] == pytest.approx(2.0, abs=0.02)
+    moved[:2], moved[2:] = np.roll(moved[:2], -1, axis=-1), np.roll(moved[2:], 2, axis=-1)
+    assert make(bench)(observe(bench, "EELS", moved)).quality["zero_loss_drift_eV"] == pytest.approx(3.0, abs=0.02)
+
+
+def test_what_is_partly_bad_is_not_read_either(bench, make) -> None:
+    see, good = make(bench), spectra(1e7).astype(float)
+    assert see(observe(bench, "EELS", good)).quality["usable"] == 1.0
+    holes = np.where(np.random.default_rng(0).random(good.shape) < 0.1, np.nan, good)
+    clipped = np.minimum(good, 65535).astype(np.uint16)
+    for data, why in ((holes, "are no counts"), (clipped, "saturated")):
+        percept = see(observe(bench, "EELS", data))
+        assert percept.quality["usable"] == 0.0
+        assert why in percept.events[0]
+    few = good.copy()
+    few[0, 0, 700] = np.nan
+    percept = see(observe(bench, "EELS", few))
+    assert percept.quality["usable"] == 1.0
+    assert 0.0 < percept.quality["bad_share"] < 0.001
 
 
 def test_patterns_are_read_with_figures(bench, make) -> None:
@@ -109,6 +126,16 @@ def test_patterns_are_read_with_figures(bench, make) -> None:
     moved = patterns(3000.0)
     moved[1] = np.roll(moved[1], 1, axis=-1)
     assert Spectroscope(bench.capabilities)(observe(bench, "4DSTEM", moved)).quality["beam_spread_mrad"] > 0.4
+
+
+def test_the_analyst_hands_patterns_and_x_rays_over(bench) -> None:
+    bench.convergence_mrad = 2.0
+    analyst = Analyst(bench.capabilities)
+    percept = analyst(observe(bench, "4DSTEM", patterns(3000.0)))
+    assert percept.quality["usable"] == 1.0
+    assert {"deflection_x_mrad", "drift_x_nm"} <= set(percept.estimates)
+    rays = np.random.default_rng(0).poisson(3.0, (2, 2, CHANNELS)).astype(np.uint32)
+    assert analyst(observe(bench, "EDS", rays)).quality["usable"] == 0.0
 
 
 def bad(mode: str) -> list[np.ndarray | None]:
