@@ -28,7 +28,7 @@ EDGE_PX = 0.4
 BESIDE_PX = 1.5
 """A disc is fitted in a square that goes so far beyond its rim."""
 
-STRAIN_SD, BEAM_SD_PX = 0.015, 2.0
+STRAIN_SD, BEAM_SD_PX = 0.015, 1.5
 """How strained crystals are, and how far off the beam is, before a pattern is seen."""
 
 ROUNDS, STEP_MOST_PX = 12, 0.4
