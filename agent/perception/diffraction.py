@@ -31,6 +31,9 @@ BESIDE_PX = 1.5
 STRAIN_SD, BEAM_SD_PX = 0.015, 1.5
 """How strained crystals are, and how far off the beam is, before a pattern is seen."""
 
+MOST_STRAIN = 0.06
+"""A fit that comes out farther from where it began is none."""
+
 ROUNDS, STEP_MOST_PX = 12, 0.4
 CONVERGED = 0.05
 """A fit has converged where nothing moves by more than this share of its standard deviation."""
@@ -181,6 +184,12 @@ class PatternReader:
             at = at + np.clip(step, -STEP_MOST_PX, STEP_MOST_PX)
             if (np.abs(step) < CONVERGED * np.sqrt(np.diag(cov))).all():
                 break
+        if float(np.abs(at - start)[2:].max()) > MOST_STRAIN * self._length():
+            # It ran away to another lattice: nothing is known but what was before.
+            at = np.concatenate([at[:2], start[2:]])
+            cov = np.diag(1.0 / held)
+            patch = _Patches(self, pattern, background, chain @ at.reshape(3, 2))
+            counts = patch.heights(counts, 8)
         misfit = patch.misfit(counts)
         cov = cov * max(misfit, 1.0) + np.diag(np.square(FLOORS_PX))
         return PatternFit(at, cov, *patch.apertures(), misfit, self.reference_px)
