@@ -29,6 +29,8 @@ def test_pairs_are_one_to_one_and_the_nearest_come_first() -> None:
     a, b = matched(found, true, np.array([3.0, 4.0]))
     assert sorted(zip(a.tolist(), b.tolist(), strict=True)) == [(1, 0), (3, 1)]
     assert matched(found[:0], true, np.ones(2))[0].size == 0
+    # One that is found is not two.
+    assert matched(found[:1], np.array([[10.0, 11.0], [10.0, 13.5]]), np.full(2, 3.0))[1].tolist() == [0]
 
 
 def test_figures_of_what_is_known() -> None:
@@ -68,6 +70,10 @@ def test_the_true_places_are_all_right_and_nothing_is_all_missed(columns: Scene)
     assert right > 1000
     none = compared(columns, np.zeros((0, 2)))[2]
     assert none == (0, 0, right)
+    # At the rim neither what is missed counts nor what is false.
+    inner = ((columns.at > 3) & (columns.at < 252)).all(axis=1) & (columns.holds[:, 0] < 2)
+    assert compared(columns, columns.at[inner])[2] == (right, 0, 0)
+    assert compared(columns, np.concatenate([columns.at[inner], [[0.0, 100.5], [255.0, 3.0]]]))[2] == (right, 0, 0)
     # Between three columns there is nothing, and what is claimed there is false.
     assert compared(columns, columns.at[columns.holds[:, 0] < 2] + 60.0)[2][1] > 100
 
