@@ -1,5 +1,7 @@
 """How fast the console is, in chromium: `python -m experiments.console.speed`. Wants an idle machine.
 
+Give minutes to see instead whether memory grows: `python -m experiments.console.speed 60`.
+
 live     512 x 512 pictures at 30 a second from a server of its own: what the page shows, and what both cost of a core
 key      from a key press to the command that the bridge has accepted, over a run with a served twin
 stop     from Esc to the bridge's word that the beam is blank, with five observers taking all pictures they can get
@@ -127,30 +129,52 @@ def busy_s(root: int) -> float:
     return sum(ticks.get(each, 0) for each in below) / os.sysconf("SC_CLK_TCK")
 
 
-def live(browser: Browser) -> str:
-    """What the page shows of 30 pictures a second, and what that costs."""
+@contextlib.contextmanager
+def streaming(browser: Browser) -> Iterator[tuple[int, Page]]:
+    """A server of its own that streams, by its process id, and a page that shows it."""
     command = [sys.executable, "-m", "experiments.console.speed", "alone"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as alone:
         assert alone.stdout is not None
+        assert alone.stdin is not None
         address, token = json.loads(alone.stdout.readline())
         page = entered(browser, address, token)
+        yield alone.pid, page
+        page.close()
+        alone.stdin.close()
+
+
+def live(browser: Browser) -> str:
+    """What the page shows of 30 pictures a second, and what that costs."""
+    with streaming(browser) as (server, page):
         page.evaluate("""() => { window.shown = 0; const put = CanvasRenderingContext2D.prototype.putImageData;
             CanvasRenderingContext2D.prototype.putImageData = function (...all) {
                 if (this.canvas.id === "live") window.shown++; return put.apply(this, all); }; }""")
         time.sleep(2.0)
-        server, own = alone.pid, os.getpid()
+        own = os.getpid()
         before = page.evaluate("window.shown"), busy_s(server), busy_s(own) - busy_s(server), time.monotonic()
         time.sleep(LIVE_S)
         shown, served, all_s = page.evaluate("window.shown"), busy_s(server), busy_s(own)
         took_s = time.monotonic() - before[3]
-        page.close()
-        assert alone.stdin is not None
-        alone.stdin.close()
     return (
         f"live: {(shown - before[0]) / took_s:.1f} of {RATE:g} pictures/s shown; server "
         f"{(served - before[1]) / took_s:.0%} of a core, with making them; browser, drawing without a graphics card, "
         f"{(all_s - served - before[2]) / took_s:.0%}"
     )
+
+
+def memory(browser: Browser, minutes: float) -> Iterator[str]:
+    """Memory of server and page as pictures stream by, ten times in as many minutes."""
+    with streaming(browser) as (server, page):
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable")
+        for step in range(11):
+            session.send("HeapProfiler.collectGarbage")
+            metrics = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+            pages = int(Path(f"/proc/{server}/statm").read_text().split()[1])
+            resident_mb = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+            at_min, heap_mb = step * minutes / 10, metrics["JSHeapUsedSize"] / 1e6
+            yield f"{at_min:.1f} min: server {resident_mb:.1f} MB resident, page {heap_mb:.2f} MB of heap"
+            time.sleep(6.0 * minutes)
 
 
 class Timed(Watched):
@@ -210,8 +234,8 @@ def keys(browser: Browser, scratch: Path) -> list[float]:
     took = []
     with running(scratch / "keys") as (observer, opened):
         page = entered(browser, opened.address, opened.operator)
-        for _ in range(PRESSES):
-            page.wait_for_selector("#ask.waits #approve:enabled")
+        for turn in range(PRESSES):
+            page.wait_for_selector(f"#ask.waits:has-text('Turn {turn} waits') #approve:enabled")
             done, begun = len(observer.accepted), time.monotonic()
             page.keyboard.press("a")
             while len(observer.accepted) == done:
@@ -274,5 +298,19 @@ def main() -> None:
         browser.close()
 
 
+def main_memory(minutes: float) -> None:
+    """See whether memory grows."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*FLAGS])
+        for line in memory(browser, minutes):
+            print(line, flush=True)
+        browser.close()
+
+
 if __name__ == "__main__":
-    serve_alone() if sys.argv[1:] == ["alone"] else main()
+    if sys.argv[1:] == ["alone"]:
+        serve_alone()
+    elif sys.argv[1:]:
+        main_memory(float(sys.argv[1]))
+    else:
+        main()

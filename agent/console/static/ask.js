@@ -47,6 +47,8 @@ export class Ask {
   }
 
   show(status, mayDecide) {
+    this.status = status;
+    this.allowed = mayDecide && !status.paused_by && !status.stopped_by;
     const before = this.question, question = (this.question = status.question);
     if (before?.id !== question?.id || !this.waits) {
       this.chosen = 0;
@@ -56,14 +58,14 @@ export class Ask {
       clearTimeout(this.soon);
       this.soon = setTimeout(() => {
         this.ready = true;
-        if (this.waits) this.detail(this.allowed);
+        if (this.waits) this.detail();
       }, SHOWN_MS);
     } else if (question.revision !== before.revision && question.choices.at(-1).edits.length) this.chosen = question.choices.length - 1;
     by("ask").classList.toggle("waits", this.waits);
     by("ask-body").hidden = !this.waits;
     by("ask-title").textContent = this.title(status);
     by("granted").textContent = status.grants.map(grantTold).join("; ");
-    if (this.waits) this.detail(mayDecide && !status.paused_by && !status.stopped_by);
+    if (this.waits) this.detail();
     this.told();
   }
 
@@ -76,9 +78,8 @@ export class Ask {
     return status.mode === "none" ? "Nothing is asked" : "Nothing is asked now";
   }
 
-  detail(allowed) {
-    this.allowed = allowed;
-    const may = (this.may = allowed && this.ready);
+  detail() {
+    const may = (this.may = this.allowed && this.ready);
     const { choices } = this.question, choice = choices[this.chosen];
     by("ask-does").textContent = choice.does;
     by("ask-reason").textContent = `${choice.reason} (${choice.proposer})`;
@@ -105,7 +106,7 @@ export class Ask {
   choose(at) {
     if (!this.waits || at >= this.question.choices.length) return;
     this.chosen = at;
-    this.detail(this.allowed);
+    this.detail();
     this.told();
   }
 
@@ -113,7 +114,7 @@ export class Ask {
     if (!this.waits || !this.may) return;
     this.modifying = on;
     this.refusing = false;
-    this.detail(this.allowed);
+    this.detail();
     this.told();
   }
 
@@ -121,7 +122,7 @@ export class Ask {
     if (!this.waits || !this.may) return;
     this.refusing = on;
     this.modifying = false;
-    this.detail(this.allowed);
+    this.detail();
     if (on) by("reasons").firstElementChild.focus({ preventScroll: true });
   }
 
@@ -150,15 +151,17 @@ export class Ask {
   async send(what, body) {
     if (this.sending) return;
     const sent = (this.sent = `${this.question.id} ${this.question.revision}`);
-    this.detail(this.allowed);
+    this.detail();
     by("edit-told").textContent = "";
     try {
-      await this.link.call("POST", `/api/questions/${encodeURIComponent(this.question.id)}/${what}`, body);
+      const given = await this.link.call("POST", `/api/questions/${encodeURIComponent(this.question.id)}/${what}`, body);
+      if (this.status && given.id === this.question?.id && given.revision > this.question.revision)
+        this.show({ ...this.status, question: given }, this.allowed);
     } catch (error) {
       by("edit-told").textContent = error.message;
     }
     if (this.sent === sent) this.sent = "";
-    if (this.waits) this.detail(this.allowed);
+    if (this.waits) this.detail();
     this.told();
   }
 }
