@@ -23,7 +23,7 @@ const powers = (_, __, low, high) => {
   const first = Math.ceil(Math.log10(low)), count = Math.max(1, Math.floor(Math.log10(high)) - first + 1);
   return Array.from({ length: count }, (_, at) => 10 ** (first + at));
 };
-const decades = (_, splits) => splits.map((value) => (value < 1e4 ? String(value) : number(value)));
+const decades = (_, splits) => splits.map((value) => (value === null ? "" : value < 1e4 ? String(value) : number(value)));
 
 let dose, spectrum;
 
