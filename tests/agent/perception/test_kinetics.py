@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from agent.perception.kinetics import LAG_S, REACTION_NM, Growth, History, driver, driver_s, grow
+from agent.perception.kinetics import APPARENT_NM, LAG_S, REACTION_NM, Growth, History, driver, driver_s, grow
 
 RATE, COUPLING = (1.65, 0.65), (1.2, 0.62)
 
@@ -107,9 +107,10 @@ def test_debris_that_was_believed_does_not_count() -> None:
 
 
 def test_what_looks_like_attachment_is_taken_off_the_rate() -> None:
-    # Growth at typical radii is what was seen: K / (r + a) stays as it is while a is less by 1 nm.
+    # Growth at typical radii is what was seen: K / (r + a) stays as it is while a is less by what it looks larger.
+    off_nm, sd_nm = APPARENT_NM
     growth = Growth((1.5, 0.05), (1.0, 0.1), reaction_nm=5.0, typical_nm=15.0)
     mean, sd = growth.diffusive()
-    assert mean / 19.0 == pytest.approx(1.5 / 20.0)
-    assert sd == pytest.approx(np.hypot(0.05, 1.5 / 20.0))
+    assert mean / (20.0 - off_nm) == pytest.approx(1.5 / 20.0)
+    assert sd == pytest.approx(np.hypot(0.05, sd_nm * 1.5 / 20.0))
     assert Growth((1.5, 0.05), (1.0, 0.1)).diffusive() == (1.5, 0.05)
