@@ -28,10 +28,15 @@ from experiments.in_situ_growth.study import (
 
 
 def table(folder: Path) -> str:
-    """Write RESULT.md from the episodes and return it; shares that are not complete yet are left out and named."""
+    """Write RESULT.md from the episodes and return it; shares that are not complete yet are left out and named.
+
+    What a person makes of it is in notes.md, and comes first.
+    """
     episodes, settings = read_episodes(folder / "episodes.jsonl"), best(folder)
     compared = _compared(episodes)
-    lines = [*_heading(compared.shares), *_rows(compared), ""]
+    notes = folder / "notes.md"
+    said = [notes.read_text(encoding="utf-8")] if notes.exists() else []
+    lines = [*_heading(compared.shares), *said, *_rows(compared), ""]
     lines += [_verdict(compared), "", _chosen(compared), "", "![scores](scores.png)", ""]
     lines += _details(episodes, settings)
     text = "\n".join(lines) + "\n"

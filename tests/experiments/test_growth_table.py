@@ -36,7 +36,9 @@ def rows(text: str) -> dict[str, str]:
 
 def test_it_says_what_was_played(tmp_path: Path) -> None:
     write(tmp_path, SHARES)
+    (tmp_path / "notes.md").write_text("Read with care.\n", encoding="utf-8")
     text = table(tmp_path)
+    assert "Read with care.\n\n| policy |" in text
     assert (tmp_path / "RESULT.md").read_text(encoding="utf-8") == text
     assert (tmp_path / "scores.png").stat().st_size > 10_000
     # A line over log2 of the budget: 0.1 share at 1/8, 1/4, 1/2 and 1 has an area of (1/16 + 1/4 + 1/2 + 1/2) / 30.
