@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from digital_twin.optics import depth_of_focus_nm
-from hardware_bridge.cost import predict
 from hardware_bridge.geometry import Point
 from hardware_bridge.messages import Acquire, Command
 from policies.book import Book
@@ -156,7 +155,7 @@ class Restless:
             information=promised,
             information_sd=promised,
             electrons=price.electrons,
-            time_s=predict(command, situation.state, self._setup.capabilities).time_s,
+            time_s=price.time_s,
             reason=reason,
             proposer=NAME,
         )
