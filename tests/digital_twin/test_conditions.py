@@ -35,7 +35,7 @@ def seen_with(make_balls, command, dwell_s: float = 1e-5, clock_s: float = 0.0, 
     """A bar of overlapping balls along y, of which every row has a middle, with nothing moving but what is on."""
     bar = make_balls([(0.0, 2.0 * n) for n in range(-40, 41)], 5.0)
     aligned = Misalignment(backlash_nm=(0.0, 0.0))
-    instrument = Twin(bar, 3, apparatus=Apparatus(conditions=msgspec.structs.replace(STILL, **on), hidden=aligned))
+    instrument = Twin(bar, 5, apparatus=Apparatus(conditions=msgspec.structs.replace(STILL, **on), hidden=aligned))
     instrument._clock_s = clock_s
     sharp = Optics(C10_nm=0.0, C12_nm=0.0, C21_nm=0.0, C23_nm=0.0, C30_um=0.0, beam_current_pA=0.05 / dwell_s)
     return execute(instrument, command(optics=sharp, fov_nm=64.0, pixels=64, dwell_s=dwell_s), 5.0)

@@ -21,6 +21,18 @@ def test_wander_is_an_ornstein_uhlenbeck_process():
     assert correlation == pytest.approx(np.exp(-lags / tau_s), abs=0.05)
 
 
+def test_no_seed_shakes_more_within_a_frame_than_others_do():
+    # Mutation: frequencies drawn at random, of which one in a dozen seeds has a wave that beats within two seconds.
+    frame_s = np.linspace(500.0, 502.0, 65)
+
+    def bend(seed: int) -> float:
+        values = Wander(1.0, 100.0, np.random.default_rng([3, seed])).at(frame_s)
+        return float(np.abs(values - np.polyval(np.polyfit(frame_s, values, 1), frame_s)).max())
+
+    bends = [bend(seed) for seed in range(200)]
+    assert max(bends) < 3.0 * np.median(bends)
+
+
 def test_drift_is_the_same_whenever_it_is_asked_for():
     one, other = Drift(5), Drift(5)
     times = np.array([300.0, 1.0, 30.0])

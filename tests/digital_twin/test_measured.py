@@ -5,9 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from digital_twin.apparatus import Apparatus
+from digital_twin.conditions import STILL
 from digital_twin.image_files import read_image
 from digital_twin.instrument import Twin
 from digital_twin.measured import THICKEST_NM, MeasuredSpecimen, measured_card
+from digital_twin.misalignment import Misalignment
 from digital_twin.specimen import Specimen
 from hardware_bridge.messages import Optics
 from hardware_bridge.microscope import execute
@@ -54,7 +57,9 @@ def test_the_card_has_an_extent_and_no_targets(ramp):
 
 def test_the_twin_shows_the_measured_micrograph(shared_data, command):
     path = shared_data / NAME
-    twin = Twin(MeasuredSpecimen(path), 1)
+    twin = Twin(
+        MeasuredSpecimen(path), 1, apparatus=Apparatus(conditions=STILL, hidden=Misalignment(backlash_nm=(0.0, 0.0)))
+    )
     image, pixel_nm = read_image(path)
     each = command(
         optics=Optics(beam_current_pA=400.0, C12_nm=0.0, C21_nm=0.0, C23_nm=0.0),
