@@ -15,6 +15,7 @@ from pathlib import Path
 CALIBRATE = "experiments/calibrate_instrument/config.toml"
 KEYS = Path.home() / ".config" / "adaptem" / "keys"
 CONFIG = "experiments/in_situ_growth/config.toml"
+ENSEMBLE = "experiments/ensembles/growth.toml"
 WINDOWS = {
     "--window": "what is looked for: counts in it, in units of the file's axis",
     "--background": "window below it through which a power law goes, to be taken off",
@@ -54,6 +55,11 @@ EXAMPLES = {
   adaptem evaluate {CONFIG} --policies bayes,raster --seeds 1000-1003
   adaptem evaluate agent/worlds/*.toml --policies greedy,raster --seeds 1000-1029 --out compared --ray local
   adaptem evaluate {CONFIG} --policies raster --seeds 1000 --shares 0.25,1 --out compared
+""",
+    "simulate": f"""\
+  adaptem simulate {ENSEMBLE} --out ensembles/growth
+  adaptem simulate {ENSEMBLE} --out ensembles/growth --ray local
+  adaptem simulate {ENSEMBLE} --out ensembles/short --set budget.turns=10 --ray 10.0.0.1:6379
 """,
     "dkl": """\
   adaptem dkl map.hspy --window 708 730 --background 650 700 --out found
@@ -187,6 +193,15 @@ def _evaluate_arguments(evaluate: argparse.ArgumentParser) -> None:
     _override_argument(evaluate)
 
 
+def _simulate_arguments(simulate: argparse.ArgumentParser) -> None:
+    simulate.add_argument("plan", type=Path, help="what is varied, and the configuration it is about (TOML)")
+    simulate.add_argument(
+        "--out", type=Path, required=True, help="folder of the results; what it has is not played again"
+    )
+    simulate.add_argument("--ray", metavar="local|ADDRESS", help="distribute the twins with Ray")
+    _override_argument(simulate)
+
+
 def _dkl_arguments(dkl: argparse.ArgumentParser) -> None:
     dkl.add_argument("file", type=Path, help="spectrum image of HyperSpy (.hspy), NSID (.h5) or NeXus (.nxs)")
     for name, told in WINDOWS.items():
@@ -217,6 +232,7 @@ COMMANDS = {
     "audit": ("print what people did in a run, and check that nobody changed it", _replay_arguments),
     "report": ("write the HTML report of a run again", _report_arguments),
     "evaluate": ("compare policies on the twin over paired seeds", _evaluate_arguments),
+    "simulate": ("play an ensemble of twins over a grid or a sample of parameters", _simulate_arguments),
     "dkl": ("search a measured spectrum image again for its best spectra, led by its image", _dkl_arguments),
     "doctor": ("check the installation", _no_arguments),
 }

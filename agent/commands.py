@@ -318,6 +318,17 @@ def evaluate(given: argparse.Namespace) -> int:
 
 
 @told
+def simulate(given: argparse.Namespace) -> int:
+    """Play an ensemble of twins, or what is left of it."""
+    from agent.ensemble.plan import load_plan
+    from agent.ensemble.simulate import simulate as play_all
+
+    ensemble = load_plan(given.plan, given.overrides)
+    print("\n".join(play_all(ensemble, given.out, given.ray)))
+    return DONE
+
+
+@told
 def dkl(given: argparse.Namespace) -> int:
     """Search a measured spectrum image again, led by its image, and say how many of its best spectra are found."""
     import torch

@@ -254,8 +254,8 @@ def dump(config: Config) -> bytes:
 def _overridden(table: dict[str, Any], override: str, errors: Errors) -> dict[str, Any]:
     """The table with one ``a.b=value`` put in; the value is TOML, or a plain word."""
     path, equals, text = override.partition("=")
-    keys = path.strip().split(".")
-    if not equals or not all(keys):
+    keys = _keys(path)
+    if not equals or not keys:
         errors.append(f"--set {override}: expected PATH=VALUE, such as budget.electrons=1e9")
         return table
     result = node = dict(table)
@@ -267,6 +267,19 @@ def _overridden(table: dict[str, Any], override: str, errors: Errors) -> dict[st
         node[key] = node = dict(below)
     node[keys[-1]] = toml_value(text.strip())
     return result
+
+
+def _keys(path: str) -> list[str]:
+    """The keys of a path, quoted where they hold dots (``policy.settings."view.pixels"``); none of what is no path."""
+    try:
+        node: object = tomllib.loads(f"{path} = 0")
+    except tomllib.TOMLDecodeError:
+        return []
+    keys = []
+    while isinstance(node, dict):
+        ((key, node),) = node.items()
+        keys.append(key)
+    return keys
 
 
 def toml_value(text: str) -> object:

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import msgspec
 from msgspec.structs import replace
 
 from agent import assemble
@@ -19,6 +18,7 @@ from agent.comparison.page import Played, write_comparison
 from agent.comparison.scores import Compared
 from agent.config import Config, ConfigErrors, PolicyChoice, Setting, dump
 from agent.episode import Episode, play
+from agent.lines import append_line, read_lines
 from policies.catalogue import NAMES
 
 Job = tuple[str, int, float]
@@ -123,8 +123,7 @@ def evaluate(
         episodes.append(episode)
         print(f"[{number}/{len(jobs)}] {line(episode)}", flush=True)
         if out is not None:
-            with out.open("ab") as file:
-                file.write(msgspec.json.encode(episode) + b"\n")
+            append_line(out, episode)
     return episodes
 
 
@@ -134,15 +133,10 @@ def _play(config: Config, settings: Mapping[str, dict[str, Setting]], job: Job) 
 
 
 def read_episodes(path: Path) -> list[Episode]:
-    """Read the episodes of a JSON lines file; none where there is no file. A torn last line is left out."""
-    if not path.exists():
-        return []
-    episodes = []
-    for text in path.read_bytes().splitlines():
-        try:
-            episodes.append(msgspec.json.decode(text, type=Episode))
-        except msgspec.DecodeError:
-            print(f"{path}: a line that is not a whole episode is left out", file=sys.stderr)
+    """Read the episodes of a JSON lines file; none where there is no file. What is not a whole line is named."""
+    episodes, problems = read_lines(path, Episode)
+    for problem in problems:
+        print(problem, file=sys.stderr)
     return episodes
 
 

@@ -1,0 +1,1 @@
+"""Ensembles of twins: one configuration over a grid or a sample of its parameters, and what came of every member."""
