@@ -33,6 +33,7 @@ from agent.perception.detection import detectable_radius
 from agent.perception.drift import Drift, DriftSettings, Placed
 from agent.perception.fit import BLUR_LEAST_PX, Blur
 from agent.perception.focus import Lens, Shot
+from agent.perception.framed import framed
 from agent.perception.pairs import FocusMemory
 from agent.perception.particles import Found, find_particles
 from agent.perception.quality import Novelty, image_quality
@@ -197,15 +198,8 @@ class Analyst:
         counts = np.asarray(data, dtype=np.float64) / self.settings.counts_per_electron
         counts[~observation.row_seen] = 0.0
         composed = self._composition.read(observation, placed, size_nm, counts)
-        return Percept(
-            command_id=observation.command.id,
-            mode=acquire.mode,
-            start_s=observation.start_s,
-            end_s=observation.end_s,
-            x_nm=placed.centre_nm[0],
-            y_nm=placed.centre_nm[1],
-            width_nm=size_nm[0],
-            height_nm=size_nm[1],
+        return replace(
+            framed(observation, placed.centre_nm),
             quality=composed.quality,
             estimates={**_drift_estimates(placed), **composed.estimates},
             particles=composed.particles,

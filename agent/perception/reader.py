@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from agent.perception.again import Again, Change
@@ -35,6 +36,7 @@ from agent.perception.features import (
     of_spectrum,
     patches,
 )
+from agent.perception.framed import framed
 from agent.perception.network import Network, unshrunk
 from agent.perception.response import Response
 from hardware_bridge.geometry import Point, field_centre_nm
@@ -278,15 +280,8 @@ class Reader:
                     estimates |= self._estimates(each.cell, self._sight.card.fields, values, sds)
         quality = {"incident_electrons": observation.electrons, "gaps": float(observation.gaps)}
         quality |= self._glance.figures
-        return Percept(
-            command_id=observation.command.id,
-            mode=acquire.mode if acquire else None,
-            start_s=observation.start_s,
-            end_s=observation.end_s,
-            x_nm=centre[0],
-            y_nm=centre[1],
-            width_nm=acquire.fov_nm if acquire else 0.0,
-            height_nm=acquire.fov_nm * acquire.pixels_y / acquire.pixels_x if acquire else 0.0,
+        return replace(
+            framed(observation, centre),
             quality=quality | {"usable": float(bool(estimates))} if acquire else {},
             estimates=estimates,
         )

@@ -20,12 +20,14 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from agent.perception.atoms import Atoms
 from agent.perception.diffraction import Crystal, PatternReader
 from agent.perception.eds import LineTable, XrayReader
 from agent.perception.eels import SpectrumReader
+from agent.perception.framed import framed
 from agent.perception.quality import saturated_share
 from agent.perception.virtual import VirtualDetectors
 from digital_twin.optics import wavelength_nm
@@ -83,15 +85,8 @@ class Spectroscope:
                 told, estimates = self._read(observation, counts)
                 quality |= told | {"usable": float(bool(estimates))}
                 why = "" if estimates else "nothing stands out of the noise"
-        return Percept(
-            command_id=observation.command.id,
-            mode=acquire.mode if acquire else None,
-            start_s=observation.start_s,
-            end_s=observation.end_s,
-            x_nm=centre[0],
-            y_nm=centre[1],
-            width_nm=acquire.fov_nm if acquire else 0.0,
-            height_nm=acquire.fov_nm * acquire.pixels_y / acquire.pixels_x if acquire else 0.0,
+        return replace(
+            framed(observation, centre),
             quality=quality,
             estimates=estimates,
             events=(f"not usable: {why}",) if why else (),

@@ -15,9 +15,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec.structs import replace
 
 from agent.perception.eels import SpectrumReader
 from agent.perception.elements import Element, edge_steps
+from agent.perception.framed import framed
 from agent.perception.patches import find_patches, noise_sd
 from agent.perception.references import References
 from agent.perception.scan import Scan, scan_of, to_specimen
@@ -81,15 +83,8 @@ class Surveyor:
             if figures is None:
                 self._see(self._references.corrected(observation), centre, found)
             found.quality |= figures or {}
-        return Percept(
-            command_id=observation.command.id,
-            mode=acquire.mode if acquire else None,
-            start_s=observation.start_s,
-            end_s=observation.end_s,
-            x_nm=centre[0],
-            y_nm=centre[1],
-            width_nm=acquire.fov_nm if acquire else 0.0,
-            height_nm=acquire.fov_nm * acquire.pixels_y / acquire.pixels_x if acquire else 0.0,
+        return replace(
+            framed(observation, centre),
             quality=found.quality,
             estimates=found.estimates,
             particles=tuple(found.particles),
