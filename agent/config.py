@@ -119,13 +119,16 @@ class ReviewChoice(Word, frozen=True, kw_only=True):
     What lies inside ``envelope`` (ranges that narrow those of the limits, by the same names) goes to the instrument.
     What lies outside is refused in ``autonomous`` mode and put to a person in ``approval`` mode; there an empty
     envelope means that everything is. ``timeout_s`` is how long a person is waited for. With ``waiting`` at ``go_on``
-    what lies inside the envelope runs on meanwhile, and what is approved later is checked again as a new turn.
+    what lies inside the envelope runs on meanwhile, and what is approved later is checked again as a new turn. At
+    ``watch`` the last field is looked at meanwhile with a fraction of its dose, each pixel at no more than
+    ``watch_e_per_A2_s``; at ``hold`` the beam is blanked.
     """
 
     mode: Literal["autonomous", "approval"] = "autonomous"
     envelope: dict[Name, Range] = {}
     timeout_s: Positive = 60.0
-    waiting: Literal["hold", "go_on"] = "hold"
+    waiting: Literal["hold", "go_on", "watch"] = "hold"
+    watch_e_per_A2_s: Positive = 0.01
 
 
 class ReferencesChoice(Word, frozen=True, kw_only=True):

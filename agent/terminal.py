@@ -7,9 +7,11 @@ r           refuse        q or Esc  stop           t  take over, hand back
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 import termios
+import time
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -53,14 +55,14 @@ class Terminal:
         self._held = b""
 
     @contextlib.contextmanager
-    def question(self) -> Iterator[None]:
-        """Hold the screen for one question. Keys typed before it was shown do not answer it.
+    def question(self, anew: bool = True) -> Iterator[None]:
+        """Hold the screen for one question. Keys typed before it was shown ``anew`` do not answer it.
 
         Raises:
             Silence: the terminal is gone.
         """
         with self._paused():
-            if self._is_tty:
+            if self._is_tty and anew:
                 with _gone_is_silence():
                     termios.tcflush(self._source, termios.TCIFLUSH)
             yield
@@ -149,14 +151,17 @@ class TerminalClient:
     ) -> None:
         """``beat`` is called at least every 100 ms while it waits."""
         self._console, self._terminal, self._person, self._beat = console, terminal, person, beat
+        self._shown: str | None = None
+        self._until_s = math.inf
 
-    def attend(self, name: str | None) -> str:
-        """Ask until a question is decided, here or elsewhere, or with None until the run goes on.
+    def attend(self, name: str | None, for_s: float | None = None) -> str:
+        """Ask until a question is decided, here or elsewhere, or with None until the run goes on; or for some time.
 
-        Returns why nobody can answer here any more; empty where it is decided.
+        Returns why nobody can answer here any more; empty where it is decided, or that time is over.
         """
+        self._until_s = time.monotonic() + (for_s if for_s is not None else math.inf)
         try:
-            with self._terminal.question():
+            with self._terminal.question(anew=self._shown != name):
                 return self._hold() if name is None else self._ask(name)
         except Silence as silence:
             with contextlib.suppress(Silence):
@@ -187,11 +192,13 @@ class TerminalClient:
         def beat() -> None:
             self._beat()
             console.heard(self._person)
-            if console.question(name).state != "proposed":
+            if console.question(name).state != "proposed" or time.monotonic() > self._until_s:
                 raise Settled
 
         try:
-            self._show(console.question(name))
+            if self._shown != name:
+                self._show(console.question(name))
+            self._shown = name
             while True:
                 beat()
                 mine = self._answer(console.question(name), beat)
@@ -199,7 +206,7 @@ class TerminalClient:
             question = console.question(name)
         if question.state == "expired":
             say(f"\n{question.reason}: holding, the beam is blanked")
-        elif not mine:
+        elif not mine and question.state != "proposed":
             say(f"\n{question.state} by {question.by} elsewhere")
         return ""
 

@@ -16,6 +16,8 @@ from agent.console.console import Console
 from agent.console.door import Door
 from agent.console.feed import Feed
 from agent.console.server import Server
+from agent.console.sight import Sight
+from agent.console.whereabouts import Whereabouts
 from agent.console.words import Mode, Person
 from agent.loop import Review
 from agent.record import Record
@@ -44,6 +46,7 @@ class Watched:
         self._server: Server | None = None
         self._view: RunView | None = None
         self._console: Console | None = None
+        self._places: Whereabouts | None = None
 
     def tell(self, line: str) -> None:
         """Say a line before the view opens."""
@@ -80,14 +83,18 @@ class Watched:
 
         client = TerminalClient(console, Terminal(self._source, self._output, self._paused), person, beat)
 
-        def attend(name: str | None) -> str:
-            gone = client.attend(name)
-            return wait(console, name, beat) if gone and self._server is not None else gone
+        def attend(name: str | None, for_s: float | None) -> str:
+            gone = client.attend(name, for_s)
+            return wait(console, name, for_s, beat) if gone and self._server is not None else gone
 
-        return Asking(console, walls, attend, choice.waiting)
+        self._places = Whereabouts(walls.capabilities, walls.limits)
+        sight = Sight(walls, microscope.state, self._places, choice.watch_e_per_A2_s)
+        return Asking(console, walls, attend, choice.waiting, sight)
 
     def see(self, observation: Observation, belief: Callable[[], Report]) -> None:
-        """Show a window on the screens."""
+        """Show a window on the screens, and take note of where things were in it."""
+        if self._places is not None:
+            self._places.see(observation)
         if self._feed is not None and self._server is not None:
             self._feed.see(observation, belief)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal
 
+from msgspec.structs import replace
+
 from agent.console.console import Console
 from agent.console.flags import flags
+from agent.console.sight import Sight
 from agent.console.words import Choice, Edit, Impossible, Question
 from agent.edits import EditErrors, differences, edited, sentence, towards
 from agent.record import Decision
@@ -19,27 +24,42 @@ from policies.interface import Proposal, Situation, Verdict
 
 SHOWN = 5
 SLICE_S = 0.1
+AGAIN = 0.1
+"""Share of its width that a field may have drifted by and still be what was approved: an assumption of this console."""
 
-Waiting = Literal["hold", "go_on"]
-Attend = Callable[[str | None], str]
-"""Sits with people until a question is decided, or with None until they let the run go on; says why it gave up."""
+Waiting = Literal["hold", "go_on", "watch"]
+Attend = Callable[[str | None, float | None], str]
+"""Sits with people until a question is decided, or with None until they let the run go on; says why it gave up.
+
+With a number of seconds it gives up after them too, saying nothing.
+"""
 
 
 class Asking:
     """Decides over proposals as the console's mode says, and waits for people where it must.
 
-    The beam is blanked meanwhile, so waiting costs nothing and needs no heartbeat.
+    The beam is blanked meanwhile, so waiting costs nothing and needs no heartbeat. With ``sight``, what was approved
+    after the specimen may have drifted is looked for first, in a turn of its own, and moved to where it is by then.
     """
 
-    def __init__(self, console: Console, walls: Walls, attend: Attend | None = None, waiting: Waiting = "hold") -> None:
+    def __init__(
+        self,
+        console: Console,
+        walls: Walls,
+        attend: Attend | None = None,
+        waiting: Waiting = "hold",
+        sight: Sight | None = None,
+    ) -> None:
         """``attend`` is called in the loop's thread; without one, only other threads answer.
 
-        Where ``waiting`` is ``go_on``, what the envelope lets through runs on while a question waits.
+        Where ``waiting`` is ``go_on``, what the envelope lets through runs on while a question waits; where it is
+        ``watch``, the last field is looked at, at low dose, each look a turn of its own.
         """
-        self._console, self._walls, self._waiting = console, walls, waiting
+        self._console, self._walls, self._waiting, self._sight = console, walls, waiting, sight
         self._attend = attend or partial(wait, console)
         self._open: tuple[str, Sequence[Proposal]] | None = None
         console.limits, console.standing.envelope = walls.limits, walls.envelope
+        console.watches = waiting == "watch"
 
     def __call__(self, proposals: Sequence[Proposal], situation: Situation) -> Decision:
         """Decide over ranked proposals; nobody is asked about an impossible one."""
@@ -48,17 +68,19 @@ class Asking:
         if standing.envelope != walls.envelope:
             walls.narrow(standing.envelope)
         while standing.paused_by and not standing.stopped_by:
-            if reason := self._attend(None):
+            if reason := self._attend(None, None):
                 return unasked(proposals, None, f"paused by {standing.paused_by}, and {reason}")
         if standing.stopped_by:
             return unasked(proposals, None, f"stopped by {standing.stopped_by}")
         if self._open is not None and self._console.question(self._open[0]).state != "proposed":
-            return self._runs(self._settled("", situation), situation)
+            decision = self._settled("", situation)
+            if decision is not None:
+                return self._runs(decision, situation)
         if standing.unasked:
             return self._runs(inside(walls, proposals, situation), situation)
         refusals = [walls.impossible(proposal.command, situation) for proposal in proposals]
         possible = [proposal for proposal, refusal in zip(proposals, refusals, strict=True) if not refusal]
-        if not possible:
+        if not possible and self._open is None:
             return unasked(proposals, None, "; ".join(dict.fromkeys(refusals)) or "nothing was proposed")
         return self._runs(self._decided(proposals, possible, situation), situation)
 
@@ -68,6 +90,8 @@ class Asking:
         return decision
 
     def _decided(self, proposals: Sequence[Proposal], possible: Sequence[Proposal], situation: Situation) -> Decision:
+        if self._open is not None and (self._waiting != "go_on" or not possible):
+            return self._waited(possible, situation)
         walls, standing, best = self._walls, self._console.standing, possible[0]
         outside = walls.outside(best.command, situation) if walls.has_envelope else ""
         why = standing.why_ask(outside, walls.has_envelope)
@@ -84,27 +108,95 @@ class Asking:
                 command=best.command,
             )
         if self._open is None:
+            if self._sight is not None:
+                self._sight.hold(situation)
             self._open = self._asked(possible[:SHOWN], situation, why), possible[:SHOWN]
-        if self._waiting == "go_on" and standing.mode == "outside" and walls.has_envelope and not standing.taken_by:
-            safe = inside(walls, possible, situation)
-            if safe.command is not None:
-                return safe
-        return self._settled(self._attend(self._open[0]), situation)
+        return self._waited(possible, situation)
+
+    def _waited(self, possible: Sequence[Proposal], situation: Situation) -> Decision:
+        """What is done while the open question waits, or what became of it."""
+        standing, walls = self._console.standing, self._walls
+        while True:
+            assert self._open is not None
+            if self._waiting == "go_on" and standing.mode == "outside" and walls.has_envelope and not standing.taken_by:
+                safe = inside(walls, possible, situation)
+                if safe.command is not None:
+                    return safe
+            look = None
+            if self._waiting == "watch" and self._sight is not None:
+                look = self._sight.look(f"watching-{self._open[0]}-{situation.turn}", situation)
+            if look is not None and self._sight is not None:
+                reason = self._attend(self._open[0], self._sight.every_s(look, situation))
+                if not reason and not standing.stopped_by and self._console.question(self._open[0]).state == "proposed":
+                    if not standing.paused_by:
+                        return unasked((), look, "looks on at low dose while a question waits")
+                    continue
+            else:
+                reason = self._attend(self._open[0], None)
+            decision = self._settled(reason, situation)
+            if decision is not None:
+                return decision
 
     def _asked(self, shown: Sequence[Proposal], situation: Situation, why: str) -> str:
         choices = tuple(self._choice(proposal.command, situation, proposal) for proposal in shown)
         return self._console.ask(choices, situation, why, partial(self._edited, situation)).id
 
-    def _settled(self, reason: str, situation: Situation) -> Decision:
-        """What became of the open question, which is none any more; ``reason`` is why nobody answers it."""
+    def _settled(self, reason: str, situation: Situation) -> Decision | None:
+        """What became of the open question; ``reason`` is why nobody answers it. None where it is put again."""
         assert self._open is not None
-        (name, shown), self._open = self._open, None
-        console = self._console
-        waited_s, question = console.took_s, console.question(name)
-        chosen = question.choices[question.chosen] if question.chosen is not None else None
-        # It may have been approved turns after it was asked, and doses and places are others by now.
-        refusal = self._walls.impossible(chosen.command, situation) if chosen is not None else ""
-        return _decision(console.taken(name, reason, refusal), shown, waited_s)
+        name, shown = self._open
+        console, waited_s = self._console, self._console.took_s
+        question, sight, command, told = console.question(name), self._sight, None, ""
+        if question.chosen is not None and not console.standing.stopped_by:
+            # It may have been approved turns after it was asked, and doses and places are others by now.
+            chosen = question.choices[question.chosen]
+            command, refusal = chosen.command, ""
+            if sight is not None:
+                situation = sight.now(situation)
+                look = sight.first(chosen, situation, f"place-{name}-{situation.turn}")
+                if look is not None:
+                    return sight.looking(console.finding(name, situation.turn), look)
+                command, apart_nm, refusal = sight.moved(chosen, situation)
+                told = f"; moved by {apart_nm:.1f} nm, by which it had drifted" if apart_nm else ""
+                if apart_nm > AGAIN * chosen.width_nm > 0.0:
+                    self._again(chosen, command, apart_nm, situation)
+                    return None
+            reason = ""
+            question = console.taken(name, reason, refusal or self._walls.impossible(command, situation))
+        else:
+            question = console.taken(name, reason)
+        decision = _decision(question, shown, waited_s)
+        if decision.command is not None:
+            decision = replace(decision, command=command, reason=(decision.reason + told)[:MAX_TEXT])
+        self._open = None
+        if sight is not None:
+            sight.settle()
+        return decision
+
+    def _again(self, chosen: Choice, command: Command, apart_nm: float, situation: Situation) -> None:
+        """Put what was chosen again, where it is by now."""
+        assert self._open is not None
+        assert self._sight is not None
+        why = f"it had drifted by {apart_nm:.0f} nm before it was approved"
+        self._console.taken(self._open[0], "", why)
+        self._sight.rebase(situation)
+        price = predict(command, situation.state, self._walls.capabilities)
+        moved = Proposal(
+            command=replace(command, id=f"{command.id[:58]}-again"),
+            information=chosen.information or 0.0,
+            information_sd=chosen.information_sd,
+            electrons=price.electrons,
+            time_s=price.time_s,
+            reason=chosen.reason,
+            proposer=chosen.proposer,
+        )
+        self._open = self._asked([moved], situation, why), [moved]
+
+    def _finding(self, situation: Situation) -> float:
+        """Electrons of the look that comes first where an answer takes long; none where no time passes meanwhile."""
+        if self._sight is None or (self._waiting == "hold" and self._walls.capabilities.time == "stepped"):
+            return 0.0
+        return self._sight.electrons(situation)
 
     def _choice(
         self, command: Command, situation: Situation, of: Proposal | Choice, edits: tuple[str, ...] = ()
@@ -128,6 +220,7 @@ class Asking:
             y_nm=y_nm,
             width_nm=width_nm,
             height_nm=width_nm * acquire.pixels_y / acquire.pixels_x if acquire is not None else 0.0,
+            finding=self._finding(situation),
             outside=self._walls.outside(command, situation) if self._walls.has_envelope else "",
             edits=edits,
             flags=tuple(flags(command, situation.state, self._walls.limits, capabilities)),
@@ -154,15 +247,17 @@ class Asking:
         )
 
 
-def wait(console: Console, name: str | None, beat: Callable[[], None] = lambda: None) -> str:
+def wait(
+    console: Console, name: str | None, for_s: float | None = None, beat: Callable[[], None] = lambda: None
+) -> str:
     """Wait for other threads: until a question is decided, or with None until nobody pauses the run any more.
 
-    ``beat`` is called at least every 100 ms.
+    It gives up after ``for_s``. ``beat`` is called at least every 100 ms.
     """
-    standing = console.standing
+    standing, until_s = console.standing, time.monotonic() + (for_s if for_s is not None else math.inf)
     while console.question(name).state == "proposed" if name is not None else standing.paused_by:
         beat()
-        if standing.stopped_by:
+        if standing.stopped_by or time.monotonic() > until_s:
             return ""
         console.wait(SLICE_S)
     return ""

@@ -25,7 +25,7 @@ from policies.interface import ENVELOPE
 AUDIT_NAME = "audit.jsonl"
 What = Literal[
     "asked", "edited", "approved", "refused", "expired", "granted", "covered", "revoked", "mode", "envelope", "paused",
-    "went on", "took over", "handed back", "stopped", "lease", "left", "executing", "done",
+    "went on", "took over", "handed back", "stopped", "lease", "left", "finding", "executing", "done",
 ]  # fmt: skip
 _PREFIX = len(b'{"sha256":"') + 64 + len(b'","entry":')
 
@@ -105,7 +105,7 @@ def verified(folder: Path, records: Sequence[Record]) -> tuple[list[Entry], list
 def _missing(asked: Sequence[Record], entries: Sequence[Entry]) -> Iterator[str]:
     """Decisions of the record that no entry tells of, in order."""
     verdicts = {"approved": "approved", "covered": "approved", "edited": "edited", "refused": "refused"}
-    verdicts["expired"] = "timed_out"
+    verdicts |= {"expired": "timed_out", "finding": "approved"}
     told = iter([entry for entry in entries if entry.what in verdicts and entry.turn is not None])
     for record in asked:
         decision = record.decision

@@ -54,9 +54,10 @@ class Console:
     ) -> None:
         """Ask by ``mode``, hold after ``timeout_s`` of silence; ``halt`` blanks and aborts at the instrument.
 
-        ``limits`` may be set to the lab's: an envelope is checked against them.
+        ``limits`` may be set to the lab's: an envelope is checked against them. ``watches`` is only told.
         """
         self.limits: Limits | None = None
+        self.watches = False
         self.standing = Standing(mode)
         self.lease = Lease(clock)
         self.turns = self.asked = 0
@@ -133,6 +134,14 @@ class Console:
             self._log("executing", None, question)
             return self._put(question)
 
+    def finding(self, name: str, turn: int) -> Question:
+        """Say that the place of what was approved is looked for first, in this turn."""
+        with self._lock:
+            question = self.question(name)
+            if self._audit is not None:
+                self._audit.append("finding", by=question.by, turn=turn, question=name, revision=question.revision)
+            return question
+
     def ended(self, failure: str = "") -> None:
         """Say that a turn is over and recorded; what ran in it is done, or failed."""
         with self._lock:
@@ -178,6 +187,7 @@ class Console:
                 envelope=dict(standing.envelope),
                 asked=self.asked,
                 turns=self.turns,
+                watches=self.watches,
             )
 
     def heard(self, person: Person) -> None:

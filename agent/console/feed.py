@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.record import Record
+from agent.record import Record, taken
 from hardware_bridge.geometry import field_centre_nm
 from hardware_bridge.messages import InstrumentState
 from hardware_bridge.observation import Observation
@@ -198,7 +198,7 @@ class Feed:
 
 def _turn(record: Record) -> TurnTold:
     percept, decision = record.percept, record.decision
-    of = next((p for p in decision.proposals if p.command == decision.command), None)
+    of = taken(record)
     return TurnTold(
         turn=record.turn,
         clock_s=record.end_s,

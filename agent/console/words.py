@@ -60,8 +60,9 @@ class Choice(Word, frozen=True, kw_only=True):
     """One command that may be chosen: what it does, why, what it is expected to tell and what it costs.
 
     ``x_nm`` and ``y_nm`` are the middle of its field in the specimen frame, ``width_nm`` and ``height_nm`` its edges
-    (0 without an exposure). ``information`` is None where nobody predicted it. ``outside`` says why it is not inside
-    the envelope, ``edits`` what a person changed, ``flags`` what to be careful about.
+    (0 without an exposure). ``information`` is None where nobody predicted it. ``finding`` are the electrons of the
+    low-dose image that comes before it where the answer takes long. ``outside`` says why it is not inside the envelope,
+    ``edits`` what a person changed, ``flags`` what to be careful about.
     """
 
     command: Command
@@ -77,6 +78,7 @@ class Choice(Word, frozen=True, kw_only=True):
     y_nm: Number
     width_nm: NotNegative
     height_nm: NotNegative
+    finding: NotNegative = 0.0
     outside: Text = ""
     edits: tuple[Text, ...] = ()
     flags: tuple[Text, ...] = ()
@@ -148,7 +150,8 @@ Answer = Approve | Refuse
 class Status(Word, frozen=True, kw_only=True):
     """Where things stand: the question that waits, if one does, for how long still, and who may decide.
 
-    ``left_s`` is None where nobody is waited for, or without end. ``stop_failure`` says why a stop did not arrive at
+    ``left_s`` is None where nobody is waited for, or without end. ``watches`` tells whether the last field is looked at
+    meanwhile, at low dose. ``stop_failure`` says why a stop did not arrive at
     the instrument.
     """
 
@@ -164,6 +167,7 @@ class Status(Word, frozen=True, kw_only=True):
     envelope: dict[Name, Range]
     asked: Count
     turns: Count
+    watches: bool = False
 
 
 class Lease(Word, frozen=True, kw_only=True):

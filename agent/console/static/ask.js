@@ -72,7 +72,8 @@ export class Ask {
   title(status) {
     if (status.stopped_by) return `Stopped by ${status.stopped_by}: the beam is blanked`;
     if (status.paused_by) return `Paused by ${status.paused_by}: the beam is blanked`;
-    if (this.waits) return `Turn ${this.question.turn} waits, beam blanked`;
+    if (this.waits) return `Turn ${this.question.turn} waits, ${status.watches ? "watched at low dose" : "beam blanked"}`;
+    if (["approved", "edited"].includes(this.question?.state)) return `Turn ${this.question.turn}: approved by ${this.question.by}, about to run`;
     if (this.question?.state === "executing") return `Turn ${this.question.turn} runs, ${this.question.chosen === null ? "" : "approved"} by ${this.question.by}`;
     if (this.question && this.question.state !== "done") return `Turn ${this.question.turn}: ${this.question.state} by ${this.question.by}`;
     return status.mode === "none" ? "Nothing is asked" : "Nothing is asked now";
@@ -84,7 +85,8 @@ export class Ask {
     by("ask-does").textContent = choice.does;
     by("ask-reason").textContent = `${choice.reason} (${choice.proposer})`;
     by("ask-information").textContent = choice.information === null ? "not predicted" : `${number(choice.information)} ± ${number(choice.information_sd, 2)}`;
-    by("ask-dose").textContent = `${number(choice.electrons)} e, ${number(choice.fluence_e_per_A2)} e/Å²`;
+    by("ask-dose").textContent = `${number(choice.electrons)} e, ${number(choice.fluence_e_per_A2)} e/Å²` +
+      (choice.finding ? `, and ${number(choice.finding)} e to find its place again if this takes long` : "");
     by("ask-time").textContent = seconds(choice.time_s);
     by("ask-flags").replaceChildren(...choice.flags.map((flag) => element("li", flag)));
     by("ask-why").textContent = `Asked because: ${this.question.why}.`;

@@ -33,7 +33,7 @@ class Bench:
         self.walls = Walls(self.limits, self.capabilities, ENVELOPE if envelope else {})
         self.review = Asking(self.console, self.walls, self.attend)
 
-    def attend(self, name: str | None) -> str:
+    def attend(self, name: str | None, for_s: float | None) -> str:
         if name is None:
             return "nobody came"
         self.seen.append(self.console.question(name))

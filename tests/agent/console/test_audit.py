@@ -130,3 +130,13 @@ def test_an_entry_of_a_later_turn_tells_of_no_earlier_one(folder: Path, make_rec
     assert verified(folder, [decided(make_record(2, None))])[1] != []
     assert verified(folder, [decided(make_record(3, None))])[1] == []
     assert verified(folder, [decided(make_record(5, None))])[1] == [], "what waited may run turns later"
+
+
+def test_a_look_for_the_place_is_told_of_too(folder: Path, make_record: Make) -> None:
+    audit = Audit(folder)
+    audit.append("approved", by="ada", turn=0)
+    records = [decided(make_record(turn, None)) for turn in range(2)]
+    assert "turn 1 was approved by ada, and no line tells of it" in verified(folder, records)[1][0]
+    audit.append("finding", by="ada", turn=0)
+    audit.close()
+    assert verified(folder, records)[1] == []
