@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from msgspec.structs import replace
@@ -15,7 +15,7 @@ from policies.bayes.chooser import GreedyChooser
 from policies.book import Book, Price, with_current
 from policies.commands import View, clipped, command_id, looking
 from policies.focus import Focus, FocusSettings
-from policies.interface import Proposal, Setup, Situation, Turn
+from policies.interface import Chooser, Proposal, Setup, Situation, Turn
 from policies.outlook import Array, Outlook, Way
 from policies.pointing import Pointing
 
@@ -43,15 +43,18 @@ class Greedy:
     name = "greedy"
     sees_truth = False
 
-    def __init__(self, settings: GreedySettings, outlook: Outlook) -> None:
-        self.settings, self._outlook = settings, outlook
+    def __init__(
+        self, settings: GreedySettings, outlook: Outlook, served: Callable[[Chooser], Chooser] = lambda own: own
+    ) -> None:
+        """``served`` may put another chooser in front of the greedy one."""
+        self.settings, self._outlook, self._served = settings, outlook, served
 
     def begin(self, setup: Setup, seed: int) -> None:
         """Start a run."""
         self.setup, self._seed = setup, seed
         self._book, self._pointing = Book(setup), Pointing(setup)
         self._focus = Focus(self.settings.focus, setup)
-        self._chooser = GreedyChooser(setup.capabilities, self.settings.electron_weight)
+        self._chooser = self._served(GreedyChooser(setup.capabilities, self.settings.electron_weight))
         self._outlook.begin()
 
     def suggest(self, situation: Situation, n: int) -> Sequence[Proposal]:

@@ -1,7 +1,9 @@
 """Settings for all tests: one thread a library, no screen, repeatable examples, and where measured data are."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -27,3 +29,21 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the measured data are not there: ../shared/data")
     return folder
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    """A Ray head without workers, joined, whose nodes are found dead within a second or so."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    from envs.workers import HEALTH
+
+    head = {"num_cpus": 0, "_system_config": HEALTH, "include_dashboard": False}
+    made = Cluster(initialize_head=True, head_node_args=head)
+    try:
+        ray.init(address=made.address, log_to_driver=False)
+        yield made
+    finally:
+        ray.shutdown()
+        made.shutdown()

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from envs.workers import HEALTH, LOCAL, MOST_LOSSES, each
+from envs.workers import LOCAL, MOST_LOSSES, each
 
-ray_tests = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::ResourceWarning"),
-]
-
-
-def slow_ray(test: Callable[..., None]) -> Callable[..., None]:
-    """Mark a test that starts Ray."""
-    for mark in ray_tests:
-        test = mark(test)
-    return test
+slow_ray = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 
 def squared(x: int) -> int:
@@ -37,26 +27,10 @@ def test_no_jobs_start_nothing() -> None:
     assert list(each(squared, [], LOCAL)) == []
 
 
+@pytest.mark.slow
 @slow_ray
 def test_ray_gives_the_same_results() -> None:
     assert sorted(each(squared, [1, 2, 3, 4], LOCAL)) == [1, 4, 9, 16]
-
-
-@pytest.fixture
-def cluster() -> Iterator[Any]:
-    """A head without workers, joined, whose nodes are found dead within a second or so."""
-    import ray
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(
-        initialize_head=True, head_node_args={"num_cpus": 0, "_system_config": HEALTH, "include_dashboard": False}
-    )
-    try:
-        ray.init(address=made.address, log_to_driver=False)
-        yield made
-    finally:
-        ray.shutdown()
-        made.shutdown()
 
 
 class Noted:
@@ -78,6 +52,7 @@ class Noted:
         return [int(line) for line in (self.folder / "begun").read_text().split()]
 
 
+@pytest.mark.slow
 @slow_ray
 def test_a_node_killed_in_the_middle_costs_at_most_the_job_it_was_at(
     cluster: Any, tmp_path: Path, record_property: Callable[[str, object], None]
@@ -106,6 +81,7 @@ def ends_its_process(job: int) -> int:
     return job
 
 
+@pytest.mark.slow
 @slow_ray
 def test_a_job_that_kills_its_workers_is_told_after_all_others_are_done(cluster: Any) -> None:
     cluster.add_node(num_cpus=1)
