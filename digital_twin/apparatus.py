@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from digital_twin.camera import Camera
-from digital_twin.conditions import Conditions
+from digital_twin.conditions import ROOM_K, Conditions
 from digital_twin.detectors import Column
 from digital_twin.drift import DEFAULT
 from digital_twin.misalignment import Misalignment
@@ -39,7 +39,7 @@ START_OPTICS = Optics(
 PLAIN_COLUMN = Column()
 ALIGNED = Misalignment()
 CCD = Camera()
-START_HOLDER = Holder(temperature_K=298.0, bias_V=0.0, flow_nl_per_s=5.0)
+START_HOLDER = Holder(temperature_K=ROOM_K, bias_V=0.0, flow_nl_per_s=5.0)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from digital_twin.growth import LAG_S
+from digital_twin.conditions import LAG_S
 from digital_twin.mosaic import CONTACT, RADIUS_NM, neighbours, particles
 from digital_twin.optics import Array
 
@@ -71,6 +71,8 @@ class Cathode:
     reduces is not a matter of whole particles.
     """
 
+    lag_s = LAG_S
+
     def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
         self.draws = [draw(seed) for seed in seeds]
@@ -102,7 +104,7 @@ class Cathode:
             self._tick()
 
     def _tick(self) -> None:
-        self.drive += (self.set_point - self.drive) * -math.expm1(-TICK_S / LAG_S)
+        self.drive += (self.set_point - self.drive) * -math.expm1(-TICK_S / self.lag_s)
         speed, before = self.drive * self._conversion, self.converted
         after = torch.where(self.awake, 1 - (1 - before) * torch.exp(-speed * TICK_S), before)
         contact = ((before + after)[:, self._index] * self._touching).sum(dim=-1) / 2

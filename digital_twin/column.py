@@ -7,6 +7,15 @@ import math
 from digital_twin.detectors import Column
 from hardware_bridge.messages import Capabilities, Mode
 
+SETTLE_S, STAGE_NM_PER_S = 2.0, 1000.0
+FLYBACK_S, FRAME_S, BLANK_S = 50e-6, 0.05, 0.02
+"""How long the stage settles and how fast it goes, how long the beam flies back, a frame begins and blanking takes.
+
+Two seconds are what SerialEM waits by default after a move (StageMoveDelay), and TESCAN when it tests how well a stage
+comes back (Expert PI). P. M. Voyles had 60 us of flyback on a Titan (STEMDistortionStack). The speed and the other
+delays are assumptions: no source could be opened. They are no imperfections of data but cost time.
+"""
+
 PROBE_DIAMETER_NM = 0.2
 """Less than any probe of the twin: what dose is charged by where pixels are smaller."""
 
@@ -41,13 +50,13 @@ def capabilities(column: Column, time: str = "stepped", specimen: str | None = N
         },
         stage_to_specimen=(1.0, 0.0, 0.0, 1.0),
         beam_shift_to_specimen=(1.0, 0.0, 0.0, 1.0),
-        stage_speed_nm_per_s=1000.0,
+        stage_speed_nm_per_s=STAGE_NM_PER_S,
         decision_s=0.0 if time == "real" else DECISION_S,
-        settle_s=2.0,
-        flyback_s=50e-6,
-        frame_overhead_s=0.05,
+        settle_s=SETTLE_S,
+        flyback_s=FLYBACK_S,
+        frame_overhead_s=FRAME_S,
         dark_references=True,
-        blank_latency_s=0.02,
+        blank_latency_s=BLANK_S,
         specimen=specimen,
     )
 
@@ -63,7 +72,7 @@ def _fractions(column: Column) -> dict[Mode, float]:
         "ABF": 1.0,
         "BF": 1.0,
         "HRTEM": 1e-3,
-        "EELS": min(1.0, 0.9 * column.energy_step_eV / column.energy_fwhm_eV),
+        "EELS": min(1.0, 0.9 * column.energy_step_eV / column.peak_fwhm_eV),
         "EDS": 1e-3,
         **{mode: min(1.0, 4.0 / pixels) for mode, pixels in discs.items()},
     }

@@ -36,6 +36,9 @@ FAINT_LOSS = 0.01
 Of the default column it would lose 0.006: its probe is 44 nm deep, its focus spread by 3 nm.
 """
 
+SHARPEST = 0.1
+"""Full width of the sharpest zero loss, in channels."""
+
 SATURATION_NM = 0.3
 """About the distance of atoms: matter is not thicker than its mean over this."""
 
@@ -50,9 +53,12 @@ class Column:
     ``pattern_pixels`` a side, by mode, sees diffraction up to ``pattern_mrad`` in either direction. What lies ``above``
     the plane that is looked at, materials and nm from the gun on, widens the probe of images seen incoherently.
 
-    ``energy_fwhm_eV`` is how sharp spectra are, of which the beam's own energies take ``gun_fwhm_eV``; with the
-    chromatic aberration ``chromatic_mm`` (0: none) these spread the focus. 0.7 eV is a Schottky emitter's, a cold one
-    has 0.3 eV (Y. Liao, Practical Electron Microscopy and Database, globalsino.com/EM/page4960.html).
+    ``energy_fwhm_eV`` is how sharp spectra are (0: as their channels), of which the beam's own energies take
+    ``gun_fwhm_eV``; with the chromatic aberration ``chromatic_mm`` (0: none) these spread the focus. 0.7 eV is a
+    Schottky emitter's, a cold one has 0.3 eV (Y. Liao, Practical Electron Microscopy and Database, globalsino.com/EM/
+    page4960.html). Spectra of 1.5 eV, 1.5 channels, are an assumption: what a spectrometer adds where these are wide.
+    Cc: a Titan's 1.2 mm (a diploma thesis, yumpu.com 20758619); source: 50 pA = B pi^2 d^2 alpha^2 / 4 in 10 mrad makes
+    d 0.16 nm at the brightness that JEOL's glossary gives, 0.29 nm at that thesis's.
 
     With ``all_orders`` atoms scatter as ``elastic`` says to all orders, else in first Born approximation, which is 6 %
     too bright for copper at 200 kV: where only the contrast of one element counts, that is a matter of scale.
@@ -84,6 +90,11 @@ class Column:
         """The 1/e half-width of the energies in the beam, of which ``gun_fwhm_eV`` is the full width at half."""
         return self.gun_fwhm_eV / (2 * math.sqrt(math.log(2)))
 
+    @property
+    def peak_fwhm_eV(self) -> float:
+        """Width of the zero loss as it is sampled: a peak much sharper than a channel lies in one, or in two."""
+        return max(self.energy_fwhm_eV, SHARPEST * self.energy_step_eV)
+
     def lens(self, objective_mrad: float | None) -> Lens:
         """The column as a broad beam sees it, through an aperture if one is given."""
         return Lens(
@@ -97,9 +108,11 @@ class Column:
         )
 
     def __post_init__(self) -> None:
-        for name in ("beam_energy_keV", "convergence_mrad", "collection_mrad", "energy_step_eV", "energy_fwhm_eV"):
+        for name in ("beam_energy_keV", "convergence_mrad", "collection_mrad", "energy_step_eV"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} {getattr(self, name):g}: above 0 and finite")
+        if not 0 <= self.energy_fwhm_eV < math.inf:
+            raise ValueError(f"energy_fwhm_eV {self.energy_fwhm_eV:g}: at least 0 and finite")
         if not 0 <= self.gun_fwhm_eV <= self.energy_fwhm_eV:
             limit = f"0 to energy_fwhm_eV, {self.energy_fwhm_eV:g}: no spectrum is sharper than the beam"
             raise ValueError(f"gun_fwhm_eV {self.gun_fwhm_eV:g}: {limit}")
@@ -211,10 +224,10 @@ class Spectrometer:
         present = edges_of(materials)
         edges = np.array([edge_nm2_per_eV(edge, self.axis_eV, energy, collection) for edge in present])
         model = SpectrumModel(
-            self.axis_eV, column.energy_fwhm_eV, single, edges.reshape(len(present), self.axis_eV.size), zero_loss_eV
+            self.axis_eV, column.peak_fwhm_eV, single, edges.reshape(len(present), self.axis_eV.size), zero_loss_eV
         )
         self._size = model.size
-        self._fwhm_eV, self._zero_loss_eV = column.energy_fwhm_eV, zero_loss_eV
+        self._fwhm_eV, self._zero_loss_eV = column.peak_fwhm_eV, zero_loss_eV
         # Atoms per nm^3 of each material that have each of the edges.
         atoms_per_nm3 = np.zeros((len(materials), len(present)))
         for row, material in enumerate(materials):

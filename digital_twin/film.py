@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, pad
 
-from digital_twin.conditions import ROOM_K, Conditions
+from digital_twin.conditions import LAG_S, ROOM_K, Conditions
 from digital_twin.optics import Array
 from digital_twin.potential import Lattice, axes_nm, finest_per_nm
 from digital_twin.specimen import Box, Grid, worlds_of
@@ -23,17 +23,22 @@ from hardware_bridge.messages import Holder
 SQUARE_A_PER_SQUARE_NM = 100.0
 
 COLDEST_K = 1.0
-LAG_S = 20.0
-"""How far the film's temperature lags behind the holder's set point."""
-
 BOLTZMANN_eV_PER_K = 8.617333262e-5
 LIFT_NM_PER_K, LIFT_SPREAD = 4.0, 0.3
-"""A heated window bulges by about a micrometre in some hundred K (an assumption)."""
+"""A heated window bulges by about a micrometre in some hundred K, drawn by the log-normal spread.
+
+Of the size of conventional heating chips: a heater of graphene bulges by 50 nm at 920 K, two orders of magnitude less
+than they do, which makes theirs 8 nm a kelvin (its makers' abstract in Nano Letters); one of carbon nanotubes by 100 nm
+at 1,070 K (H. Zhao et al., ACS Appl. Mater. Interfaces 16 (2024) 25080, abstract). The spread is an assumption.
+"""
 
 SLOPE_SD = 0.02
+"""How much a window leans, along x and y: 1 deg, an assumption; no source could be opened."""
+
 HEATED = Conditions(heat_nm_per_K=0.4, heat_s=60.0)
 """A heated chip expands and carries its window off by some 100 nm in 300 K, within minutes: as much as 1.5 mm of
-silicon do (2.6e-6 a kelvin) that warm up by a tenth of what the window does (an assumption, as is the time).
+silicon do (2.6e-6 a kelvin) that warm up by a tenth of what the window does. That share and the time are assumptions,
+for which no source could be opened: between a chip that heats nothing else and a furnace that heats all of its holder.
 """
 
 TILE = 16
@@ -91,6 +96,8 @@ class Window:
     It starts at room temperature, and is in focus at ``reference_K``.
     """
 
+    lag_s = LAG_S
+
     def __init__(self, seeds: Sequence[int], reference_K: float, device: torch.device) -> None:
         self.temperature_K = self.set_point_K = ROOM_K
         self._reference_K = reference_K
@@ -104,7 +111,7 @@ class Window:
 
     def follow(self, seconds: float) -> None:
         """Let the temperature follow its set point."""
-        self.temperature_K += (self.set_point_K - self.temperature_K) * -math.expm1(-seconds / LAG_S)
+        self.temperature_K += (self.set_point_K - self.temperature_K) * -math.expm1(-seconds / self.lag_s)
 
     def height_nm(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None) -> Tensor:
         """Height at points (B, ...) of some worlds, None of all."""

@@ -31,7 +31,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from digital_twin.growth import LAG_S
+from digital_twin.conditions import LAG_S
 from digital_twin.optics import Array
 from digital_twin.radiolysis import Radicals
 from digital_twin.specimen import Box
@@ -125,6 +125,8 @@ class Front:
     ticks.
     """
 
+    lag_s = LAG_S
+
     def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
         self.device = torch.device(device)
         self.seeds, self.draws = tuple(seeds), [draw(seed) for seed in seeds]
@@ -159,7 +161,7 @@ class Front:
 
     def _tick(self) -> None:
         noise = self._noise()
-        self.bias_V += (self.set_point_V - self.bias_V) * -math.expm1(-TICK_S / LAG_S)
+        self.bias_V += (self.set_point_V - self.bias_V) * -math.expm1(-TICK_S / self.lag_s)
         keep = math.exp(-TICK_S / SUPPLY_S)
         self._supply = keep * self._supply + SUPPLY_SD * math.sqrt(1 - keep**2) * noise[:, :1]
         velocity = velocity_nm_per_s(self._exchange * self._supply.exp(), self.bias_V)

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from digital_twin.brownian import Kicks, diffusion_nm3_per_s
+from digital_twin.conditions import LAG_S, ROOM_K
 from digital_twin.merging import touching
 from digital_twin.radiolysis import Radicals
 from digital_twin.ripening import ripened
@@ -38,9 +39,7 @@ TICK_S = 0.5
 RIPENING_S = 1.0
 """Ripening is slow: a step every other tick is short enough."""
 
-LAG_S = 20.0
 FLOW_REFERENCE_NL_PER_S = 5.0
-TEMPERATURE_REFERENCE_K = 298.0
 ACTIVATION_eV = 0.30
 BOLTZMANN_eV_PER_K = 8.617333262e-5
 BIRTH_RADIUS_NM = 1.0
@@ -140,6 +139,8 @@ class GrowthWorld:
     that is running; ``advance_to`` runs whole ticks. ``draws`` are those of the seeds where none are given.
     """
 
+    lag_s = LAG_S
+
     def __init__(
         self, seeds: Sequence[int], device: torch.device | str = "cpu", draws: Sequence[Draw] | None = None
     ) -> None:
@@ -168,7 +169,7 @@ class GrowthWorld:
         self._kicks = Kicks(seeds, [len(each) for each in mobile], self.device)
         self.driver = torch.zeros(len(seeds), dtype=torch.float64, device=self.device)
         self.set_point = torch.ones(len(seeds), dtype=torch.float64, device=self.device)
-        self.temperature_K = TEMPERATURE_REFERENCE_K
+        self.temperature_K = ROOM_K
         self.radicals = Radicals(len(seeds), EXTENT_NM + 4 * MARGIN_NM, TICK_S, self.device)
 
     def _column(self, values: list[float]) -> Tensor:
@@ -183,7 +184,7 @@ class GrowthWorld:
         self.set_point.fill_(flow_nl_per_s / FLOW_REFERENCE_NL_PER_S * self._arrhenius())
 
     def _arrhenius(self) -> float:
-        inverse = 1 / self.temperature_K - 1 / TEMPERATURE_REFERENCE_K
+        inverse = 1 / self.temperature_K - 1 / ROOM_K
         return math.exp(-ACTIVATION_eV / BOLTZMANN_eV_PER_K * inverse)
 
     def expose(self, world: int, box_nm: Box, electrons: float) -> None:
@@ -196,7 +197,7 @@ class GrowthWorld:
             self._tick()
 
     def _tick(self) -> None:
-        self.driver += (self.set_point - self.driver) * (1 - math.exp(-TICK_S / LAG_S))
+        self.driver += (self.set_point - self.driver) * (1 - math.exp(-TICK_S / self.lag_s))
         self.radicals.tick()
         boost = torch.ones_like(self.radius_nm)
         if not self.radicals.quiet:

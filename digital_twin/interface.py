@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from digital_twin.conditions import ROOM_K
 from digital_twin.detectors import Column
 from digital_twin.front import (
     COLUMN_NM,
@@ -71,7 +72,7 @@ class Interface:
         budget_electrons=4e8,
         max_fluence_e_per_A2=20.0,
         column=Column(),
-        holder=Holder(temperature_K=298.0, bias_V=REFERENCE_V, flow_nl_per_s=5.0),
+        holder=Holder(temperature_K=ROOM_K, bias_V=REFERENCE_V, flow_nl_per_s=5.0),
         sources=(
             "System, extent and kinetic roughening: Schneider et al., Nat. Commun. 8 (2017) 2174",
             "Exchange current, transfer coefficient, molar volume, limiting current: NIST, extremefill2D",

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from digital_twin.conditions import ROOM_K
 from digital_twin.detectors import Column
 from digital_twin.growth import (
     BIRTH_RADIUS_NM,
     EXTENT_NM,
     FLOW_REFERENCE_NL_PER_S,
-    TEMPERATURE_REFERENCE_K,
     Draw,
     GrowthWorld,
 )
@@ -57,7 +57,7 @@ class LiquidCell:
         budget_electrons=4e8,
         max_fluence_e_per_A2=20.0,
         column=Column(above=((NITRIDE, WINDOW_NM),)),
-        holder=Holder(temperature_K=TEMPERATURE_REFERENCE_K, bias_V=0.0, flow_nl_per_s=FLOW_REFERENCE_NL_PER_S),
+        holder=Holder(temperature_K=ROOM_K, bias_V=0.0, flow_nl_per_s=FLOW_REFERENCE_NL_PER_S),
         sources=(
             "Kinetics: diffusion-limited growth, Zener, J. Appl. Phys. 20 (1949) 950",
             "Attachment before supply: discovery.researcher.life/topic/dependence-of-growth-kinetics/19704069",
@@ -83,7 +83,7 @@ class LiquidCell:
 
     def set_holder(self, holder: Holder) -> None:
         """Take the set points of flow and temperature."""
-        self.world.set_holder(holder.flow_nl_per_s or 0.0, holder.temperature_K or TEMPERATURE_REFERENCE_K)
+        self.world.set_holder(holder.flow_nl_per_s or 0.0, holder.temperature_K or ROOM_K)
 
     def advance_to(self, clock_s: float) -> None:
         """Let the particles nucleate, grow and merge."""

@@ -15,7 +15,11 @@ from hardware_bridge.words import NotNegative, Positive, Word
 
 
 class Readout(Word, frozen=True, kw_only=True):
-    """The electronics of all detectors; the default counts single electrons, without offset and noise."""
+    """The electronics of all detectors; the default counts single electrons, without offset and noise.
+
+    A CCD that does not has 15 counts an electron, 3 counts of read noise and 0.11 of dark current (an UltraScan 1000
+    behind a filter at 200 kV: ``detectorType.m`` of InSilicoTEM, M. Vulovic, 2013).
+    """
 
     gain_counts_per_electron: Positive = 1.0
     offset_counts: NotNegative = 0.0

@@ -30,7 +30,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from digital_twin.growth import LAG_S, BOLTZMANN_eV_PER_K
+from digital_twin.conditions import LAG_S
+from digital_twin.growth import BOLTZMANN_eV_PER_K
 from digital_twin.knock_on import (
     largest_transfer_eV,
     sideways_cross_section_barn,
@@ -66,6 +67,8 @@ class Vacancies:
     ``site`` (B, V) holds the index of the site of each vacancy, -1 where a list is over. ``expose`` acts at once, what
     it makes hops from the next tick on; ``advance_to`` runs whole ticks.
     """
+
+    lag_s = LAG_S
 
     def __init__(
         self, seeds: Sequence[int], beam_energy_keV: float, temperature_K: float, device: torch.device | str = "cpu"
@@ -129,7 +132,7 @@ class Vacancies:
             self._tick()
 
     def _tick(self) -> None:
-        self.temperature_K += (self.set_point_K - self.temperature_K) * (1 - math.exp(-TICK_S / LAG_S))
+        self.temperature_K += (self.set_point_K - self.temperature_K) * (1 - math.exp(-TICK_S / self.lag_s))
         free = self.hops_per_s(self.temperature_K)[:, None] * TICK_S
         held = torch.exp(self._bonds * (-BINDING_eV / (BOLTZMANN_eV_PER_K * max(self.temperature_K, COLDEST_K))))
         self._hazard += free * held

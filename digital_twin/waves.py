@@ -10,7 +10,8 @@ whole fields are in ``phase_contrast``.
 
 Defaults: Cc 1.2 mm (of 1-2), energy spread 0.7 eV (of 0.5-2) and illumination half-angle 0.1 mrad (of 0.1-1) lie in the
 ranges that the manual of ReciPro calls typical (seto77.github.io/ReciPro, HRTEM simulation), at the end of a field
-emission gun; the size of the source image, 0.08 nm, is an assumption of this twin.
+emission gun. The size of the source image, 0.08 nm, is what the guide to TEM simulation of abTEM's makers blurs images
+by, a Gaussian with an sd of 0.035 nm.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 python -m experiments.validation                 every check, and whether it catches its mutation
 python -m experiments.validation optics waves    those areas alone; the rest of the table stays
+python -m experiments.validation imperfections   no check: the table of imperfections as the code has them
 python -m experiments.validation regenerate      the golden files anew, of those codes that are installed here
 """
 
@@ -28,6 +29,7 @@ COLUMNS = """\
 | check | reference | achieved | tolerance | mutation | achieved with it |
 |---|---|---|---|---|---|"""
 WRONG = " **WRONG**"
+IMPERFECTIONS = "imperfections"
 
 
 def main() -> int:
@@ -56,21 +58,24 @@ def regenerate() -> int:
 
 def validate(asked: list[str]) -> int:
     """Run the checks of some areas, or of all, and renew their tables; 1 if one is not as it should be."""
-    # The golden files are made where there is no torch, so that this must not be imported to make them.
+    # The golden files are made where there is no torch, so that these must not be imported to make them.
+    from experiments.validation import imperfections
     from experiments.validation.areas import AREAS
 
-    unknown = set(asked) - AREAS.keys()
+    unknown = set(asked) - AREAS.keys() - {IMPERFECTIONS}
     if unknown:
         print(f"no such area: {', '.join(sorted(unknown))}; there are {', '.join(AREAS)}", file=sys.stderr)
         return 2
+    checked = [area for area in asked or AREAS if area in AREAS]
     written = RESULT.read_text(encoding="utf-8") if RESULT.exists() else ""
     tables = {area: text.strip() for area, _, text in (part.partition("\n") for part in written.split("\n## ")[1:])}
-    for area in asked or AREAS:
+    for area in checked:
         tables[area] = table(AREAS[area])
         print(f"## {area}\n\n{tables[area]}\n", flush=True)
-    parts = [f"## {area}\n\n{tables[area]}\n" for area in AREAS if area in tables]
+    tables[IMPERFECTIONS] = imperfections.text()
+    parts = [f"## {area}\n\n{tables[area]}\n" for area in (*AREAS, IMPERFECTIONS) if area in tables]
     RESULT.write_text("\n".join([HEAD, *parts]), encoding="utf-8")
-    return int(any(WRONG in tables[area] for area in asked or AREAS))
+    return int(any(WRONG in tables[area] for area in checked))
 
 
 def table(checks: Sequence[Check]) -> str:

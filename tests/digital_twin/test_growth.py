@@ -69,7 +69,7 @@ def test_growth_is_diffusion_and_attachment_in_series(reaction_radius_nm):
 
 def test_ripening_goes_on_when_the_flow_has_stopped_and_keeps_the_volume():
     world = world_with(1, ripening_nm3_per_s=2.0)
-    world.set_holder(0.0, growth.TEMPERATURE_REFERENCE_K)
+    world.set_holder(0.0, growth.ROOM_K)
     world.radius_nm[0, :300] = torch.linspace(4.0, 12.0, 300, dtype=torch.float64)
     before = world.radius_nm.clone()
     world.advance_to(100.0)
@@ -108,7 +108,7 @@ def test_nuclei_survive_where_growth_outdoes_ripening():
 
 def test_small_particles_shake_more():
     world = world_with(*range(8), hindrance=1e-9)
-    world.set_holder(0.0, growth.TEMPERATURE_REFERENCE_K)
+    world.set_holder(0.0, growth.ROOM_K)
     world.radius_nm[:, ::2], world.radius_nm[:, 1::2] = 0.5, 2.0
     start = world.position_nm.clone()
     world.advance_to(10.0)
@@ -120,7 +120,7 @@ def test_small_particles_shake_more():
 
 def test_particles_do_not_wander_off():
     world = world_with(1, hindrance=1e-6)
-    world.set_holder(0.0, growth.TEMPERATURE_REFERENCE_K)
+    world.set_holder(0.0, growth.ROOM_K)
     world.radius_nm[:] = 1.0
     world.advance_to(50.0)
     assert float(world.position_nm.abs().max()) <= growth.EXTENT_NM / 2 + growth.MARGIN_NM
@@ -190,7 +190,7 @@ def test_the_shipped_worlds_differ_in_all_that_is_on():
 
 def test_a_share_of_the_particles_moves_and_the_others_stay():
     world = world_with(4, hindrance=1e-7, mobile_share=0.05)
-    world.set_holder(0.0, growth.TEMPERATURE_REFERENCE_K)
+    world.set_holder(0.0, growth.ROOM_K)
     world.radius_nm[:] = 1.0
     start = world.position_nm.clone()
     world.advance_to(1.0)

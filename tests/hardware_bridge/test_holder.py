@@ -14,7 +14,7 @@ from bench import LIMITS, Bench, scan
 from msgspec.structs import replace
 from processes import running, wait_line, wait_until
 
-from digital_twin.holder import NOISE_K, TwinHolder
+from digital_twin.holder import NOISE, TwinHolder
 from hardware_bridge.client import Client
 from hardware_bridge.errors import Rejected, Unreachable
 from hardware_bridge.guard import Guard
@@ -145,7 +145,7 @@ def test_the_twins_holder_lags_as_its_specimen_does_and_reads_the_same_at_the_sa
     other.set(Holder(temperature_K=340.0))
     times["s"] = 20.0
     after = holder.read()
-    assert after.temperature_K == pytest.approx(340.0 - 42.0 * np.exp(-1.0), abs=5 * NOISE_K)
+    assert after.temperature_K == pytest.approx(340.0 - 42.0 * np.exp(-1.0), abs=5 * NOISE[0])
     assert after.flow_nl_per_s == pytest.approx(5.0 * (1 - np.exp(-1.0)), abs=0.1)
     assert after.bias_V == pytest.approx(0.0, abs=5e-3)
     assert other.read() == after
