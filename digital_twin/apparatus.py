@@ -36,6 +36,10 @@ START_OPTICS = Optics(
     phi23_rad=-0.5,
     C30_um=1200.0,
 )
+"""An uncorrected lens, of which 0.5 to 2 mm are typical at 200 kV (Y. Liao, globalsino.com, EM/page4235), well aligned:
+how well is an assumption, as no source could be opened.
+"""
+
 PLAIN_COLUMN = Column()
 ALIGNED = Misalignment()
 CCD = Camera()

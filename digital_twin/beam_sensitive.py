@@ -151,7 +151,8 @@ class BeamSensitive:
             "Its dependence on spacing: Baker et al., J. Struct. Biol. 169 (2010) 431; Howells et al., 2009",
             "Crystallisation, 115 and 88 kJ/mol: Moh et al., CrystEngComm 15 (2013) 9672",
             "Structure: Park et al., PNAS 103 (2006) 10186",
-            "Assumed: a film of 1 um, minutes, 0.4 e/A^2 on all of it, 2.5 critical doses where decay is measured",
+            "Five minutes of ordering, in solution: Soft Matter 2021, 10.1039/d0sm01356k (abstract)",
+            "Assumed: 1 um, ten minutes, 0.4 e/A^2 on all of it, 200 where decay is measured, spreads of rates",
         ),
         shortcuts=LEARNING_CRYSTALS,
     )

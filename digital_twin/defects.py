@@ -85,7 +85,7 @@ class Defects:
             "Damage of MoS2 by 55-90 kV: Speckmann et al., arXiv 2302.10529; hot: arXiv 2411.03200",
             "Densities of defects: Hong et al., Nat. Commun. 6 (2015) 6293",
             "Drift below 1 nm/min once settled: what makers promise for stages",
-            "Temperature, fluences and time scale are assumptions: some 1e4 e/A^2 show a vacancy, 1e5 make one a cell",
+            "Assumed: 32 nm, ten minutes, its heat, 4e4 e/A^2 on all of it: 1e4 show a vacancy, 1e5 make one a cell",
         ),
         conditions=Conditions(
             decay_nm=2.0,

@@ -65,6 +65,7 @@ class LiquidCell:
             "Particles at a window: Verch et al., Langmuir 31 (2015) 6956; Jamali et al., PNAS 118 (2021) e2017616118",
             "Thickness of the liquid: Wu et al., Small Methods 5 (2021) 2001287",
             "Radiolysis: Schneider et al., J. Phys. Chem. C 118 (2014) 22373",
+            "Assumed: 2 um, ten minutes, 1 e/A^2 on all of it, 20 on a place, medians and spreads of rates, bulging",
         ),
         shortcuts=LEARNING_SMOOTH,
     )

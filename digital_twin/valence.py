@@ -70,6 +70,8 @@ class Valence:
             "Waking, filling: Bai and Tian, arXiv 1210.7199; activation energy: Oyama et al., J. Phys. Chem. C (2012)",
             "Operando STEM-EELS of a solid battery: Nomura et al., Nano Lett. (2018)",
             "Fluences of 500 to 750 e/A^2 for spectra of battery materials: PMC4100024, figure 1",
+            "One by one in a flow cell: Nanoscale imaging of lithium ion distribution, arXiv 2013 (abstract)",
+            "Assumed: 2 um, ten minutes, 2.4 e/A^2 on all of it, 300 on a place, medians and spreads of rates",
         ),
         shortcuts=LEARNING_SMOOTH,
     )

@@ -1,6 +1,6 @@
 """Every imperfection of the instrument: its default, where that is from, and what switches it off.
 
-Docstrings of the twin say more on the sources; the values here are those of the code.
+The values are those of the code. ``ideal`` is an apparatus without any.
 """
 
 from __future__ import annotations
@@ -11,19 +11,25 @@ from typing import Any
 
 import msgspec
 
+from agent.twins import tuning_apparatus
 from digital_twin import conditions, holder, misalignment
 from digital_twin.apparatus import PLAIN, START_OPTICS, Apparatus
 from digital_twin.contamination import Contamination
 from digital_twin.misalignment import NONE, ONE
+from digital_twin.world import apparatus_of
+from digital_twin.worlds import WORLDS
 from hardware_bridge.words import Word
 
 INTRO = """\
-What of the instrument is not ideal, as a twin has it that is told nothing else; worlds that have others say so in their
-`Facts`, and their sources on their cards. A name may be a constant that others are drawn by. With all of them off, and
-one after the other on, tests look at what is recorded."""
+What of the instrument is not ideal, as a twin has it that is told nothing else, and below what is different in some
+worlds. A name may be a constant that instruments are drawn by. With all of them off, and with one after the other off,
+tests look at what is recorded. The docstrings of the twin say more on the sources."""
 COLUMNS = """\
 | imperfection | default | source, or assumption of this twin | switched off by |
 |---|---|---|---|"""
+OTHERS = """\
+| instrument | what differs | source, or assumption of this twin |
+|---|---|---|"""
 NO_SOURCE = "assumption, no source could be opened"
 
 
@@ -73,13 +79,37 @@ def text() -> str:
         default = ", ".join(f"`{name}` {_written(getattr(each.of, name))}" for name in each.names)
         off = ", ".join(f"`{name}` {_written(value)}" for name, value in each.off.items())
         rows += f"\n| {each.says} | {default} | {each.source} | `{each.part}`: {off} |"
-    return rows
+    others = [f"| {name} | {different(apparatus)} | {DIFFERENT[name]} |" for name, apparatus in instruments().items()]
+    return "\n".join([rows, "", OTHERS, *others])
+
+
+def instruments() -> dict[str, Apparatus]:
+    """Those of the twin's instruments that are not as imperfect as a plain one."""
+    found = {name: apparatus_of(kind.facts) for name, kind in WORLDS.items()} | {"tune": tuning_apparatus(0, ())}
+    return {name: apparatus for name, apparatus in found.items() if different(apparatus)}
+
+
+def different(apparatus: Apparatus) -> str:
+    """What of its imperfections is not that of a plain one, with values."""
+    found: dict[str, str] = {}
+    for each in IMPERFECTIONS:
+        for name in each.names if each.of_apparatus else ():
+            values = [getattr(_at(whole, each.part), name, None) for whole in (apparatus, PLAIN)]
+            if values[0] != values[1]:
+                found[f"`{name}` {_written(values[0])}"] = name
+    return ", ".join(found)
 
 
 def _written(value: Any) -> str:
     if isinstance(value, tuple):
         return f"({', '.join(_written(each) for each in value)})"
     return "none" if value == NONE else f"{value:g}"
+
+
+def _at(whole: Any, path: str) -> Any:
+    for name in path.split("."):
+        whole = getattr(whole, name)
+    return whole
 
 
 def _off(*names: str) -> Mapping[str, float]:
@@ -94,11 +124,8 @@ def _condition(says: str, names: str, source: str, off: str = "") -> Imperfectio
 
 def _part(says: str, part: str, names: str, source: str, **off: Any) -> Imperfection:
     """Of another part of the apparatus: all names are zero where it is off, or what is given."""
-    at: Any = PLAIN
-    for name in part.split("."):
-        at = getattr(at, name)
     named = tuple(names.split())
-    return Imperfection(says, at, named, source, part, off or _off(*named))
+    return Imperfection(says, _at(PLAIN, part), named, source, part, off or _off(*named))
 
 
 def _drawn(says: str, names: str, source: str, **off: Any) -> Imperfection:
@@ -208,7 +235,7 @@ IMPERFECTIONS = (
         "aberrations that are left",
         START_OPTICS,
         ("C12_nm", "C21_nm", "C23_nm", "C30_um"),
-        f"C30: an uncorrected lens; of the others {NO_SOURCE}",
+        f"C30: 0.5 to 2 mm where uncorrected (Liao, page 4235); of the others {NO_SOURCE}",
         "optics",
         _off("C12_nm", "C21_nm", "C23_nm", "C30_um"),
     ),
@@ -230,3 +257,12 @@ IMPERFECTIONS = (
         {"lag_s": conditions.PROMPT_S},
     ),
 )
+
+DIFFERENT = {
+    "valence": "assumption: the gun's 0.7 eV and what a spectrometer adds",
+    "transformation": "heat: as above; source: assumption, 50 pA in 1 mrad need 1.6 nm at JEOL's brightness",
+    "beam_sensitive": "source: assumption, 50 pA in 0.8 mrad need 2 nm at JEOL's brightness",
+    "defects": "drift: makers, under 1 nm/min; shaking: Voyles, times three; gun: a cold one (Liao, page 4960); "
+    "source: 50 pA by a brightness that goes as the voltage; focus and astigmatism: Kimoto 2011; the rest assumptions",
+    "tune": "drift and shaking as in defects; source: assumption, 100 pA need 0.09 nm at JEOL's brightness",
+}

@@ -1,5 +1,8 @@
 """What every world must be, whichever it is."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -61,6 +64,18 @@ def test_facts_are_those_of_a_world_that_can_be_scored(name):
     assert 3 <= len(facts.fields) + len(facts.globals) <= 8
     assert list(facts.times_s) == sorted(facts.times_s)
     assert facts.sources
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_a_card_says_what_is_assumed_of_extent_time_and_dose_as_its_facts_have_them(name):
+    facts = world_type(name).facts
+    card = json.loads((Path(__file__).parents[2] / "envs" / "cards" / f"{name}.json").read_text(encoding="utf-8"))
+    assert tuple(card["sources"]) == facts.sources
+    (assumed,) = (line for line in facts.sources if line.startswith("Assumed: "))
+    everywhere = facts.budget_electrons / (10.0 * facts.extent_nm) ** 2
+    assert float(assumed.partition(" e/A^2 on all of it")[0].split()[-1]) == pytest.approx(everywhere, rel=0.06)
+    assert facts.times_s[-1] == 600.0
+    assert "ten minutes" in assumed
 
 
 @pytest.mark.parametrize("name", WORLDS)

@@ -27,7 +27,16 @@ from digital_twin.specimen import Grid, Still, draw_spheres
 from digital_twin.world import apparatus_of
 from digital_twin.xrays import XrayDetector
 from experiments.validation.__main__ import RESULT
-from experiments.validation.imperfections import IMPERFECTIONS, Imperfection, changed, ideal, text
+from experiments.validation.imperfections import (
+    DIFFERENT,
+    IMPERFECTIONS,
+    Imperfection,
+    changed,
+    different,
+    ideal,
+    instruments,
+    text,
+)
 from hardware_bridge.messages import Acquire, Command, Go, Holder, Mode, Optics, Settings
 from hardware_bridge.microscope import execute
 
@@ -224,3 +233,9 @@ def test_what_follows_the_holder_can_follow_at_once() -> None:
     for world in (plate, cell, sheet):
         world.advance_to(1.0)
     assert (float(plate.bias_V[0]), cell.drive, sheet.temperature_K) == (0.2, 3.0, 900.0)
+
+
+def test_worlds_that_differ_say_why() -> None:
+    assert set(instruments()) == set(DIFFERENT)
+    assert "`jitter_nm` 0.005" in different(instruments()["defects"])
+    assert "decay_nm" not in different(instruments()["valence"])
