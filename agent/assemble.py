@@ -47,7 +47,8 @@ from hardware_bridge.report import Card, Percept, Report
 from hardware_bridge.words import Word
 from policies import catalogue
 from policies.bayes.settings import BayesSettings
-from policies.clairvoyant import Clairvoyant
+from policies.clairvoyant import Clairvoyant, ForeknowingGreedy
+from policies.greedy import GreedySettings
 from policies.commands import View, looking
 from policies.heeding import Heeding
 from policies.interface import Policy, Proposal, Setup, Situation
@@ -160,6 +161,11 @@ class Foresight:
     report: Callable[[], Report]
 
 
+def clairvoyants(config: Config) -> str:
+    """The policy whose proposers and settings the clairvoyant shares: the one that foresees what perception reads."""
+    return "greedy" if config.perception.name == "reader" else "bayes"
+
+
 def policy(config: Config, foresight: Foresight | None = None) -> Policy:
     """Build the policy that a configuration asks for; the clairvoyant only where foresight is given.
 
@@ -168,7 +174,7 @@ def policy(config: Config, foresight: Foresight | None = None) -> Policy:
     """
     name, seeing = config.policy.name, config.policy.name == CLAIRVOYANT and foresight is not None
     try:
-        kind = BayesSettings if seeing else catalogue.settings_type(name)
+        kind = catalogue.settings_type(clairvoyants(config) if seeing else name)
     except ValueError as error:
         raise ConfigErrors("the configuration", [f"policy.name: {error}"]) from None
     settings, errors = laid_over(kind, config.policy.settings, "policy.settings")
@@ -176,6 +182,8 @@ def policy(config: Config, foresight: Foresight | None = None) -> Policy:
         raise ConfigErrors("the configuration", errors)
     if foresight is not None and isinstance(settings, BayesSettings) and seeing:
         return Clairvoyant(settings, truth_of(foresight.card, foresight.seed), foresight.report)
+    if foresight is not None and isinstance(settings, GreedySettings) and seeing:
+        return ForeknowingGreedy(settings, Clairvoyance(foresight.card.world, foresight.seed))
     made, asked = catalogue.make(name, settings, _foreseen(config)), config.references
     made = Heeding(Restless(made) if name in catalogue.ADAPTIVE else made)
     schedule = Schedule(asked.dark_every_s, asked.gain, asked.zero_loss)

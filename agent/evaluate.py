@@ -73,8 +73,8 @@ def _opened(folder: Path | None, config: Config) -> Path | None:
 
 
 def _settings(config: Config, policy: str) -> dict[str, Setting]:
-    """The settings of a policy; the clairvoyant has those of the Bayesian one, whose proposers it shares."""
-    return config.settings_of("bayes" if policy == assemble.CLAIRVOYANT else policy)
+    """The settings of a policy; the clairvoyant has those of the one whose proposers it shares."""
+    return config.settings_of(assemble.clairvoyants(config) if policy == assemble.CLAIRVOYANT else policy)
 
 
 def _told(played: Played) -> list[str]:

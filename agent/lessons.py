@@ -90,7 +90,16 @@ def outlook_of(world: str) -> ReaderOutlook:
     Raises:
         ValueError: there is no such world, or no reader of it.
     """
-    return ReaderOutlook(prior_of(world), load_eyesight(world), tuple(_ways(load_card(world))))
+    return ReaderOutlook(prior_of(world), load_eyesight(world), ways_of(world))
+
+
+def ways_of(world: str) -> tuple[Way, ...]:
+    """All ways to look that the reader of a world was trained on.
+
+    Raises:
+        ValueError: there is no such world.
+    """
+    return tuple(_ways(load_card(world)))
 
 
 def _ways(card: Card) -> Iterator[Way]:

@@ -13,6 +13,7 @@ from policies.bayes.kernel import Array
 from policies.bayes.policy import BayesPolicy
 from policies.bayes.settings import BayesSettings
 from policies.bayes.worth import SQRT_PI, Constant, Outcome, Prospect
+from policies.greedy import Greedy
 from policies.interface import Setup
 
 LEAST_SD = 1e-12
@@ -114,3 +115,10 @@ class Clairvoyant(BayesPolicy):
         """
         super().begin(setup, seed)
         self.worth = TrueWorth(setup.card.targets, self._truth, self._report)
+
+
+class ForeknowingGreedy(Greedy):
+    """Greedy over looks whose outlook knows the truth."""
+
+    name = "clairvoyant"
+    sees_truth = True

@@ -34,6 +34,7 @@ class ReaderOutlook:
             weights[n * block + cells : (n + 1) * block] = target.weight / target.crps_scale
         for n, target in enumerate(prior.globals, start=len(prior.fields) * block):
             weights[n] = target.weight / target.crps_scale
+        self._weights = weights
         self._worth = weights * prior.sd[: prior.size] / math.sqrt(math.pi)
         self.begin()
 
@@ -80,16 +81,32 @@ class ReaderOutlook:
         """How much looks that show cells (n, c) lower the expected loss of a report, (n,)."""
         cells, own = np.unique(shown, return_inverse=True)
         own = own.reshape(shown.shape)
-        read = [(n, cell, Estimate(value=0.0, sd=sd)) for n, sd in sds.items() for cell in cells.tolist()]
-        rows = Rows.of([self._prior.row(n, cell, at_s, estimate) for n, cell, estimate in read])
+        rows = Rows.of(
+            [
+                self._prior.row(n, cell, at_s, Estimate(value=self._reading(n, cell, at_s), sd=sd))
+                for n, sd in sds.items()
+                for cell in cells.tolist()
+            ]
+        )
         columns = (rows.weights[:, :, None] * self._covariance[rows.places]).sum(axis=1)
         spread = (columns[:, rows.places] * rows.weights).sum(axis=2, dtype=np.float64)
         spread = (spread + spread.T) / 2 + np.diag(np.maximum(rows.var, LEAST_VAR))
         picked = np.concatenate([own + k * len(cells) for k in range(len(sds))], axis=1)
         lower = np.linalg.cholesky(spread[picked[:, :, None], picked[:, None, :]])
-        white = np.linalg.solve(lower, columns[picked, : self._prior.size])
+        mean = self._reporter.belief.mean
+        surprise = rows.value - (mean[rows.places] * rows.weights).sum(axis=1)
+        told = np.concatenate([columns[:, : self._prior.size], surprise[:, None]], axis=1)
+        white = np.linalg.solve(lower, told[picked])
+        return self._lowered(white[..., :-1], white[..., -1])
+
+    def _reading(self, field: int, cell: int, at_s: float) -> float:
+        """What a look would read; how much sure it makes a report does not depend on it."""
+        return 0.0
+
+    def _lowered(self, factors: Array, said: Array) -> Array:
+        """How much lower the loss is after looks that add factors (n, m, size) to the belief and say (n, m) of them."""
         before = np.diagonal(self._covariance)[: self._prior.size]
-        after = np.maximum(before - (white**2).sum(axis=1), 0.0)
+        after = np.maximum(before - (factors**2).sum(axis=1), 0.0)
         return np.asarray((np.sqrt(np.maximum(before, 0.0)) - np.sqrt(after)) @ self._worth)
 
     def _tells(self, way: Way) -> bool:
