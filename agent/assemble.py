@@ -13,9 +13,10 @@ import msgspec
 from agent import twins
 from agent.child import ServedTwin
 from agent.config import Config, ConfigErrors, Goal, Instrument, PerceptionChoice, PolicyChoice, Setting, load
+from agent.deciding import policy
 from agent.decoding import Check, laid_over
 from agent.eventlog import RecordError
-from agent.lessons import outlook_of, prior_of, truth_of
+from agent.lessons import prior_of, truth_of
 from agent.loop import Execute, Loop
 from agent.perception.analyst import Analyst, AnalystSettings
 from agent.perception.current import CurrentWatch
@@ -46,19 +47,11 @@ from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Percept, Report
 from hardware_bridge.words import Word
 from policies import catalogue
-from policies.bayes.settings import BayesSettings
-from policies.clairvoyant import Clairvoyant, ForeknowingGreedy
-from policies.greedy import GreedySettings
 from policies.commands import View, looking
-from policies.heeding import Heeding
-from policies.interface import Policy, Proposal, Setup, Situation
-from policies.outlook import Outlook
-from policies.references import Referenced, Schedule
-from policies.restless import Restless
+from policies.interface import Proposal, Setup, Situation
 
 WordT = TypeVar("WordT", bound=Word)
 
-CLAIRVOYANT = "clairvoyant"
 Seeing = tuple[Callable[[Observation], Percept], Reporter | Conditioned]
 # Who may perceive, by name, with the settings each takes.
 ANALYSTS: Mapping[str, tuple[type[Word], Callable[[Capabilities, Card, Any], Seeing]]] = {
@@ -150,62 +143,6 @@ def counts_per_electron(config: Config) -> float:
     settings, _ = laid_over(AnalystSettings, config.perception.settings, "perception.settings")
     assert settings is not None  # load() has checked it
     return settings.counts_per_electron
-
-
-@dataclass(frozen=True)
-class Foresight:
-    """What the clairvoyant needs, in evaluation only: the world it is in, and what the shared reporter claims now."""
-
-    card: Card
-    seed: int
-    report: Callable[[], Report]
-
-
-def clairvoyants(config: Config) -> str:
-    """The policy whose proposers and settings the clairvoyant shares: the one that foresees what perception reads."""
-    return "greedy" if config.perception.name == "reader" else "bayes"
-
-
-def policy(config: Config, foresight: Foresight | None = None) -> Policy:
-    """Build the policy that a configuration asks for; the clairvoyant only where foresight is given.
-
-    Raises:
-        ConfigErrors: there is no such policy or setting.
-    """
-    name, seeing = config.policy.name, config.policy.name == CLAIRVOYANT and foresight is not None
-    try:
-        kind = catalogue.settings_type(clairvoyants(config) if seeing else name)
-    except ValueError as error:
-        raise ConfigErrors("the configuration", [f"policy.name: {error}"]) from None
-    settings, errors = laid_over(kind, config.policy.settings, "policy.settings")
-    if settings is None:
-        raise ConfigErrors("the configuration", errors)
-    if foresight is not None and isinstance(settings, BayesSettings) and seeing:
-        return Clairvoyant(settings, truth_of(foresight.card, foresight.seed), foresight.report)
-    if foresight is not None and isinstance(settings, GreedySettings) and seeing:
-        return ForeknowingGreedy(settings, Clairvoyance(foresight.card.world, foresight.seed))
-    made, asked = catalogue.make(name, settings, _foreseen(config)), config.references
-    made = Heeding(Restless(made) if name in catalogue.ADAPTIVE else made)
-    schedule = Schedule(asked.dark_every_s, asked.gain, asked.zero_loss)
-    return made if schedule == Schedule() else Referenced(made, schedule)
-
-
-def _foreseen(config: Config) -> Outlook | None:
-    """What a policy that foresees is given; None for others.
-
-    Raises:
-        ConfigErrors: perception is another than the one whose errors are known, or nothing was learned of the world.
-    """
-    name, seeing = config.policy.name, config.perception.name
-    if name not in catalogue.FORESEEING:
-        return None
-    if seeing != "reader":
-        told = f"policy.name = {name!r} foresees what the reader would see: perception.name = {seeing!r} is not reader"
-        raise ConfigErrors("the configuration", [told])
-    try:
-        return outlook_of(config.goal.world)
-    except ValueError as error:
-        raise ConfigErrors("the configuration", [f"goal.world: {error}"]) from None
 
 
 def _check_perception(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

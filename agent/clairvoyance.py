@@ -5,13 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.lessons import prior_of, ways_of
+from agent.lessons import prior_of, values_of, ways_of
 from agent.perception.belief import LEAST_VAR
 from agent.perception.outlook import ReaderOutlook
 from agent.perception.reader import load_eyesight
-from digital_twin.world import truths
-from digital_twin.worlds import world_type
-from envs.prior import since_start
 from envs.score import losses
 
 Array = NDArray[np.float64]
@@ -28,10 +25,9 @@ class Clairvoyance(ReaderOutlook):
     """
 
     def __init__(self, world: str, seed: int) -> None:
-        prior, kind = prior_of(world), world_type(world)
+        prior = prior_of(world)
         super().__init__(prior, load_eyesight(world), ways_of(world))
-        known = truths(kind, [seed], since_start(kind.facts))
-        self._truth = np.concatenate([known[target.name][0] for target in (*prior.fields, *prior.globals)])
+        self._truth = values_of(world, seed)
         block = len(prior.times_s) * prior.card.cells**2
         fields = [(slice(n * block, (n + 1) * block), target.unit) for n, target in enumerate(prior.fields)]
         first = len(prior.fields) * block
@@ -45,7 +41,7 @@ class Clairvoyance(ReaderOutlook):
     def _lowered(self, factors: Array, said: Array) -> Array:
         """How much less reports after each of n looks lose than the one that stands now."""
         size = self._prior.size
-        mean = self._reporter.belief.mean[:size]
+        mean = self._reporter.belief.mean[:size].astype(np.float64)
         var = np.diagonal(self._covariance)[:size]
         after = np.maximum(var - (factors**2).sum(axis=1), LEAST_VAR)
         now = self._lost(mean[None], np.maximum(var, LEAST_VAR)[None])

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from statistics import median
 
-from agent import assemble, twins
+from agent import assemble, deciding, twins
 from agent.config import Config
 from agent.loop import Loop
 from agent.record import Record, taken
@@ -94,7 +94,7 @@ def play(config: Config, seed: int, share: float, hear: Callable[[Percept], None
         max_electrons=budget,
     )
     perception = assemble.perception(capabilities, card, config)
-    policy = assemble.policy(config, assemble.Foresight(card, seed, perception.report))
+    policy = deciding.policy(config, deciding.Foresight(card, seed, perception.report))
     policy.begin(setup, seed)
 
     def perceive(observation: Observation) -> Percept:

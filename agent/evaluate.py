@@ -17,6 +17,7 @@ from agent import assemble
 from agent.comparison.page import Played, write_comparison
 from agent.comparison.scores import Compared
 from agent.config import Config, ConfigErrors, PolicyChoice, Setting, dump
+from agent.deciding import CLAIRVOYANT, clairvoyants
 from agent.episode import Episode, play
 from agent.lines import append_line, read_lines
 from policies.catalogue import NAMES
@@ -74,7 +75,7 @@ def _opened(folder: Path | None, config: Config) -> Path | None:
 
 def _settings(config: Config, policy: str) -> dict[str, Setting]:
     """The settings of a policy; the clairvoyant has those of the one whose proposers it shares."""
-    return config.settings_of(assemble.clairvoyants(config) if policy == assemble.CLAIRVOYANT else policy)
+    return config.settings_of(clairvoyants(config) if policy == CLAIRVOYANT else policy)
 
 
 def _told(played: Played) -> list[str]:
@@ -108,10 +109,10 @@ def evaluate(
         ConfigErrors: an unknown policy, or a world without a truth.
         OSError: ``out`` cannot be written; nothing was played.
     """
-    unknown = sorted(set(policies) - {*NAMES, assemble.CLAIRVOYANT})
+    unknown = sorted(set(policies) - {*NAMES, CLAIRVOYANT})
     if unknown:
         raise ConfigErrors(
-            "--policies", [f"{name}: choose from {', '.join((*NAMES, assemble.CLAIRVOYANT))}" for name in unknown]
+            "--policies", [f"{name}: choose from {', '.join((*NAMES, CLAIRVOYANT))}" for name in unknown]
         )
     if out is not None:
         out.open("ab").close()

@@ -18,7 +18,7 @@ from digital_twin.world import World, truths
 from digital_twin.worlds import WORLDS, world_type
 from envs.coding import MODES, VIEWS, WIDE
 from envs.examples import CLOSE, HABITS, examples
-from envs.prior import load_card, load_ensemble
+from envs.prior import load_card, load_ensemble, since_start
 from envs.score import Truth, score
 from hardware_bridge.messages import Capabilities, Mode
 from hardware_bridge.observation import Observation
@@ -121,6 +121,17 @@ def truth_of(card: Card, seed: int) -> Truth:
     if card.world not in WORLDS:
         raise ValueError(f"world {card.world} has no truth that can be simulated")
     return _simulated(world_type(card.world), seed)
+
+
+def values_of(world: str, seed: int) -> np.ndarray:
+    """All values of the world of a seed that no beam touched, (values,), in the order and the units of its prior.
+
+    Raises:
+        ValueError: there is no such world, or no reader of it.
+    """
+    prior, kind = prior_of(world), world_type(world)
+    found = truths(kind, [seed], since_start(kind.facts))
+    return np.concatenate([found[target.name][0] for target in (*prior.fields, *prior.globals)])
 
 
 @lru_cache(maxsize=REMEMBERED)

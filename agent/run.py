@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from agent import assemble
+from agent import assemble, deciding
 from agent.config import Config, ReviewChoice
 from agent.eventlog import Header, RecordError
 from agent.forecast import forecast
@@ -134,7 +134,7 @@ def _loop(microscope: Microscope, recorder: FileRecorder, observer: Observer) ->
     header, done = recorder.header, recorder.records
     setup = setup_of(header)
     perception = assemble.perception(header.capabilities, header.card, header.config)
-    policy = assemble.policy(header.config)
+    policy = deciding.policy(header.config)
     policy.begin(setup, header.seed)
     choice = header.config.review
     walls = Walls(setup.limits, setup.capabilities, choice.envelope)

@@ -24,7 +24,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from agent import assemble, twins
+from agent import assemble, deciding, twins
 from agent.config import load
 from agent.perception import analyst as seeing
 from agent.perception.analyst import Analyst
@@ -69,7 +69,7 @@ def record(pixels: int, images: int) -> tuple[Capabilities, list[Observation]]:
         end_s=end_s,
         max_electrons=config.budget.electrons,
     )
-    policy = assemble.policy(config)
+    policy = deciding.policy(config)
     policy.begin(setup, SEED)
 
     def observations() -> Iterator[Observation]:
