@@ -61,6 +61,10 @@ EXAMPLES = {
   adaptem simulate {ENSEMBLE} --out ensembles/growth --ray local
   adaptem simulate {ENSEMBLE} --out ensembles/short --set budget.turns=10 --ray 10.0.0.1:6379
 """,
+    "export-episodes": """\
+  adaptem export-episodes runs/first runs/second --format minari --out datasets/minari
+  adaptem export-episodes runs/* --format rllib --out datasets/rllib
+""",
     "dkl": """\
   adaptem dkl map.hspy --window 708 730 --background 650 700 --out found
   adaptem dkl map.h5 --dataset Measurement_000/Channel_000/nDim_Data --window 14 17 --image-window 0 10
@@ -202,6 +206,12 @@ def _simulate_arguments(simulate: argparse.ArgumentParser) -> None:
     _override_argument(simulate)
 
 
+def _export_arguments(export: argparse.ArgumentParser) -> None:
+    export.add_argument("runs", type=Path, nargs="+", help="folders of recorded runs; what is no whole run is named")
+    export.add_argument("--format", choices=["minari", "rllib"], required=True, help="whose format to write")
+    export.add_argument("--out", type=Path, required=True, help="new folder for the data")
+
+
 def _dkl_arguments(dkl: argparse.ArgumentParser) -> None:
     dkl.add_argument("file", type=Path, help="spectrum image of HyperSpy (.hspy), NSID (.h5) or NeXus (.nxs)")
     for name, told in WINDOWS.items():
@@ -233,6 +243,7 @@ COMMANDS = {
     "report": ("write the HTML report of a run again", _report_arguments),
     "evaluate": ("compare policies on the twin over paired seeds", _evaluate_arguments),
     "simulate": ("play an ensemble of twins over a grid or a sample of parameters", _simulate_arguments),
+    "export-episodes": ("write recorded runs as training data for RLlib or Minari", _export_arguments),
     "dkl": ("search a measured spectrum image again for its best spectra, led by its image", _dkl_arguments),
     "doctor": ("check the installation", _no_arguments),
 }
@@ -268,7 +279,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Imported here: each command loads only what it needs, so that --help and doctor answer at once.
     from agent import commands
 
-    handler = getattr(commands, given.command)
+    handler = getattr(commands, given.command.replace("-", "_"))
     status: int = handler(given)
     return status
 

@@ -329,6 +329,27 @@ def simulate(given: argparse.Namespace) -> int:
 
 
 @told
+def export_episodes(given: argparse.Namespace) -> int:
+    """Write recorded runs as training data, and say which are none."""
+    from agent.episodes import Episodes
+    from policies.training.exports import export
+    from policies.training.trajectory import Shapes
+
+    episodes = Episodes(given.runs)
+    shapes = Shapes.of(episodes)
+    for problem in episodes.skipped:
+        print(problem, file=sys.stderr)
+    if not shapes.shapes:
+        raise ValueError(f"no episode in {len(given.runs)} runs: nothing was written")
+    count = export(episodes, shapes, given.format, given.out)
+    skipped, unscored = len(episodes.skipped), len(episodes.unscored)
+    print(
+        f"{count} episodes written to {given.out}, {skipped} skipped, {unscored} without a truth: their rewards are 0"
+    )
+    return DONE
+
+
+@told
 def dkl(given: argparse.Namespace) -> int:
     """Search a measured spectrum image again, led by its image, and say how many of its best spectra are found."""
     import torch

@@ -70,6 +70,10 @@ class Run:
             **arrays,
         )
 
+    def event(self, record: Record) -> Event:
+        """A turn in full, as its line of the log has it."""
+        return Event(record=record, window=self._windows.get(record.turn))
+
     def readings(self) -> list[Reading]:
         """What the holder measured, all through the run."""
         windows = (self._windows.get(record.turn) for record in self.records)
