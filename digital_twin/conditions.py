@@ -37,6 +37,7 @@ class Conditions(Word, frozen=True, kw_only=True):
       TENSOR at 5 nm/min, mean over a minute, 300 s after stage moves (``specification_criteria.py`` of Expert PI). Of
       the decay 1.4 nm/min are left then, along each axis, and the wander moves 5 nm in a minute. That drift is fastest
       after a holder was put in, dies away and never ends: P. Potapov and G. Guzzinati, arXiv 2605.11018 (abstract).
+      Nion Swift's usim, where its drift is on, has 10 and 15 nm to either side in six and four minutes.
     - ``jitter_nm``, ``jitter_s``: between what P. M. Voyles took from a quiet Titan (his Igor code STEMDistortionStack:
       0.015 Angstrom, lines from 30 Hz to 2.7 kHz) and the 0.3 pixels a line of T. Aarholt's genSTEM, 0.15 nm at 0.5 nm
       a pixel. ``mains_nm``: none; genSTEM has half a pixel, of 0.01 nm.

@@ -56,9 +56,9 @@ class Column:
     ``energy_fwhm_eV`` is how sharp spectra are (0: as their channels), of which the beam's own energies take
     ``gun_fwhm_eV``; with the chromatic aberration ``chromatic_mm`` (0: none) these spread the focus. 0.7 eV is a
     Schottky emitter's, a cold one has 0.3 eV (Y. Liao, Practical Electron Microscopy and Database, globalsino.com/EM/
-    page4960.html). Spectra of 1.5 eV, 1.5 channels, are an assumption: what a spectrometer adds where these are wide.
-    Cc: a Titan's 1.2 mm (a diploma thesis, yumpu.com 20758619); source: 50 pA = B pi^2 d^2 alpha^2 / 4 in 10 mrad makes
-    d 0.16 nm at the brightness that JEOL's glossary gives, 0.29 nm at that thesis's.
+    page4960.html). Spectra of 1.5 eV, 1.5 channels, stand above the 1.2 eV (sd 0.5 eV) of Nion Swift's usim, where
+    channels are half as wide. Cc is a Titan's (a diploma thesis, yumpu.com 20758619). The image of the source: 50 pA =
+    B pi^2 d^2 alpha^2 / 4 in 10 mrad makes d 0.16 nm at the brightness in JEOL's glossary, 0.29 nm at that thesis's.
 
     With ``all_orders`` atoms scatter as ``elastic`` says to all orders, else in first Born approximation, which is 6 %
     too bright for copper at 200 kV: where only the contrast of one element counts, that is a matter of scale.

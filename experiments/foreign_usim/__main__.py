@@ -42,7 +42,8 @@ def flakes() -> list[Flake]:
 def run(folder: Path, observer: Observer, overrides: Sequence[str] = ()) -> None:
     """One run of the agent at a fresh simulator, recorded in a folder."""
     config = load(HERE / "config.toml", overrides, CHOICES)
-    arguments = (str(HERE / "config.toml"), "--sample", SAMPLE, "--energy-step-eV", ENERGY_STEP_eV)
+    seed = str(config.instrument.seed)
+    arguments = (str(HERE / "config.toml"), "--sample", SAMPLE, "--energy-step-eV", ENERGY_STEP_eV, "--seed", seed)
     with served("usim", "experiments.foreign_usim.serve", *arguments) as endpoint:
         config = replace(config, instrument=replace(config.instrument, endpoint=endpoint))
         begin(config, config.instrument.seed, folder, observer)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from nion.data.DataAndMetadata import DataAndMetadata
 from nion.device_kit.ScanDevice import ScanFrameParameters
 from nion.instrumentation import scan_base
 from nion.instrumentation.camera_base import CameraFrameParameters
@@ -23,11 +24,33 @@ Point = tuple[float, float]
 CENTRE = 0.5
 
 
+class SeededNoise:
+    """In the place of usim's ``PoissonNoise``, whose draws no seed repeats: the same again at the same seed.
+
+    usim sets ``poisson_level``, the mean; as there, what is added is a Gaussian's where that is large, less the mean.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._random = np.random.default_rng(seed)
+        self.poisson_level: float | None = None
+
+    def apply(self, spectrum: DataAndMetadata) -> DataAndMetadata:
+        """Add noise to a frame."""
+        level, shape = self.poisson_level, spectrum.data_shape
+        if not level:
+            return spectrum
+        large = level > 1
+        noise = (
+            self._random.normal(0.0, math.sqrt(level), shape) if large else self._random.poisson(level, shape) - level
+        )
+        return spectrum + noise.astype(spectrum.data.dtype)
+
+
 class Column:
     """The simulated instrument. Lengths in m and points as (x, y), unless a name says otherwise."""
 
-    def __init__(self, folder: Path, sample: int, energy_step_eV: float) -> None:
-        """Switch it on; it keeps its settings in ``folder``.
+    def __init__(self, folder: Path, sample: int, energy_step_eV: float, seed: int = 0) -> None:
+        """Switch it on; it keeps its settings in ``folder``. All of its noise follows from the seed, frame by frame.
 
         Raises:
             ValueError: there is no such sample.
@@ -45,6 +68,9 @@ class Column:
         self._scanner = made.scan_module.device
         self._spectrometer = made.eels_camera_device
         self._cameras = (made.eels_camera_device, made.ronchigram_camera_device)
+        # Its images take their noise from numpy's one generator.
+        np.random.seed(seed)  # noqa: NPY002
+        self._spectrometer.simulator.noise = SeededNoise(seed)
         made.instrument.value_manager.energy_per_channel_eV = energy_step_eV
         _, energy = self._spectrometer.get_dimensional_calibrations(None, None)
         self.energy_offset_eV, self.energy_step_eV = float(energy.offset), float(energy.scale)

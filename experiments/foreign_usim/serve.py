@@ -26,12 +26,13 @@ def main() -> None:
     parser.add_argument("--linger", type=float, help="end so many seconds after the last client")
     parser.add_argument("--sample", type=int, default=0, help="0 flakes, 1 amorphous film, 2 gold balls on a film")
     parser.add_argument("--energy-step-eV", type=float, default=0.5, dest="energy_step_eV", help="of a channel")
+    parser.add_argument("--seed", type=int, default=0, help="of its noise")
     asked = parser.parse_args()
     limits = load(asked.config).limits
     timing = Timing(linger_s=asked.linger)
     with (
         tempfile.TemporaryDirectory(prefix="usim-") as folder,
-        closing(Column(Path(folder), asked.sample, asked.energy_step_eV)) as column,
+        closing(Column(Path(folder), asked.sample, asked.energy_step_eV, asked.seed)) as column,
     ):
         serve(Usim(column), limits, asked.endpoint, journal_folder=asked.journal, timing=timing)
 

@@ -143,7 +143,7 @@ IMPERFECTIONS = (
         "decay_nm decay_s",
         f"{EXPERT_PI} 5 nm/min 300 s after stage moves (here 1.4 and the wander's 5); makers: under 1 in the end",
     ),
-    _condition("drift that does not", "wander_nm wander_s", "the same"),
+    _condition("drift that does not", "wander_nm wander_s", "the same; usim: up to 15 nm, periods of minutes"),
     _condition(
         "shaking of the probe",
         "jitter_nm jitter_s",
@@ -223,7 +223,7 @@ IMPERFECTIONS = (
         "resolution of spectra",
         "column",
         "energy_fwhm_eV",
-        f"{NO_SOURCE}: 1.5 channels, above the gun's 0.7",
+        "1.5 channels; usim's 1.2 where channels are half as wide",
         energy_fwhm_eV=0.0,
         gun_fwhm_eV=0.0,
     ),
@@ -259,7 +259,7 @@ IMPERFECTIONS = (
 )
 
 DIFFERENT = {
-    "valence": "assumption: the gun's 0.7 eV and what a spectrometer adds",
+    "valence": "between the gun's 0.7 and usim's 1.2",
     "transformation": "heat: as above; source: assumption, 50 pA in 1 mrad need 1.6 nm at JEOL's brightness",
     "beam_sensitive": "source: assumption, 50 pA in 0.8 mrad need 2 nm at JEOL's brightness",
     "defects": "drift: makers, under 1 nm/min; shaking: Voyles, times three; gun: a cold one (Liao, page 4960); "

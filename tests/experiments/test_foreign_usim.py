@@ -213,6 +213,20 @@ def test_it_says_what_does_not_answer(usim: Client) -> None:
 
 
 @pytest.mark.slow
+def test_its_noise_follows_from_the_seed() -> None:
+    def seen(seed: str) -> list[NDArray[Any]]:
+        with (
+            served("usim", "experiments.foreign_usim.serve", str(CONFIG), "--seed", seed) as fresh,
+            Client(fresh, lease_wait_s=5.0) as client,
+        ):
+            return [image(client, look(name, mode, (16, 16)))[0] for name, mode in (("a", "HAADF"), ("b", "EELS"))]
+
+    once, again, other = (seen(seed) for seed in "112")
+    assert all(np.array_equal(a, b) for a, b in zip(once, again, strict=True))
+    assert not any(np.array_equal(a, b) for a, b in zip(once, other, strict=True))
+
+
+@pytest.mark.slow
 def test_the_agent_finds_flakes_and_names_their_elements(tmp_path: Path) -> None:
     python_of("usim")
     run(tmp_path / "run", Watched(-1, io.StringIO()), ("budget.turns=30",))
