@@ -14,7 +14,7 @@ from agent import twins
 from agent.child import ServedTwin
 from agent.config import Config, ConfigErrors, Goal, Instrument, PerceptionChoice, PolicyChoice, Setting, load
 from agent.deciding import policy
-from agent.decoding import Check, laid_over
+from agent.decoding import Check, laid_over, nearest
 from agent.eventlog import RecordError
 from agent.lessons import prior_of, truth_of
 from agent.loop import Execute, Loop
@@ -63,6 +63,7 @@ DEFAULT_CONFIG = Path(__file__).with_name("growth.toml")
 
 map_jobs = each
 read_images = read_stack
+POLICIES = catalogue.NAMES
 
 
 @dataclass
@@ -184,9 +185,15 @@ def _check_specimen(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield "instrument.specimen", str(error).removeprefix("instrument.specimen = ")
     elif goal is not None and goal.extent_nm is None and (instrument is None or instrument.world != twins.STANDARD):
         try:
-            load_card(goal.world)
+            targets = [target.name for target in load_card(goal.world).targets]
         except ValueError as error:
             yield "goal.world", str(error).removeprefix("goal.world = ")
+        else:
+            for name in goal.weights:
+                if name not in targets:
+                    yield f"goal.weights.{name}", f"no such target{nearest(name, targets)}"
+            if goal.weights and not any(goal.weights.get(name, 1.0) for name in targets):
+                yield "goal.weights", "all are 0: nothing would be worth a look"
 
 
 # What a configuration may name, for ``load``: with these all that is wrong is told before anything is started. The

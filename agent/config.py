@@ -22,7 +22,7 @@ from agent.decoding import Check, Errors, decode_table, nearest
 from agent.notify import Notify
 from agent.perception.watcher import WatchSettings
 from hardware_bridge.endpoint import parse
-from hardware_bridge.messages import Go, Holder, Limits, Optics, Range, Settings
+from hardware_bridge.messages import Box, Go, Holder, Limits, Optics, Range, Settings
 from hardware_bridge.report import EventKind
 from hardware_bridge.words import Count, Name, NotNegative, Number, Positive, Size, Text, Word
 from policies.references import GainReference, ZeroLossReference
@@ -40,12 +40,15 @@ class Goal(Word, frozen=True, kw_only=True):
     """The question that is asked, and the world whose targets answer it.
 
     Of a specimen that nobody has a card of, ``extent_nm`` is the edge of the square to look at, around the origin of
-    the specimen frame; it has no targets, and ``world`` is just a name.
+    the specimen frame; it has no targets, and ``world`` is just a name. ``weights`` are what targets are worth to the
+    policy, not to the score; left out, the card's. ``regions``, in nm of that frame, are all that is to be looked at.
     """
 
     question: Text
     world: Name
     extent_nm: Positive | None = None
+    weights: dict[Name, NotNegative] = {}
+    regions: tuple[Box, ...] = ()
 
 
 class Instrument(Word, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from policies.interface import Policy
 from policies.outlook import Outlook
 from policies.references import Referenced, Schedule
 from policies.restless import Restless
+from policies.within import Within
 
 CLAIRVOYANT = "clairvoyant"
 
@@ -57,6 +58,8 @@ def policy(config: Config, foresight: Foresight | None = None) -> Policy:
         return ForeknowingGreedy(settings, Clairvoyance(foresight.card.world, foresight.seed))
     made, asked = catalogue.make(name, settings, _foreseen(config)), config.references
     made = Heeding(Restless(made) if name in catalogue.ADAPTIVE else made)
+    if config.goal.regions:
+        made = Within(made, config.goal.regions)
     schedule = Schedule(asked.dark_every_s, asked.gain, asked.zero_loss)
     return made if schedule == Schedule() else Referenced(made, schedule)
 
@@ -74,6 +77,6 @@ def _foreseen(config: Config) -> Outlook | None:
         told = f"policy.name = {name!r} foresees what the reader would see: perception.name = {seeing!r} is not reader"
         raise ConfigErrors("the configuration", [told])
     try:
-        return outlook_of(config.goal.world)
+        return outlook_of(config.goal.world, config.goal.weights)
     except ValueError as error:
         raise ConfigErrors("the configuration", [f"goal.world: {error}"]) from None

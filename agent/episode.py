@@ -8,6 +8,7 @@ from statistics import median
 
 from agent import assemble, deciding, twins
 from agent.config import Config
+from agent.lessons import weighed
 from agent.loop import Loop
 from agent.record import Record, taken
 from agent.review import Autonomous, Walls
@@ -88,7 +89,7 @@ def play(config: Config, seed: int, share: float, hear: Callable[[Percept], None
     setup = Setup(
         capabilities=capabilities,
         limits=config.limits,
-        card=card,
+        card=weighed(card, config.goal.weights),
         start_s=microscope.state().clock_s,
         end_s=microscope.state().clock_s + config.budget.duration_s,
         max_electrons=budget,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from types import MappingProxyType
 
 import numpy as np
+from msgspec.structs import replace
 
 from agent import twins
 from agent.perception.columns import CRYSTALS
@@ -84,13 +87,30 @@ def prior_of(world: str) -> Prior:
     return Prior.of(load_card(world), load_ensemble(world), load_eyesight(world).kept)
 
 
-def outlook_of(world: str) -> ReaderOutlook:
+def weighed(card: Card, weights: Mapping[str, float]) -> Card:
+    """The card with other weights for some of its targets, scaled so that all are 1 together."""
+    if not weights:
+        return card
+    asked = {target.name: weights.get(target.name, target.weight) for target in card.targets}
+    whole = sum(asked.values())
+    return replace(card, targets=tuple(replace(each, weight=asked[each.name] / whole) for each in card.targets))
+
+
+def outlook_of(world: str, weights: Mapping[str, float] = MappingProxyType({})) -> ReaderOutlook:
     """What looks at a world would tell, for a policy that foresees: all ways to look that its reader was trained on.
+
+    ``weights`` are what single targets are worth instead of what the card says.
 
     Raises:
         ValueError: there is no such world, or no reader of it.
     """
-    return ReaderOutlook(prior_of(world), load_eyesight(world), ways_of(world))
+    prior = prior_of(world)
+    if weights:
+        card = weighed(prior.card, weights)
+        fields = tuple(target for target in card.targets if target.kind == "field")
+        constants = tuple(target for target in card.targets if target.kind == "global")
+        prior = dataclasses.replace(prior, card=card, fields=fields, globals=constants)
+    return ReaderOutlook(prior, load_eyesight(world), ways_of(world))
 
 
 def ways_of(world: str) -> tuple[Way, ...]:

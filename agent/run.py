@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from agent import assemble, deciding
+from agent import assemble
 from agent.config import Config, ReviewChoice
 from agent.eventlog import Header, RecordError
 from agent.forecast import forecast
@@ -20,6 +20,7 @@ from agent.reading import open_run
 from agent.record import Record
 from agent.recorder import FileRecorder, abandon, now, prepare, versions
 from agent.review import Walls
+from agent.steering import Helm, Wheel, begun, setup_of
 from hardware_bridge.microscope import Microscope
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Percept, Report
@@ -28,7 +29,7 @@ from policies.interface import Setup
 REPORT_JSON = "report.json"
 
 
-class Observer(Protocol):
+class Observer(Helm, Protocol):
     """Who watches a run and decides in it: the command line hands in a terminal, a test something simpler."""
 
     def tell(self, line: str) -> None:
@@ -56,6 +57,7 @@ class Observer(Protocol):
 class Finished:
     """How a run ended: its folder, what is claimed in the end, and how many turns there are in the record.
 
+    ``header`` has the configuration as people had changed it by then.
     ``stopped`` tells whether the observer ended it before its time, ``untold`` what went wrong with telling of alarms.
     """
 
@@ -118,24 +120,10 @@ def resume(folder: Path, observer: Observer) -> Finished:
             return _loop(microscope, recorder, observer)
 
 
-def setup_of(header: Header) -> Setup:
-    """What the policy of a run is told."""
-    return Setup(
-        capabilities=header.capabilities,
-        limits=header.config.limits,
-        card=header.card,
-        start_s=header.start_s,
-        end_s=header.end_s,
-        max_electrons=header.max_electrons,
-    )
-
-
 def _loop(microscope: Microscope, recorder: FileRecorder, observer: Observer) -> Finished:
     header, done = recorder.header, recorder.records
     setup = setup_of(header)
     perception = assemble.perception(header.capabilities, header.card, header.config)
-    policy = deciding.policy(header.config)
-    policy.begin(setup, header.seed)
     choice = header.config.review
     walls = Walls(setup.limits, setup.capabilities, choice.envelope)
     walls.resume(done)
@@ -148,7 +136,7 @@ def _loop(microscope: Microscope, recorder: FileRecorder, observer: Observer) ->
 
     loop = Loop(
         microscope=microscope,
-        policy=policy,
+        policy=begun(header),
         perceive=perceive,
         review=observer.review(microscope, walls, choice),
         recorder=recorder,
@@ -161,6 +149,7 @@ def _loop(microscope: Microscope, recorder: FileRecorder, observer: Observer) ->
     if done:
         perceive_again(recorder.folder, perception.perceive)
         loop.resume(done)
+    wheel = Wheel(loop, header, done, observer)
     stopped = False
     with Teller(header.config.notify, recorder.folder.name) as teller:
         try:
@@ -170,6 +159,7 @@ def _loop(microscope: Microscope, recorder: FileRecorder, observer: Observer) ->
                 if not observer.show(record):
                     stopped = True
                     break
+                wheel.turn(record)
         except Stuck:
             _park(loop, header.config)
             raise
@@ -180,7 +170,7 @@ def _loop(microscope: Microscope, recorder: FileRecorder, observer: Observer) ->
     path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
     return Finished(
         folder=recorder.folder,
-        header=header,
+        header=wheel.header,
         report=report,
         turns=loop.turn,
         stopped=stopped,

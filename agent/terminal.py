@@ -2,6 +2,7 @@
 
 a or Enter  approve       1 2 ...  an alternative  m  modify    p  pause, go on
 r           refuse        q or Esc  stop           t  take over, hand back
+s           steer: PATH=VALUE ..., as --set takes it
 """
 
 from __future__ import annotations
@@ -225,7 +226,7 @@ class TerminalClient:
         alternatives = {1: "", 2: "1 alternative, "}.get(
             len(question.choices), f"1-{len(question.choices) - 1} alternative, "
         )
-        choices = f"a or Enter approve, {alternatives}m modify, r refuse, p pause, t take over, q stop"
+        choices = f"a or Enter approve, {alternatives}m modify, r refuse, p pause, t take over, s steer, q stop"
         answer = self._terminal.key(f"{choices}?", beat)
         key, rest = answer[:1].lower(), answer[1:].strip()
         if answer.lower() in ("", "a"):
@@ -236,6 +237,11 @@ class TerminalClient:
             return self._done(self._decide, question, Refuse(revision=question.revision, why=self._why(rest, beat)))
         if key == "m":
             return self._modify(question, rest, beat)
+        if key == "s":
+            text = rest or self._terminal.line(
+                "PATH=VALUE; PATH=VALUE ..., all that is to be other than at the start:", beat
+            )
+            return self._done(self._steer, text)
         if answer.lower() in ("q", "p", "t"):
             return self._done(self._stand, answer.lower())
         self._terminal.say(f"{answer!r} is none of: {choices}")
@@ -243,6 +249,11 @@ class TerminalClient:
 
     def _decide(self, question: Question, answer: Approve | Refuse) -> None:
         self._console.answer(self._person, question.id, answer)
+
+    def _steer(self, text: str) -> None:
+        changes = [change.strip() for change in text.split(";") if change.strip()]
+        self._console.steer(self._person, changes)
+        self._terminal.say(f"from the next turn on: {'; '.join(changes) or 'as it was started'}")
 
     def _stand(self, key: str) -> None:
         console, person, status = self._console, self._person, self._console.status()

@@ -91,6 +91,10 @@ class RunView:
         if output.isatty():
             self._live = Live(console=Console(file=output), auto_refresh=False, redirect_stdout=False)
 
+    def plan(self, title: str, setup: Setup) -> None:
+        """Show what is wanted of the run from here on."""
+        self._title, self._tally.setup = title, setup
+
     def known(self, records: tuple[Record, ...]) -> None:
         """Count the turns of a run that is resumed; the rate is of those to come."""
         for record in records:

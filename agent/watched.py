@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
-from agent.config import ReviewChoice
+from agent import assemble
+from agent.config import Config, ReviewChoice
 from agent.console.asking import Asking, wait
 from agent.console.audit import Audit
 from agent.console.console import Console
@@ -22,6 +23,7 @@ from agent.console.words import Mode, Person
 from agent.loop import Review
 from agent.record import Record
 from agent.review import Walls
+from agent.steering import Check
 from agent.terminal import Terminal, TerminalClient
 from agent.view import RunView
 from hardware_bridge.microscope import Microscope
@@ -108,6 +110,17 @@ class Watched:
             self._console.ended(record.failure)
             self.stopped = bool(self._console.standing.stopped_by)
         return not self.stopped
+
+    def steering(self, check: Check) -> tuple[str, ...]:
+        """What people at the console want changed by now."""
+        return self._console.steering(check) if self._console is not None else ()
+
+    def plan(self, config: Config, setup: Setup) -> None:
+        """Show what is wanted of the run from here on."""
+        if self._view is not None:
+            self._view.plan(config.goal.question, setup)
+        if self._feed is not None:
+            self._feed.plan(config.goal.question, setup, config.policy.name, assemble.POLICIES)
 
     def close(self) -> None:
         """Close the view, the server, and the log of what people did."""

@@ -5,8 +5,8 @@ Every answer is JSON; ``{"error": ...}`` says why something was not done: 401 no
 person's to do, 404 there is none, 409 decided, stale or not possible, 422 not such a message, 503 it could not be kept.
 
 ``/live`` is a WebSocket. A screen says ``Hello`` first. What changes then comes as JSON with its ``kind`` (``run``,
-``status``, ``turn``, ``spectrum``, ``belief``), pictures as bytes: the length of a header (4 bytes, little-endian), the
-header, the pixels. Each time a screen says ``next`` it gets one more picture, the newest, as soon as there is one.
+``plan``, ``status``, ``turn``, ``spectrum``, ``belief``), pictures as bytes: the length of a header (4 bytes,
+little-endian), the X
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from agent.console.words import (
     Question,
     Refused,
     Status,
+    Steer,
     Switch,
 )  # fmt: skip
 from agent.eventlog import RecordError
@@ -100,6 +101,7 @@ CALLS: tuple[Call, ...] = (
         _then_status(lambda c, p, b: c.set_envelope(p, b.ranges)),
         body=Envelope,
     ),
+    Call("POST", "/api/steer", "Steer the run", _then_status(lambda c, p, b: c.steer(p, b.changes)), body=Steer),
     Call("POST", "/api/pause", "Pause, or go on", _then_status(lambda c, p, b: c.pause(p, b.on)), body=Switch),
     Call(
         "POST",

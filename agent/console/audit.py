@@ -25,7 +25,8 @@ from policies.interface import ENVELOPE
 AUDIT_NAME = "audit.jsonl"
 What = Literal[
     "asked", "edited", "approved", "refused", "expired", "granted", "covered", "revoked", "mode", "envelope", "paused",
-    "went on", "took over", "handed back", "stopped", "lease", "left", "finding", "executing", "done",
+    "went on", "took over", "handed back", "stopped", "lease", "left", "finding", "executing",
+    "done", "steered",
 ]  # fmt: skip
 _PREFIX = len(b'{"sha256":"') + 64 + len(b'","entry":')
 
@@ -33,7 +34,8 @@ _PREFIX = len(b'{"sha256":"') + 64 + len(b'","entry":')
 class Entry(Word, frozen=True, kw_only=True):
     """One thing that was done: the wall clock's time, by whom at which screen, about which question, and why.
 
-    ``shown`` are the choices as they were on the screen, ``took_s`` is how long the decision took.
+    ``shown`` are the choices as they were on the screen, ``took_s`` is how long the decision took. ``changes`` are all
+    that was wanted of the run from then on instead of what it was started with.
     """
 
     number: Count
@@ -47,6 +49,7 @@ class Entry(Word, frozen=True, kw_only=True):
     shown: tuple[Text, ...] = ()
     reason: Text = ""
     took_s: NotNegative | None = None
+    changes: tuple[Text, ...] = ()
 
 
 class Audit:
@@ -60,11 +63,13 @@ class Audit:
         """
         path = folder / AUDIT_NAME
         self._hash, self.entries, whole_bytes = _genesis(folder), 0, None
+        self.steered: Entry | None = None  # the last time that somebody steered
         if path.exists():
             entries, problems, whole_bytes = _read(folder)
             if problems and not problems[-1].endswith(CUT):
                 raise RecordError(problems[0])
             self.entries = len(entries)
+            self.steered = next((entry for entry in reversed(entries) if entry.what == "steered"), None)
             self._hash = _last_hash(path, whole_bytes) or self._hash
         self._log = EventLog(path, whole_bytes)
 

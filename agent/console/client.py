@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
@@ -31,6 +31,7 @@ from agent.console.words import (
     Person,
     Question,
     Status,
+    Steer,
     Switch,
 )  # fmt: skip
 from hardware_bridge.messages import Range
@@ -97,6 +98,10 @@ class RemoteConsole:
     def set_envelope(self, person: Person, ranges: Mapping[str, Range]) -> Status:
         """Change what may run unasked."""
         return self._call("POST", "/api/envelope", Status, person, Envelope(ranges=dict(ranges)))
+
+    def steer(self, person: Person, changes: Sequence[str]) -> Status:
+        """Change what is wanted of the run: PATH=VALUE each, all that is to be other than it was started with."""
+        return self._call("POST", "/api/steer", Status, person, Steer(changes=tuple(changes)))
 
     def heard(self, person: Person) -> None:
         """Keep the lease."""

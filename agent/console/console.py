@@ -6,16 +6,13 @@ The loop asks and waits; people answer from any thread. What is decided is on di
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
-from agent.config import outside_limits
 from agent.console import question as questions
 from agent.console.audit import Audit, What
-from agent.console.lease import Lease
-from agent.console.standing import Standing
+from agent.console.people import People
 from agent.console.words import (
     Answer,
     Approve,
@@ -24,7 +21,6 @@ from agent.console.words import (
     Edit,
     Forbidden,
     Grant,
-    Impossible,
     Mode,
     NotFound,
     Person,
@@ -32,7 +28,7 @@ from agent.console.words import (
     Status,
 )  # fmt: skip
 from hardware_bridge.errors import BridgeError
-from hardware_bridge.messages import Command, Limits, Range
+from hardware_bridge.messages import Command
 from policies.interface import Situation
 
 REMEMBERED = 200
@@ -41,7 +37,7 @@ REMEMBERED = 200
 Editor = Callable[[Choice, Edit], Choice]
 
 
-class Console:
+class Console(People):
     """What people are asked in one run, and what they did about it."""
 
     def __init__(
@@ -56,15 +52,11 @@ class Console:
 
         ``limits`` may be set to the lab's: an envelope is checked against them. ``watches`` is only told.
         """
-        self.limits: Limits | None = None
+        super().__init__(mode, audit, clock)
         self.watches = False
-        self.standing = Standing(mode)
-        self.lease = Lease(clock)
         self.turns = self.asked = 0
-        self.changed: list[Callable[[], None]] = []  # called from any thread, when something is another
         self._session = secrets.token_hex(4)  # an answer to a question of an earlier process finds none of this one's
-        self._timeout_s, self._halt, self._audit, self._clock = timeout_s, halt, audit, clock
-        self._lock = threading.Condition(threading.RLock())
+        self._timeout_s, self._halt = timeout_s, halt
         self._questions: OrderedDict[str, Question] = OrderedDict()
         self._current: str | None = None
         self._edit: Editor | None = None
@@ -188,12 +180,9 @@ class Console:
                 asked=self.asked,
                 turns=self.turns,
                 watches=self.watches,
+                steering=standing.steering,
+                steered_by=standing.steered_by,
             )
-
-    def heard(self, person: Person) -> None:
-        """Know that a person is still there; it keeps their lease."""
-        with self._lock:
-            self.lease.heard(person)
 
     def answer(self, person: Person, name: str, answer: Answer) -> Question:
         """Decide a question.
@@ -224,83 +213,6 @@ class Console:
             assert self._edit is not None
             choice = self._edit(questions.choice_of(question, edit.choice), edit)
             return self._put(questions.with_edited(question, choice))
-
-    def take_lease(self, person: Person, force: bool = False) -> None:
-        """Become the one who decides; raises Forbidden."""
-        with self._lock:
-            self.lease.take(person, force)
-            self._act("lease", person, "taken from its holder" if force else "")
-
-    def leave(self, person: Person) -> None:
-        """Give the lease up; nothing where the person has none."""
-        with self._lock:
-            if self.lease.holder == person:
-                self.lease.drop(person)
-                self._act("left", person)
-
-    def set_mode(self, person: Person, mode: Mode) -> None:
-        """Ask by another mode from now on; raises Forbidden."""
-        with self._lock:
-            self._decides(person)
-            self._act("mode", person, f"{self.standing.mode} -> {mode}")
-            self.standing.mode = mode
-
-    def set_envelope(self, person: Person, ranges: Mapping[str, Range]) -> None:
-        """Narrow or widen, within the limits, what runs unasked from the next turn on.
-
-        Raises:
-            Forbidden: the person may not.
-            Impossible: a range is none, or passes the limits; nothing changed.
-        """
-        with self._lock:
-            self._decides(person)
-            problems = outside_limits(ranges, self.limits) if self.limits is not None else ()
-            if told := "; ".join(f"{name}: {complaint}" for name, complaint in problems):
-                raise Impossible(told)
-            spoken = ", ".join(f"{name} {asked.low:g}..{asked.high:g}" for name, asked in ranges.items())
-            self._act("envelope", person, spoken or "none")
-            self.standing.envelope = dict(ranges)
-
-    def grant(self, person: Person, kind: str | None, left: int | None, minutes: float | None) -> Grant:
-        """Approve beforehand: the next ``left`` commands, and only of one kind where one is given, for some minutes.
-
-        Raises:
-            Forbidden: the person may not.
-            Conflict: neither ``left`` nor ``minutes`` ends it.
-        """
-        with self._lock:
-            self._decides(person)
-            if left is None and minutes is None:
-                raise Conflict("left, minutes: one of them is needed, or the grant would never end")
-            until_s = self._clock() + 60.0 * minutes if minutes is not None else None
-            grant = Grant(by=person.name, kind=kind, left=left, until_s=until_s)
-            told = [f"the next {left}" if left is not None else "", kind or "", f"{minutes:g} min" if minutes else ""]
-            self._act("granted", person, ", ".join(filter(None, told)))
-            self.standing.grants = (*self.standing.grants, grant)
-            return grant
-
-    def revoke(self, person: Person) -> None:
-        """Take back all grants; raises Forbidden."""
-        with self._lock:
-            self._decides(person)
-            self._act("revoked", person)
-            self.standing.grants = ()
-
-    def pause(self, person: Person, on: bool) -> None:
-        """Let nothing run, with the beam blanked, until somebody lets it go on; raises Forbidden."""
-        with self._lock:
-            self._decides(person)
-            self._act("paused" if on else "went on", person)
-            self._count()
-            self.standing.paused_by = person.name if on else ""
-
-    def take_over(self, person: Person, on: bool) -> None:
-        """Have every command wait for this person without end, or hand back to the policy; raises Forbidden."""
-        with self._lock:
-            self._decides(person)
-            self._act("took over" if on else "handed back", person)
-            self._count()
-            self.standing.taken_by = person.name if on else ""
 
     def stop(self, person: Person) -> str:
         """Blank and abort at once, and end the run. Anybody may, and nothing is asked; returns what went wrong."""
@@ -339,12 +251,6 @@ class Console:
             raise Forbidden(f"{self.standing.taken_by} has taken over")
         return question
 
-    def _decides(self, person: Person) -> None:
-        self.lease.check(person)
-        if self.lease.holder is None:
-            self.take_lease(person)
-        self.lease.heard(person)
-
     def _count(self) -> float:
         """Count the time that has passed against the question of now, unless silence is no answer; returns the rest."""
         now_s = self._clock()
@@ -352,6 +258,11 @@ class Console:
             self._left_s -= now_s - self._counted_s
         self._counted_s = now_s
         return self._left_s
+
+    def _give_up(self, reason: str) -> None:
+        question = self._questions.get(self._current or "")
+        if question is not None and question.state == "proposed":
+            self._expire(question, reason)
 
     def _expire(self, question: Question, reason: str) -> Question:
         expired = questions.moved(question, "expired", "nobody", reason)
@@ -364,16 +275,6 @@ class Console:
             self._questions.popitem(last=False)
         self._tell()
         return question
-
-    def _act(self, what: What, person: Person, reason: str = "") -> None:
-        if self._audit is not None:
-            self._audit.append(what, by=person.name, screen=person.screen, reason=reason[:2000])
-        self._tell()
-
-    def _tell(self) -> None:
-        self._lock.notify_all()
-        for changed in tuple(self.changed):
-            changed()
 
     def _log(self, what: What, person: Person | None, question: Question, reason: str = "") -> None:
         if self._audit is None:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from agent.record import Record, taken
@@ -29,7 +30,7 @@ DARK, BRIGHT = 0.002, 0.998
 
 
 class RunTold(Word, frozen=True, kw_only=True):
-    """What does not change in a run."""
+    """What changes in a run only where somebody steers it."""
 
     title: Text
     instrument: Text
@@ -41,6 +42,9 @@ class RunTold(Word, frozen=True, kw_only=True):
     max_electrons: Number
     max_fluence_e_per_A2: Number
     turns: Count | None
+    policy: Text = ""
+    policies: tuple[Name, ...] = ()
+    targets: tuple[Name, ...] = ()
 
 
 class TurnTold(Word, frozen=True, kw_only=True):
@@ -126,6 +130,7 @@ class Feed:
             max_electrons=setup.max_electrons,
             max_fluence_e_per_A2=setup.limits.max_fluence_e_per_A2,
             turns=turns,
+            targets=tuple(target.name for target in setup.card.targets),
         )
         self.turns: list[TurnTold] = []
         self.picture: Picture | None = None
@@ -142,6 +147,12 @@ class Feed:
         """Tell of one more turn."""
         self.turns.append(_turn(record))
         self.heard(record.state)
+
+    def plan(self, title: str, setup: Setup, policy: str, policies: tuple[str, ...]) -> None:
+        """Tell what is wanted of the run from here on."""
+        budget = {"end_s": setup.end_s, "max_electrons": setup.max_electrons}
+        self.run = replace(self.run, title=title, policy=policy, policies=policies, **budget)
+        self._tell()
 
     def heard(self, state: InstrumentState) -> None:
         """Tell what the instrument read back."""

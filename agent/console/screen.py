@@ -36,6 +36,7 @@ class Screen:
             changes.append(changed)
         hearing = asyncio.create_task(self._hear())
         try:
+            self._told["plan"] = self._feed.run
             await self._send("run", self._feed.run)
             while not hearing.done():
                 await self._tell()
@@ -70,7 +71,7 @@ class Screen:
         while self._turns < len(feed.turns):
             self._turns += 1
             await self._send("turn", feed.turns[self._turns - 1])
-        for kind, value in (("spectrum", feed.spectrum), ("belief", feed.belief)):
+        for kind, value in (("plan", feed.run), ("spectrum", feed.spectrum), ("belief", feed.belief)):
             if value and self._told.get(kind) is not value:
                 self._told[kind] = value
                 await self._send(kind, value)

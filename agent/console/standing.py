@@ -1,8 +1,9 @@
 """What needs asking and what does not: the mode, what people have granted, and who has paused or taken over.
 
-every    each command is asked
-outside  commands outside the envelope are asked; all of them where there is no envelope
-none     nothing is asked, and what lies outside the envelope does not run
+every      each command is asked
+outside    commands outside the envelope are asked; all of them where there is no envelope
+supervise  nothing is asked, and what lies outside the envelope does not run; people steer
+none       the same, and nobody steers
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Standing:
     stop_failure: str = ""
     grants: tuple[Grant, ...] = ()
     envelope: dict[str, Range] = field(default_factory=dict)
+    steering: tuple[str, ...] = ()
+    steered_by: str = ""
 
     @property
     def waits_without_end(self) -> bool:
@@ -40,7 +43,7 @@ class Standing:
     @property
     def unasked(self) -> bool:
         """Whether the envelope alone decides."""
-        return self.mode == "none" and not self.taken_by
+        return self.mode in ("supervise", "none") and not self.taken_by
 
     def why_ask(self, outside: str, has_envelope: bool) -> str:
         """Say why a command must be asked, apart from what is granted; empty where it need not be."""

@@ -21,7 +21,7 @@ from hardware_bridge.messages import Command, Range
 from hardware_bridge.words import Count, Name, NotNegative, Number, Text, Word
 
 State = Literal["proposed", "approved", "edited", "refused", "expired", "executing", "done"]
-Mode = Literal["every", "outside", "none"]
+Mode = Literal["every", "outside", "supervise", "none"]
 Role = Literal["operator", "observer"]
 Why = Literal["wrong place", "too much dose", "out of focus", "seen already", "other"]
 Minutes = Annotated[float, Meta(gt=0, le=600)]
@@ -151,8 +151,8 @@ class Status(Word, frozen=True, kw_only=True):
     """Where things stand: the question that waits, if one does, for how long still, and who may decide.
 
     ``left_s`` is None where nobody is waited for, or without end. ``watches`` tells whether the last field is looked at
-    meanwhile, at low dose. ``stop_failure`` says why a stop did not arrive at
-    the instrument.
+    meanwhile, at low dose. ``steering`` is what people want instead of what the run was started with. ``stop_failure``
+    says why a stop did not arrive at the instrument.
     """
 
     mode: Mode
@@ -168,6 +168,8 @@ class Status(Word, frozen=True, kw_only=True):
     asked: Count
     turns: Count
     watches: bool = False
+    steering: tuple[Text, ...] = ()
+    steered_by: Text = ""
 
 
 class Lease(Word, frozen=True, kw_only=True):
@@ -194,6 +196,16 @@ class Envelope(Word, frozen=True, kw_only=True):
     """What may run unasked from now on: ranges that narrow those of the limits, by the same names; {} is none."""
 
     ranges: dict[Name, Range]
+
+
+class Steer(Word, frozen=True, kw_only=True):
+    """What is wanted instead of what the run was started with, all of it: PATH=VALUE each, as ``--set`` takes it.
+
+    ``goal.question``, ``goal.weights.TARGET``, ``goal.regions``, ``budget.electrons``, ``budget.duration_s``,
+    ``policy.name`` and ``policy.settings.NAME`` can be changed.
+    """
+
+    changes: Annotated[tuple[Text, ...], Meta(max_length=100)]
 
 
 class Switch(Word, frozen=True, kw_only=True):

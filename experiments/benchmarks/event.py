@@ -36,7 +36,7 @@ from agent.perception.watcher import WatchSettings
 from agent.record import Record
 from agent.recorder import FileRecorder, now, versions
 from agent.review import Autonomous, Walls
-from agent.run import setup_of
+from agent.steering import setup_of
 from digital_twin.standard import standard_card
 from experiments.benchmarks.camera import LIMITS, Camera, filming
 from hardware_bridge.client import Client

@@ -17,7 +17,7 @@ from agent.loop import Loop
 from agent.record import Record
 from agent.recorder import FileRecorder, now, versions
 from agent.review import Autonomous, Walls
-from agent.run import setup_of
+from agent.steering import setup_of
 from experiments.foreign_detwin.eyes import Eyes
 from experiments.foreign_detwin.limits import limits
 from experiments.foreign_detwin.policy import Focusing, Survey, grid

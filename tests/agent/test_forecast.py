@@ -50,6 +50,11 @@ class Listening:
     def show(self, record: Record) -> bool:
         return True
 
+    def steering(self, check: object) -> tuple[str, ...]:
+        return ()
+
+    def plan(self, config: object, setup: Setup) -> None: ...
+
 
 def config(*overrides: str) -> Config:
     return load(DEFAULT_CONFIG, [*IN_PROCESS, *overrides], CHOICES)

@@ -46,6 +46,11 @@ class Silent:
     def show(self, record: Record) -> bool:
         return not self._stops
 
+    def steering(self, check: object) -> tuple[str, ...]:
+        return ()
+
+    def plan(self, config: object, setup: Setup) -> None: ...
+
 
 def config(*overrides: str) -> Config:
     return load(DEFAULT_CONFIG, [*SHORT, *overrides], CHOICES)

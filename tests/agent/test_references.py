@@ -80,6 +80,11 @@ class Silent:
     def show(self, record: Record) -> bool:
         return True
 
+    def steering(self, check: object) -> tuple[str, ...]:
+        return ()
+
+    def plan(self, config: object, setup: Setup) -> None: ...
+
 
 @pytest.fixture
 def decaying(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,12 @@ import pty
 import termios
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
 
+from agent.config import ConfigErrors
 from agent.console.asking import Asking
 from agent.console.console import Console
 from agent.console.words import Approve, Person
@@ -193,6 +194,21 @@ class TestOnAPipe:
             assert (desk.decide(inside).by, desk.output.getvalue()) == ("envelope", "")
             decision = desk.decide(outside, inside)
         assert (decision.by, decision.command) == ("ada", outside)
+
+    def test_the_run_is_steered(self, desk: Desk, three: list[Command]) -> None:
+        with piped("s budget.electrons=1e8; wrong=1\ns budget.electrons=1e8\n") as source:
+            desk.sit(source)
+
+            def check(changes: Sequence[str]) -> None:
+                if "wrong=1" in changes:
+                    raise ConfigErrors("what is to be changed", ["wrong: unknown field"])
+
+            desk.console.steering(check)
+            decision = desk.decide(*three)
+        assert (decision.verdict, decision.reason) == ("timed_out", "ada steers, so it is asked anew")
+        assert desk.console.steering(check) == ("budget.electrons=1e8",)
+        assert "wrong: unknown field" in desk.output.getvalue()
+        assert "from the next turn on: budget.electrons=1e8" in desk.output.getvalue()
 
     def test_a_closed_input_holds(self, desk: Desk, three: list[Command]) -> None:
         with piped("") as source:

@@ -5,13 +5,14 @@ import { Live } from "./live.js";
 import { SpecimenMap, drawBelief } from "./maps.js";
 import { drawDose, drawSpectrum } from "./plots.js";
 import { Ask } from "./ask.js";
+import { Steer } from "./steer.js";
 import { listen } from "./keys.js";
 import { by, element, number, seconds } from "./words.js";
 
 const NOTICE_MS = 8000, LATE_S = 1.5, LOST_S = 4;
 
 const link = new Link(), live = new Live(link), turns = [];
-const ask = new Ask(link, look), map = new SpecimenMap(moved);
+const ask = new Ask(link, look), map = new SpecimenMap(moved), steer = new Steer(link, map);
 let run = null, told = null, toldAt = 0, belief = [];
 
 // The marker was dropped somewhere: it goes back unless the console takes the edit.
@@ -45,6 +46,12 @@ link.on.run = (value) => {
   link.next();
 };
 
+link.on.plan = (value) => {
+  run = value;
+  by("title").textContent = run.title;
+  if (told) link.on.status(told);
+};
+
 link.on.turn = (turn) => {
   turns.push(turn);
   const item = element("li"), what = element("span", turn.failure || turn.reason);
@@ -72,6 +79,7 @@ link.on.status = (value) => {
   const envelope = Object.entries(status.envelope).map(([name, { low, high }]) => `${name}=${low}..${high}`).join(" ");
   by("envelope-told").textContent = envelope || "none";
   ask.show(status, may);
+  if (run) steer.fill(run, status, you.role === "operator" && (mine || !status.holder));
   banner(status, you, mine);
   schedule();
 };
@@ -174,6 +182,7 @@ const act = {
   pause: () => acting("POST", "/api/pause", { on: !told?.status.paused_by }),
   takeOver: () => acting("POST", "/api/take-over", { on: !told?.status.taken_by }),
   help: () => by("keys").showModal(),
+  steer: () => steer.open(),
   nudge([right, down]) {
     const choice = { ...ask.choice, ...map.dragged }, step_nm = Math.max(choice.width_nm / 8, 1);
     map.shift(choice.x_nm + right * step_nm, choice.y_nm + down * step_nm);

@@ -15,6 +15,10 @@ export class SpecimenMap {
     this.chosen = 0;
     this.drags = false;
     this.dragged = null;
+    this.draws = false; // the next drag draws a region, which goes to ``drawn``
+    this.drawn = () => {};
+    this.regions = [];
+    this.corner = null;
     by("under").addEventListener("input", () => this.draw());
     this.canvas.addEventListener("pointerdown", (event) => this.drag(event, true));
     this.canvas.addEventListener("pointermove", (event) => event.buttons && this.drag(event, false));
@@ -41,10 +45,15 @@ export class SpecimenMap {
 
   drag(event, begins) {
     const choice = this.choices[this.chosen];
-    if (!this.drags || !choice) return;
+    if (!this.draws && (!this.drags || !choice)) return;
     if (begins) this.canvas.setPointerCapture(event.pointerId);
     const box = this.canvas.getBoundingClientRect();
-    this.shift((event.clientX - box.left - box.width / 2) / this.scale, (event.clientY - box.top - box.height / 2) / this.scale);
+    const at = { x: (event.clientX - box.left - box.width / 2) / this.scale, y: (event.clientY - box.top - box.height / 2) / this.scale };
+    if (!this.draws) return this.shift(at.x, at.y);
+    if (begins) this.corner = at;
+    const side = (name) => ({ low: Math.min(this.corner[name], at[name]), high: Math.max(this.corner[name], at[name]) });
+    this.rubber = { x: side("x"), y: side("y") };
+    this.draw();
   }
 
   shift(x_nm, y_nm) {
@@ -53,6 +62,11 @@ export class SpecimenMap {
   }
 
   drop() {
+    if (this.draws && this.rubber) {
+      const region = this.rubber;
+      this.rubber = null;
+      return this.drawn(region);
+    }
     if (this.dragged) this.moved(this.dragged.x_nm, this.dragged.y_nm);
   }
 
@@ -64,10 +78,22 @@ export class SpecimenMap {
     context.strokeStyle = colour("line");
     context.strokeRect(left, top, edge, edge);
     for (const turn of this.turns) this.field(context, turn, colour(STATUS[turn.failure ? "failed" : turn.verdict] ?? "quiet"));
+    for (const { x, y } of [...this.regions, ...(this.rubber ? [this.rubber] : [])]) this.region(context, x, y);
     this.choices.forEach((choice, number) => number !== this.chosen && this.marker(context, choice, number, false));
     const chosen = this.choices[this.chosen];
     if (chosen) this.marker(context, { ...chosen, ...this.dragged }, this.chosen, true);
     this.bar(context);
+  }
+
+  // All that is to be looked at, where somebody said so.
+  region(context, x, y) {
+    const [left, top] = this.at(x.low, y.low), [right, bottom] = this.at(x.high, y.high);
+    context.strokeStyle = colour("green");
+    context.lineWidth = 2;
+    context.setLineDash([8, 4]);
+    context.strokeRect(left, top, right - left, bottom - top);
+    context.setLineDash([]);
+    context.lineWidth = 1;
   }
 
   field(context, turn, stroke) {

@@ -2,12 +2,14 @@
 
 import dataclasses
 import itertools
+import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
+from agent.config import ConfigErrors
 from agent.console.asking import Asking
 from agent.console.client import RemoteConsole
 from agent.console.console import Console
@@ -21,6 +23,7 @@ from hardware_bridge.observation import Observation
 from hardware_bridge.report import prior_report
 from policies.interface import Setup, Situation
 
+TITLE = "How fast do the particles grow?"
 ADA = Person(name="ada", role="operator", screen="test")
 
 
@@ -32,7 +35,9 @@ class Run:
         self.ran: list[Command] = []
         self.halts = 0
         self.console = Console("every", timeout_s, self._halt)
-        self.feed = Feed("How fast do the particles grow?", setup, 50)
+        self.steered: tuple[str, ...] = ()
+        self.feed = Feed(TITLE, setup, 50)
+        self.feed.plan(TITLE, setup, "raster", ("bayes", "raster"))
         self.server = Server(self.console, self.feed, 0)
         self.review = Asking(self.console, Walls(setup.limits, setup.capabilities))
         self.door = self.server.door
@@ -45,7 +50,23 @@ class Run:
     def start(self) -> None:
         self.thread.start()
 
+    def check(self, changes: Sequence[str]) -> None:
+        if wrong := [change for change in changes if "electrons=1e12" in change]:
+            raise ConfigErrors("what is to be changed", [f"{change} is above limits.max_electrons" for change in wrong])
+
+    def _steer(self) -> None:
+        """Between two turns the run is what people want by then."""
+        if (changes := self.console.steering(self.check)) != self.steered:
+            self.steered = changes
+            wanted = {path: value for path, _, value in (change.partition("=") for change in changes)}
+            setup = dataclasses.replace(
+                self.setup, max_electrons=float(wanted.get("budget.electrons", self.setup.max_electrons))
+            )
+            title = wanted.get("goal.question", json.dumps(TITLE))
+            self.feed.plan(json.loads(title), setup, wanted.get("policy.name", "raster"), ("bayes", "raster"))
+
     def _loop(self) -> None:
+        self.console.steering(self.check)
         for turn in itertools.count():
             x_nm = 40.0 * (turn % 9 - 4)
             commands = [
@@ -68,6 +89,7 @@ class Run:
                 record = replace(record, percept=percept)
             self.feed.add(record)
             self.console.ended()
+            self._steer()
             if self.console.standing.stopped_by:
                 return
 

@@ -3,7 +3,7 @@
 import errno
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from agent.config import ConfigErrors
 from agent.console.audit import Audit, verified
 from agent.console.console import Console
 from agent.console.lease import LEASE_S
@@ -190,6 +191,54 @@ def test_what_cannot_be_kept_is_not_decided(bench: Bench, tmp_path: Path, monkey
     with pytest.raises(RecordError, match="cannot be written"):
         bench.console.stop(ADA)
     assert bench.halts == 1, "the beam is blanked even so"
+
+
+def check(changes: Sequence[str]) -> None:
+    if any("wrong" in change for change in changes):
+        raise ConfigErrors("what is to be changed", ["goal.wrong: unknown field"])
+
+
+class TestSteering:
+    def test_it_is_told_to_the_loop_and_the_question_is_asked_anew(self, bench: Bench) -> None:
+        assert bench.console.steering(check) == ()
+        question = bench.ask()
+        bench.console.steer(ADA, ["budget.electrons=1e8"])
+        assert bench.console.steering(check) == ("budget.electrons=1e8",)
+        after = bench.console.question(question.id)
+        assert (after.state, after.reason) == ("expired", "ada steers, so it is asked anew")
+        status = bench.console.status()
+        assert (status.steering, status.steered_by) == (("budget.electrons=1e8",), "ada")
+
+    def test_what_is_wrong_or_not_allowed_changes_nothing(self, bench: Bench) -> None:
+        with pytest.raises(Conflict, match="has not begun"):
+            bench.console.steer(ADA, [])
+        bench.console.steering(check)
+        question = bench.ask()
+        with pytest.raises(Impossible, match=r"goal\.wrong: unknown field"):
+            bench.console.steer(ADA, ["goal.wrong=1"])
+        for other in (BOB, EVE):
+            with pytest.raises(Forbidden):
+                bench.console.steer(other, ["budget.electrons=1e8"])
+        bench.console.set_mode(ADA, "none")
+        with pytest.raises(Conflict, match="choose supervise first"):
+            bench.console.steer(ADA, ["budget.electrons=1e8"])
+        assert bench.console.steering(check) == ()
+        assert bench.console.question(question.id).state == "proposed"
+
+    def test_the_log_brings_it_back(self, bench: Bench, tmp_path: Path) -> None:
+        (tmp_path / LOG_NAME).write_bytes(b"header\n")
+        for changes in (["a=1"], ["a=2", "b=3"]):
+            console = Console("supervise", TIMEOUT_S, bench.halt, Audit(tmp_path))
+            console.steering(check)
+            console.steer(ADA, changes)
+            console.close()
+        console = Console("supervise", TIMEOUT_S, bench.halt, Audit(tmp_path))
+        assert console.steering(check) == ("a=2", "b=3")
+        assert console.status().steered_by == "ada"
+        console.close()
+        entries, problems = verified(tmp_path, [])
+        assert problems == []
+        assert [entry.changes for entry in entries if entry.what == "steered"] == [("a=1",), ("a=2", "b=3")]
 
 
 class Machine(RuleBasedStateMachine):

@@ -1,5 +1,6 @@
 """The page in a real browser: Debian's chromium, driven by mouse and by keys."""
 
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -7,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from rehearsal import Run
+from rehearsal import TITLE, Run
 
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -224,6 +225,40 @@ def test_the_envelope_is_set_and_a_command_copied(run: Run, open_page: Callable[
     page.keyboard.press("a")
     waits(page, 7)
     assert [command.id for command in run.ran] == [f"t{turn}-0" for turn in range(7)]
+
+
+def test_the_run_is_steered(run: Run, open_page: Callable[..., Page]) -> None:
+    run.start()
+    page = open_page()
+    waits(page, 0)
+    page.keyboard.press("s")
+    expect(page.locator("#steer-question")).to_be_focused()
+    page.fill("#steer-electrons", "1e12")
+    page.keyboard.press("Enter")
+    expect(page.locator("#steer-wrong")).to_contain_text("budget.electrons=1e12 is above limits.max_electrons")
+    assert run.console.standing.steering == ()
+    page.fill("#steer-electrons", "2e8")
+    page.fill("#steer-question", "Where = do they grow?")
+    page.fill('#steer-weights input[name="count"]', "2")
+    page.click("#steer-draw")
+    box = page.locator("#map").bounding_box()
+    assert box is not None
+    for step, (right, down) in enumerate([(0.6, 0.3), (0.8, 0.5)]):
+        page.mouse.move(box["x"] + right * box["width"], box["y"] + down * box["height"], steps=3)
+        page.mouse.up() if step else page.mouse.down()
+    page.click("#steer .approve")
+    waits(page, 1)
+    expect(page.locator("#title")).to_have_text("Where = do they grow?")
+    edge_nm = run.feed.run.extent_nm * 1.12
+    *others, regions = run.console.standing.steering
+    assert others == ['goal.question="Where = do they grow?"', "budget.electrons=2e8", "goal.weights.count=2"]
+    found = [float(value) for value in re.findall(r"-?\d+\.\d", regions)]
+    assert found == pytest.approx([0.1 * edge_nm, 0.3 * edge_nm, -0.2 * edge_nm, 0.0], abs=0.01 * edge_nm)
+    expect(page.locator("#dose-all-told")).to_contain_text("of 2·10⁸")
+    page.click("#steer-undo")
+    expect(page.locator("#title")).to_have_text(TITLE)
+    page.select_option("#mode", "none")
+    expect(page.locator("#steer-electrons")).to_be_disabled()
 
 
 def test_it_says_when_the_run_has_ended(run: Run, open_page: Callable[..., Page]) -> None:
