@@ -36,8 +36,9 @@ START_OPTICS = Optics(
     phi23_rad=-0.5,
     C30_um=1200.0,
 )
-"""An uncorrected lens, of which 0.5 to 2 mm are typical at 200 kV (Y. Liao, globalsino.com, EM/page4235), well aligned:
-how well is an assumption, as no source could be opened.
+"""An uncorrected lens: Cs as de-twin has it, of 0.5 to 2 mm that are typical at 200 kV (Y. Liao, globalsino.com,
+EM/page4235). How well it is aligned is an assumption, no source could be opened: in a probe of 10 mrad twofold
+astigmatism stays below a quarter of a wave, lambda / (4 alpha^2) or 6 nm, coma and threefold astigmatism far below.
 """
 
 PLAIN_COLUMN = Column()

@@ -25,7 +25,8 @@ Of the size of what others assume or accept: de-twin's ColumnRealism turns beam 
 stretches both by 5 % and skews them by 2 % (1 deg), turns images by 2 deg and has pixels that are 2 % off; TESCAN
 accepts 3 % (Expert PI). That set points of energy axes are 2 % off is not unusual: Y. Liao, globalsino.com,
 EM/page4344. Backlash: around the 25 nm by which C. Xu's notes on SerialEM move back to clear it. That defocus may count
-either way is a convention of makers; its 6 % and the zero loss, 2 eV, are assumptions: no source could be opened.
+either way is a convention of makers; that it is set on a scale of its own is told on the list 3dem (27 October 2008).
+That this is 6 % off, and the zero loss 2 eV, are assumptions: no source could be opened.
 """
 
 

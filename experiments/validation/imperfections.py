@@ -192,7 +192,7 @@ IMPERFECTIONS = (
     ),
     _drawn("scan rotation", "SCAN_TURN_DEG", f"{DETWIN}: 2 deg", scan_rotation_deg=0.0),
     _drawn("pixel size", "PIXEL_STRETCH", f"{DETWIN}: 2 %; {EXPERT_PI} 3 %", pixel_size=1.0),
-    _drawn("strength of C10", "DEFOCUS_STRETCH", NO_SOURCE, defocus_gain=1.0),
+    _drawn("strength of C10", "DEFOCUS_STRETCH", f"{NO_SOURCE}; that it is not 1: list 3dem, 2008", defocus_gain=1.0),
     _drawn("zero of the energy axis", "ZERO_LOSS_eV", NO_SOURCE, zero_loss_eV=0.0),
     _part(
         "aberrations that are not known of", "hidden", "residual", "none; the bench of `tune` draws them", residual=NONE
@@ -227,15 +227,15 @@ IMPERFECTIONS = (
         energy_fwhm_eV=0.0,
         gun_fwhm_eV=0.0,
     ),
-    _part("chromatic aberration", "column", "chromatic_mm", "a Titan's (thesis); ReciPro: 1 to 2"),
-    _part("angles in a broad beam", "column", "source_angle_mrad", "ReciPro: 0.1 to 1"),
+    _part("chromatic aberration", "column", "chromatic_mm", "a Titan's (thesis); de-twin: 1.4; ReciPro: 1 to 2"),
+    _part("angles in a broad beam", "column", "source_angle_mrad", "ReciPro: 0.1 to 1; de-twin: 0.1"),
     _part("resolution of X-rays", "column.xrays", "resolution_eV", f"NeXLSpectrum: 132; {EXPERT_PI} 140"),
     _part("dead layer", "column.xrays", "dead_layer_nm", "abTEM's detector; NeXLSpectrum: 30"),
     Imperfection(
         "aberrations that are left",
         START_OPTICS,
         ("C12_nm", "C21_nm", "C23_nm", "C30_um"),
-        f"C30: 0.5 to 2 mm where uncorrected (Liao, page 4235); of the others {NO_SOURCE}",
+        f"C30: de-twin, of 0.5 to 2 mm (Liao, page 4235); of the others {NO_SOURCE}: C12 under a quarter wave",
         "optics",
         _off("C12_nm", "C21_nm", "C23_nm", "C30_um"),
     ),
