@@ -15,6 +15,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from agent.perception.belief import Belief, Rows, gain
+from agent.perception.columns import CRYSTALS
 from agent.perception.ensemble import Prior
 from agent.perception.reader import Eyesight, kind_of
 from envs.score import losses
@@ -213,7 +214,8 @@ class Clairvoyant:
             row, column = divmod(cell, cells)
             x, y = (2 * (each + 0.5) / cells - 1 for each in (column, row))
             found += [Look(x, y, mode, mode != QUAD) for mode in modes]
-            if QUAD in modes:
+            # Pixels of wide fields do not resolve columns of atoms.
+            if QUAD in modes and self._prior.card.world not in CRYSTALS:
                 x, y = (2 * (min(each, cells - 2) + 1) / cells - 1 for each in (column, row))
                 found.append(Look(x, y, QUAD, True))
         return [(look, self._shown(look)) for look in found]

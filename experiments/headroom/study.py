@@ -19,6 +19,7 @@ WAYS = (
     Settings(looks=32, modes=("HAADF",), wide=True, tiles=4),
     Settings(looks=64, modes=("HAADF",), wide=True, tiles=4),
     Settings(looks=32, modes=("HAADF",), wide=False, tiles=8),
+    Settings(looks=64, modes=("HAADF",), wide=False, tiles=8),
     Settings(looks=32, modes=("EELS",), wide=True, tiles=8),
     Settings(looks=32, modes=("HAADF", "EELS"), wide=True, tiles=4),
     Settings(looks=16, modes=("CBED",), wide=True, tiles=8),
