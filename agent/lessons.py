@@ -41,7 +41,8 @@ class Lessons:
 
     ``examples`` gives looks at the worlds of seeds, each with the fields that were there to see and the globals, and
     ``stares`` looks in one mode at small places, each again and again; ``score`` says how good a report on the world of
-    a seed is.
+    a seed is. ``trajectories`` are what is true of worlds that no beam touched: fields (seeds, times x cells^2) at the
+    times that are asked for, and globals (seeds, 1).
     """
 
     card: Card
@@ -50,6 +51,7 @@ class Lessons:
     examples: Callable[[Sequence[int]], Looks]
     stares: Callable[[Sequence[int], Mode], Looks]
     score: Callable[[Report, int], float]
+    trajectories: Callable[[Sequence[int], Sequence[float]], dict[str, np.ndarray]]
 
 
 def lessons(world: str) -> Lessons:
@@ -74,6 +76,7 @@ def lessons(world: str) -> Lessons:
         examples=looks,
         stares=looks,
         score=lambda report, seed: score(report, truth_of(card, seed), card)[0],
+        trajectories=lambda seeds, times_s: truths(world_type(world), seeds, tuple(times_s)),
     )
 
 

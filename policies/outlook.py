@@ -43,6 +43,20 @@ class Outlook(Protocol):
         """Take in what was seen, in order."""
         ...
 
+    @property
+    def surprise(self) -> float:
+        """How far the last readings were from what was expected: root mean square, in standard deviations."""
+        ...
+
+    @property
+    def loss_left(self) -> float:
+        """What a report is expected to lose now, as a share of what the prior would."""
+        ...
+
+    def left(self, cells: NDArray[np.intp], at_s: float) -> float:
+        """The standard deviation left of fields in cells (n,) at the next asked time, as a share of the prior's."""
+        ...
+
     def information(self, way: Way, places: NDArray[np.intp], electrons: Array, at_s: float) -> Array:
         """Predicted information (n,), in units of the score, of looks at places (n,) with so many electrons each (n,).
 

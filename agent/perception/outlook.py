@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.perception.belief import LEAST_VAR, Rows
+from agent.perception.belief import LEAST_VAR, Rows, gain
 from agent.perception.ensemble import Prior
 from agent.perception.reader import WHOLE, Conditioned, Eyesight, kind_of
 from hardware_bridge.report import Estimate, Percept
@@ -41,17 +41,35 @@ class ReaderOutlook:
     def begin(self) -> None:
         """Start a run: nothing was seen."""
         self._reporter = Conditioned(self._prior)
+        self.surprise = 1.0
         self._covariance = self._prior.correlation.copy()
 
     def add(self, percept: Percept) -> None:
         """Take in the readings of a percept; in order of time."""
-        known = len(self._reporter.belief.factors)
+        before = self._reporter.belief
+        known = len(before.factors)
         self._reporter.add(percept)
+        if rows := list(self._reporter.rows(percept)):
+            self.surprise = float(np.sqrt((gain(self._prior.correlation, before, Rows.of(rows))[1] ** 2).mean()))
         factors = self._reporter.belief.factors
         if len(factors) > known:
             self._covariance -= factors[known:].T @ factors[known:]
         elif len(factors) < known:  # they were written anew
             self._covariance = self._prior.correlation - factors.T @ factors
+
+    @property
+    def loss_left(self) -> float:
+        """What a report is expected to lose now, as a share of what the prior would."""
+        sd = np.sqrt(np.maximum(np.diagonal(self._covariance)[: self._prior.size], 0.0))
+        return float(sd @ self._worth / self._worth.sum())
+
+    def left(self, cells: NDArray[np.intp], at_s: float) -> float:
+        """The standard deviation left of fields in cells (n,) at the next asked time, as a share of the prior's."""
+        times = self._prior.times_s
+        time = int(np.clip(np.searchsorted(times, at_s), 1, len(times) - 1))
+        places = [self._prior.place(field, time, cell) for field in range(len(self._prior.fields)) for cell in cells]
+        var = np.diagonal(self._covariance)[places]
+        return float(np.sqrt(np.maximum(var, 0.0)).mean()) if places else 0.0
 
     def information(self, way: Way, places: NDArray[np.intp], electrons: Array, at_s: float) -> Array:
         """Predicted information (n,), in units of the score, of looks at places (n,) with so many electrons each (n,).

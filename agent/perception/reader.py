@@ -305,11 +305,12 @@ class Conditioned:
 
     def add(self, *percepts: Percept) -> None:
         """Take in the readings of one percept, or of many at once, which is quicker."""
-        rows = [row for percept in percepts for row in self._rows(percept)]
+        rows = [row for percept in percepts for row in self.rows(percept)]
         if rows:
             self.belief = self.belief.after(self._prior, Rows.of(rows))
 
-    def _rows(self, percept: Percept) -> Iterator[Row]:
+    def rows(self, percept: Percept) -> Iterator[Row]:
+        """The readings of a percept, as the belief takes them."""
         time_s = (percept.start_s + percept.end_s) / 2
         for name, estimate in percept.estimates.items():
             target, *place = name.split(":")
