@@ -65,8 +65,8 @@ class Instrument(Word, frozen=True, kw_only=True):
     left out, they are ideal. ``camera`` is what the sensor of its camera does to broad-beam images and patterns, by the
     names of `digital_twin.camera.Camera`, laid over those of a CCD; each is off at 0. ``conditions`` is what drifts,
     shakes and ages, by the names of `digital_twin.conditions.Conditions`, laid over those of the world; each is off at
-    0. ``column`` may hold ``source_fwhm_nm``, the width of the image of its source, and ``chromatic_mm``, the chromatic
-    aberration. In ``stepped`` time only commands pass time, so a seed gives the same record; in ``real`` time the wall
+    0. ``column`` are those of `digital_twin.detectors.Column` that `agent.twins.COLUMN` names, laid over the world's;
+    each is off at 0. In ``stepped`` time only commands pass time: a seed gives one record; in ``real`` time the wall
     clock does, ``speed`` times as fast. ``keys`` is the file that `adaptem keys make` wrote for this client of the
     bridge; without it only a bridge on this machine can be reached.
     """

@@ -59,8 +59,17 @@ TUNING_OPTICS = Optics(
 STANDARD = "standard"
 """The specimen to calibrate on; it has no truth."""
 
-COLUMN = ("source_fwhm_nm", "chromatic_mm")
-"""What of the column a configuration may say; the rest is the world's."""
+XRAYS = "xray_"
+COLUMN = (
+    "source_fwhm_nm",
+    "chromatic_mm",
+    "gun_fwhm_eV",
+    "energy_fwhm_eV",
+    "source_angle_mrad",
+    "xray_resolution_eV",
+    "xray_dead_layer_nm",
+)
+"""What of the column a configuration may say, XRAYS before names of its X-ray detector; the rest is the world's."""
 
 
 def specimen(config: Config, seed: int) -> Specimen:
@@ -98,12 +107,9 @@ def twin(config: Config, seed: int) -> Microscope:
     hidden = Misalignment(backlash_nm=(conditions.backlash_nm, conditions.backlash_nm))
     if config.instrument.misaligned is not None:
         hidden = Misalignment.drawn(config.instrument.misaligned)
-    base, given = apparatus.column, config.instrument.column
-    source_nm, chromatic_mm = (given.get(name, getattr(base, name)) for name in COLUMN)
-    made = replace(base, source_fwhm_nm=source_nm, chromatic_mm=chromatic_mm)
     apparatus = replace(
         apparatus,
-        column=made,
+        column=column_with(apparatus.column, config.instrument.column),
         readout=readout,
         camera=camera,
         conditions=conditions,
@@ -112,6 +118,17 @@ def twin(config: Config, seed: int) -> Microscope:
     )
     column = Twin(specimen(config, seed), seed, speed, apparatus=apparatus)
     return WithHolder(column, TwinHolder(apparatus.holder, lambda: column.state().clock_s, seed))
+
+
+def column_with(base: Column, given: Mapping[str, float]) -> Column:
+    """A column with some of COLUMN as they are given.
+
+    Raises:
+        ValueError: a column that cannot be.
+    """
+    xrays: dict[str, Any] = {name.removeprefix(XRAYS): value for name, value in given.items() if name.startswith(XRAYS)}
+    plain: dict[str, Any] = {name: value for name, value in given.items() if not name.startswith(XRAYS)}
+    return replace(base, **plain, xrays=replace(base.xrays, **xrays))
 
 
 def driver(config: Config, seed: int) -> Microscope:
@@ -200,10 +217,19 @@ def check_instrument(got: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name in ("image", "contamination_nm_per_e_per_A2"):
         if got.get(name) and (got.get("specimen") is not None or got.get("world") == STANDARD):
             yield name, "only worlds have one: leave it out, or instrument.specimen and world = standard"
-    for name in got.get("column", {}):
-        if name not in COLUMN:
-            yield f"column.{name}", f"unknown field, known is {', '.join(COLUMN)}"
+    yield from _check_column(got.get("column", {}), got.get("world", "growth"))
     for name, kind in (("readout", Readout), ("camera", Camera), ("conditions", Conditions)):
         for each in laid_over(kind, got.get(name, {}), name)[1]:
             path, _, complaint = each.partition(": ")
             yield path, complaint
+
+
+def _check_column(given: Mapping[str, Any], world: str) -> Iterator[tuple[str, str]]:
+    unknown = given.keys() - set(COLUMN)
+    for name in sorted(unknown):
+        yield f"column.{name}", f"unknown field, known is {', '.join(COLUMN)}"
+    if not unknown:
+        try:
+            column_with(WORLDS[world].facts.column if world in WORLDS else Column(), given)
+        except ValueError as error:
+            yield "column", str(error)

@@ -1,5 +1,6 @@
 """The twin that a configuration asks for is put together from what it says and from the facts of its world."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from agent.assemble import CHOICES, DEFAULT_CONFIG, card_of
 from agent.config import Config, ConfigErrors, load
-from agent.twins import specimen, twin
+from agent.twins import COLUMN, specimen, twin
+from digital_twin.apparatus import PLAIN
 from digital_twin.camera import Camera
 from digital_twin.conditions import Conditions
 from digital_twin.contamination import Contaminated
@@ -16,6 +18,7 @@ from digital_twin.layered import Upon
 from digital_twin.liquid_cell import LiquidCell
 from digital_twin.misalignment import Misalignment
 from digital_twin.standard import Standard
+from experiments.validation.imperfections import ideal
 
 
 def configured(*overrides: str) -> Config:
@@ -71,6 +74,21 @@ def test_the_source_of_the_column_is_chosen_by_the_config() -> None:
         configured("instrument.column={source_fwhm = 0.7}")
     with pytest.raises(ConfigErrors, match=r"instrument\.column\.source_fwhm_nm"):
         configured("instrument.column={source_fwhm_nm = -0.7}")
+
+
+def test_all_that_blurs_in_the_column_can_be_switched_off_by_the_config() -> None:
+    made = column_of(configured(f"instrument.column={{{', '.join(f'{name} = 0' for name in COLUMN)}}}")).column
+    apparatus = replace(PLAIN, column=LiquidCell.facts.column)
+    assert made == ideal(apparatus).column != apparatus.column
+
+
+def test_columns_that_cannot_be_are_told() -> None:
+    with pytest.raises(ConfigErrors, match=r"instrument\.column: gun_fwhm_eV 0\.7: 0 to energy_fwhm_eV, 0"):
+        configured("instrument.column={energy_fwhm_eV = 0}")
+    with pytest.raises(ConfigErrors, match=r"instrument\.column: resolution_eV 100: 0, or what silicon allows"):
+        configured("instrument.column={xray_resolution_eV = 100}")
+    with pytest.raises(ConfigErrors, match=r"instrument\.column: gun_fwhm_eV 2"):
+        configured("instrument.world=standard", "instrument.column={gun_fwhm_eV = 2}")
 
 
 def test_a_world_may_start_with_an_image_and_get_dirty(tmp_path: Path) -> None:
