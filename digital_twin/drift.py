@@ -10,6 +10,9 @@ from digital_twin.conditions import ROOM_K, Conditions
 from digital_twin.optics import Aberrations, Array, summed
 
 WAVES = 96
+BANDS = (1e-2, 3e3)
+"""The slowest and fastest angular frequencies of a wander, times tau: 99.3 % of its variance; the rest goes to both."""
+
 MOST_TABLES = 4
 """Scans of how many different timings are remembered."""
 
@@ -21,16 +24,20 @@ DEFAULT = Conditions()
 
 
 class Wander:
-    """A stationary Ornstein-Uhlenbeck process as Fourier features: the same at a time whenever it is asked for.
+    """A stationary Ornstein-Uhlenbeck process as waves: the same at a time whenever it is asked for.
 
-    Its covariance is sd^2 exp(-|t| / tau), since the frequencies are those of the Cauchy spectrum of that kernel: the
-    middles of WAVES parts with as much power each, whose fastest has a period of tau / 19. Drawn at random, one
-    in a dozen seeds would shake a seventh of sd within a frame, which is not what drifts.
+    Its covariance is sd^2 exp(-|t| / tau): WAVES bands, evenly spaced in the logarithm of the frequency, have as much
+    of the variance each as its Cauchy spectrum has there, and one wave, drawn within them. With frequencies drawn from
+    the whole spectrum, all of one amplitude, one seed in a dozen would shake a seventh of sd within a frame.
     """
 
     def __init__(self, sd: float, tau_s: float, random: np.random.Generator) -> None:
         self._sd = sd
-        self._omega = np.tan(math.pi / 2 * (np.arange(WAVES) + 0.5) / WAVES) / tau_s
+        edges = np.geomspace(*BANDS, WAVES + 1)
+        self._omega = edges[:-1] * (edges[1:] / edges[:-1]) ** random.uniform(0, 1, WAVES) / tau_s
+        within = 2 / math.pi * np.arctan(edges)
+        within[[0, -1]] = 0.0, 1.0
+        self._amplitude = sd * np.sqrt(2 * np.diff(within))
         self._phase = random.uniform(0, 2 * math.pi, WAVES)
         self._tables: dict[tuple[float, int], Array] = {}
         self._first = self.at(0.0)
@@ -44,9 +51,8 @@ class Wander:
         t = np.asarray(time_s, dtype=np.float64)
         if self._sd == 0.0:
             return np.zeros(t.shape)
-        waves = np.cos(t[..., None] * self._omega + self._phase)
-        result: Array = self._sd * math.sqrt(2 / WAVES) * waves.sum(axis=-1)
-        return result
+        # No matrix product: its rounding would depend on how many times are asked for.
+        return np.asarray((self._amplitude * np.cos(t[..., None] * self._omega + self._phase)).sum(axis=-1))
 
     def even(self, start_s: Array, rows: tuple[float, int]) -> Array:
         """Values at even times, (T, S): ``rows`` are the step in s and T, ``start_s`` (S,) where each of S begins.
@@ -61,8 +67,8 @@ class Wander:
             turn = (rows[0] * np.arange(rows[1]))[:, None] * self._omega
             self._tables[rows] = np.concatenate([np.cos(turn), -np.sin(turn)], axis=1)
         begin = self._omega[:, None] * start_s + self._phase[:, None]
-        waves = self._tables[rows] @ np.concatenate([np.cos(begin), np.sin(begin)])
-        result: Array = self._sd * math.sqrt(2 / WAVES) * waves
+        both = np.concatenate([self._amplitude[:, None] * np.cos(begin), self._amplitude[:, None] * np.sin(begin)])
+        result: Array = self._tables[rows] @ both
         return result
 
 

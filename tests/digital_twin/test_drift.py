@@ -22,7 +22,7 @@ def test_wander_is_an_ornstein_uhlenbeck_process():
 
 
 def test_no_seed_shakes_more_within_a_frame_than_others_do():
-    # Mutation: frequencies drawn at random, of which one in a dozen seeds has a wave that beats within two seconds.
+    # Mutation: all waves of one amplitude, frequencies drawn from the whole spectrum: 16 times the median.
     frame_s = np.linspace(500.0, 502.0, 65)
 
     def bend(seed: int) -> float:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from msgspec import structs
+from numpy.lib.stride_tricks import sliding_window_view
 
 from digital_twin.apparatus import Apparatus
 from digital_twin.conditions import ROOM_K, STILL
@@ -108,11 +109,15 @@ def test_heating_steps_carry_the_film_off_sideways_as_images_show(command):
             execute(instrument, command(mode=None), 5.0)
         images.append(execute(instrument, look, 30.0).data.astype(float))
         places_nm.append(instrument._drift.specimen_nm(np.array([instrument.state().clock_s]))[0])
-    # Edges that do not meet would draw what is found towards zero.
-    window = np.hanning(128)[:, None] * np.hanning(128)
-    first, second = (np.fft.fft2((image - image.mean()) * window) for image in images)
-    found = np.unravel_index(np.fft.ifft2(second * first.conj()).real.argmax(), images[0].shape)
-    moved_nm = [4.0 * ((at + 64) % 128 - 64) for at in reversed(found)]
+    # The middle of the first in the second: a correlation of whole fields would draw what is found towards zero.
+    middle, most = slice(28, -28), range(-28, 29)
+    views = sliding_window_view(images[1], (72, 72))
+    alike = {
+        (x, y): np.corrcoef(images[0][middle, middle].ravel(), views[28 + y, 28 + x].ravel())[0, 1]
+        for x in most
+        for y in most
+    }
+    moved_nm = [4.0 * each for each in max(alike, key=lambda at: alike[at])]
     assert np.hypot(*moved_nm) > 20.0
     assert moved_nm == pytest.approx((places_nm[1] - places_nm[0]).tolist(), abs=4.0)
     assert HEATED.heat_nm_per_K > 0.0
