@@ -47,7 +47,10 @@ EXAMPLES = {
   adaptem keys make agent --role operator --folder keys
   adaptem keys list --folder keys
 """,
-    "replay": "  adaptem replay runs/first\n",
+    "replay": """\
+  adaptem replay runs/first
+  adaptem replay runs/first --console --rival raster
+""",
     "approve": "  adaptem approve runs/asked\n",
     "audit": "  adaptem audit runs/asked\n",
     "report": "  adaptem report runs/first\n  adaptem report runs/first --out first.html\n",
@@ -173,12 +176,19 @@ def _keys_arguments(keys: argparse.ArgumentParser) -> None:
         action.add_argument("--folder", type=Path, default=KEYS, help="folder of the keys (default %(default)s)")
 
 
+def _run_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, help="folder of the run")
+
+
 def _replay_arguments(replay: argparse.ArgumentParser) -> None:
-    replay.add_argument("run", type=Path, help="folder of the run")
+    _run_argument(replay)
+    replay.add_argument("--console", action="store_true", help="open it in the console, with a time slider")
+    replay.add_argument("--rival", metavar="POLICY", help="there, what this policy would have chosen at each turn")
+    replay.add_argument("--port", type=int, help="port of the console (default 8642, or any that is free)")
 
 
 def _approve_arguments(approve: argparse.ArgumentParser) -> None:
-    _replay_arguments(approve)
+    _run_argument(approve)
     approve.add_argument("--name", default="operator", help="who you are, for the record (default %(default)s)")
 
 

@@ -33,6 +33,7 @@ from agent.console.words import (
     Person,
     Question,
     Refused,
+    Replay,
     Status,
     Steer,
     Switch,
@@ -110,6 +111,7 @@ CALLS: tuple[Call, ...] = (
         _then_status(lambda c, p, b: c.take_over(p, b.on)),
         body=Switch,
     ),
+    Call("POST", "/api/replay", "Move in a replayed run", _then_status(lambda c, p, b: c.replay(b)), body=Replay),
     Call("POST", "/api/stop", "Blank, abort and end the run; anybody may", _then_status(lambda c, p, b: c.stop(p))),
 )
 

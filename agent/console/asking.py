@@ -10,15 +10,14 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from agent.console.choices import chosen
 from agent.console.console import Console
-from agent.console.flags import flags
 from agent.console.sight import Sight
 from agent.console.words import Choice, Edit, Impossible, Question
-from agent.edits import EditErrors, differences, edited, sentence, towards
+from agent.edits import EditErrors, differences, edited, towards
 from agent.record import Decision
 from agent.review import MAX_TEXT, Walls, inside, unasked
-from hardware_bridge.cost import fluence_e_per_A2, predict
-from hardware_bridge.geometry import field_centre_nm, merged
+from hardware_bridge.cost import predict
 from hardware_bridge.messages import Command
 from policies.interface import Proposal, Situation, Verdict
 
@@ -149,17 +148,17 @@ class Asking:
         question, sight, command, told = console.question(name), self._sight, None, ""
         if question.chosen is not None and not console.standing.stopped_by:
             # It may have been approved turns after it was asked, and doses and places are others by now.
-            chosen = question.choices[question.chosen]
-            command, refusal = chosen.command, ""
+            choice = question.choices[question.chosen]
+            command, refusal = choice.command, ""
             if sight is not None:
                 situation = sight.now(situation)
-                look = sight.first(chosen, situation, f"place-{name}-{situation.turn}")
+                look = sight.first(choice, situation, f"place-{name}-{situation.turn}")
                 if look is not None:
                     return sight.looking(console.finding(name, situation.turn), look)
-                command, apart_nm, refusal = sight.moved(chosen, situation)
+                command, apart_nm, refusal = sight.moved(choice, situation)
                 told = f"; moved by {apart_nm:.1f} nm, by which it had drifted" if apart_nm else ""
-                if apart_nm > AGAIN * chosen.width_nm > 0.0:
-                    self._again(chosen, command, apart_nm, situation)
+                if apart_nm > AGAIN * choice.width_nm > 0.0:
+                    self._again(choice, command, apart_nm, situation)
                     return None
             reason = ""
             question = console.taken(name, reason, refusal or self._walls.impossible(command, situation))
@@ -201,30 +200,11 @@ class Asking:
     def _choice(
         self, command: Command, situation: Situation, of: Proposal | Choice, edits: tuple[str, ...] = ()
     ) -> Choice:
-        """What is shown of a command: what it does, where, what it costs, and whether the envelope holds it."""
-        state, capabilities, acquire = situation.state, self._walls.capabilities, command.acquire
-        price = predict(command, state, capabilities)
-        x_nm, y_nm = field_centre_nm(merged(state.go, command.go), capabilities)
-        width_nm = acquire.fov_nm if acquire is not None else 0.0
-        return Choice(
-            command=command,
-            does=sentence(command, state, capabilities)[:MAX_TEXT],
-            reason=of.reason,
-            proposer=of.proposer,
-            information=of.information if not edits else None,
-            information_sd=of.information_sd if not edits else 0.0,
-            electrons=price.electrons,
-            fluence_e_per_A2=fluence_e_per_A2(command, state, capabilities),
-            time_s=price.time_s,
-            x_nm=x_nm,
-            y_nm=y_nm,
-            width_nm=width_nm,
-            height_nm=width_nm * acquire.pixels_y / acquire.pixels_x if acquire is not None else 0.0,
-            finding=self._finding(situation),
-            outside=self._walls.outside(command, situation) if self._walls.has_envelope else "",
-            edits=edits,
-            flags=tuple(flags(command, situation.state, self._walls.limits, capabilities)),
-        )
+        outside = self._walls.outside(command, situation) if self._walls.has_envelope else ""
+        choice = chosen(command, situation.state, of, self._walls)
+        if edits:
+            choice = replace(choice, information=None, information_sd=0.0)
+        return replace(choice, finding=self._finding(situation), outside=outside, edits=edits)
 
     def _edited(self, situation: Situation, choice: Choice, edit: Edit) -> Choice:
         """A choice as somebody wants it.

@@ -30,6 +30,7 @@ from agent.console.words import (
     NotFound,
     Person,
     Question,
+    Replay,
     Status,
     Steer,
     Switch,
@@ -102,6 +103,10 @@ class RemoteConsole:
     def steer(self, person: Person, changes: Sequence[str]) -> Status:
         """Change what is wanted of the run: PATH=VALUE each, all that is to be other than it was started with."""
         return self._call("POST", "/api/steer", Status, person, Steer(changes=tuple(changes)))
+
+    def replay(self, wanted: Replay) -> Status:
+        """Move in a run that is replayed."""
+        return self._call("POST", "/api/replay", Status, None, wanted)
 
     def heard(self, person: Person) -> None:
         """Keep the lease."""

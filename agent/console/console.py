@@ -25,6 +25,7 @@ from agent.console.words import (
     NotFound,
     Person,
     Question,
+    Replay,
     Status,
 )  # fmt: skip
 from hardware_bridge.errors import BridgeError
@@ -230,6 +231,10 @@ class Console(People):
                 self._log("refused", person, after)
                 self._put(after)
         return failure
+
+    def replay(self, wanted: Replay) -> None:
+        """Move in a run that is replayed; raises NotFound: this one goes on."""
+        raise NotFound("this run goes on: nothing is replayed")
 
     def close(self) -> None:
         """Close the log of what people did."""

@@ -15,9 +15,10 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from agent.perception.elements import EDGES_eV
 from agent.record import Record, taken
-from hardware_bridge.geometry import field_centre_nm
-from hardware_bridge.messages import InstrumentState
+from hardware_bridge.geometry import field_centre_nm, merged
+from hardware_bridge.messages import Capabilities, InstrumentState
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Report
 from hardware_bridge.words import Count, Name, NotNegative, Number, Text, Word
@@ -88,13 +89,17 @@ class PictureTold(Word, frozen=True, kw_only=True):
 
 
 class SpectrumTold(Word, frozen=True, kw_only=True):
-    """A spectrum, summed over the field: counts in channels from ``offset_eV`` in steps of ``step_eV``."""
+    """A spectrum, summed over the field: counts in channels from ``offset_eV`` in steps of ``step_eV``.
+
+    ``edges`` are where in it the edges of elements that perception knows begin, in eV.
+    """
 
     turn: Count
     mode: Text
     offset_eV: Number
     step_eV: Number
     counts: tuple[Number, ...]
+    edges: dict[Text, Number] = {}
 
 
 class FieldTold(Word, frozen=True, kw_only=True):
@@ -139,14 +144,21 @@ class Feed:
         self.state: InstrumentState | None = None
         self.heard_s = time.monotonic()
         self.ended = False
+        self.rewound = 0  # how often turns were taken back: screens begin anew
         self.changed: list[Callable[[], None]] = []
         self._setup, self._lock = setup, threading.Lock()
         self._pictures, self._believed_s = 0, 0.0
 
     def add(self, record: Record) -> None:
         """Tell of one more turn."""
-        self.turns.append(_turn(record))
+        self.turns.append(_turn(record, self._setup.capabilities))
         self.heard(record.state)
+
+    def rewind(self) -> None:
+        """Take all turns back, and what they showed: another part of a record is to be shown."""
+        self.turns = []
+        self.spectrum, self.belief = None, ()
+        self.rewound += 1
 
     def plan(self, title: str, setup: Setup, policy: str, policies: tuple[str, ...]) -> None:
         """Tell what is wanted of the run from here on."""
@@ -166,18 +178,26 @@ class Feed:
 
     def see(self, observation: Observation, belief: Callable[[], Report]) -> None:
         """Show what came in a turn, and what is believed after it."""
-        if observation.data is not None and observation.kind == "frame":
-            self.show(observation.data, observation)
-        elif observation.data is not None and observation.kind == "spectrum":
-            self.spectrum = _spectrum(observation, len(self.turns))
+        self.look(observation, len(self.turns))
         now_s = time.monotonic()
         if now_s - self._believed_s > BELIEF_S:
-            self.belief = _fields(belief(), self._setup)
+            self.believe(belief())
             self._believed_s = time.monotonic()
         self.heard(observation.state)
 
-    def show(self, image: NDArray[np.generic], of: Observation) -> None:
-        """Make a picture (H, W) the newest."""
+    def look(self, observation: Observation, turn: int) -> None:
+        """Show the image or the spectrum of a turn."""
+        if observation.data is not None and observation.kind == "frame":
+            self.show(observation.data, observation, turn)
+        elif observation.data is not None and observation.kind == "spectrum":
+            self.spectrum = _spectrum(observation, turn)
+
+    def believe(self, report: Report) -> None:
+        """Show what is believed."""
+        self.belief = _fields(report, self._setup)
+
+    def show(self, image: NDArray[np.generic], of: Observation, turn: int) -> None:
+        """Make a picture (H, W) of a turn the newest."""
         acquire = of.command.acquire
         x_nm, y_nm = field_centre_nm(of.state.go, self._setup.capabilities)
         self._pictures += 1
@@ -187,7 +207,7 @@ class Feed:
         scale = 255.0 / max(high - low, 1e-9)
         told = PictureTold(
             number=self._pictures,
-            turn=len(self.turns),
+            turn=turn,
             mode=acquire.mode if acquire is not None else "",
             x_nm=x_nm,
             y_nm=y_nm,
@@ -207,9 +227,18 @@ class Feed:
             changed()
 
 
-def _turn(record: Record) -> TurnTold:
+def _turn(record: Record, capabilities: Capabilities) -> TurnTold:
     percept, decision = record.percept, record.decision
     of = taken(record)
+    acquire = decision.command.acquire if decision.command is not None else None
+    mode: str = acquire.mode if acquire is not None and percept is None else ""
+    x_nm, y_nm, width_nm, height_nm = 0.0, 0.0, 0.0, 0.0
+    if percept is not None:
+        mode = percept.mode or ""
+        x_nm, y_nm, width_nm, height_nm = percept.x_nm, percept.y_nm, percept.width_nm, percept.height_nm
+    elif decision.command is not None and acquire is not None:  # it failed there
+        x_nm, y_nm = field_centre_nm(merged(record.state.go, decision.command.go), capabilities)
+        width_nm, height_nm = acquire.fov_nm, acquire.fov_nm * acquire.pixels_y / acquire.pixels_x
     return TurnTold(
         turn=record.turn,
         clock_s=record.end_s,
@@ -217,11 +246,11 @@ def _turn(record: Record) -> TurnTold:
         by=decision.by,
         reason=decision.reason,
         failure=record.failure,
-        mode=(percept.mode or "") if percept is not None else "",
-        x_nm=percept.x_nm if percept is not None else 0.0,
-        y_nm=percept.y_nm if percept is not None else 0.0,
-        width_nm=percept.width_nm if percept is not None else 0.0,
-        height_nm=percept.height_nm if percept is not None else 0.0,
+        mode=mode,
+        x_nm=x_nm,
+        y_nm=y_nm,
+        width_nm=width_nm,
+        height_nm=height_nm,
         electrons=record.electrons_charged,
         fluence_max_e_per_A2=record.state.fluence_max_e_per_A2,
         information=of.information if of is not None else None,
@@ -232,9 +261,13 @@ def _turn(record: Record) -> TurnTold:
 def _spectrum(observation: Observation, turn: int) -> SpectrumTold:
     assert observation.data is not None
     axis, counts = observation.axes[-1], observation.data.reshape(-1, observation.data.shape[-1]).sum(axis=0)
+    mode = observation.command.acquire.mode if observation.command.acquire is not None else ""
+    end_eV = axis.offset + axis.scale * len(counts)
+    known = EDGES_eV.items() if mode != "EDS" else ()
     return SpectrumTold(
         turn=turn,
-        mode=observation.command.acquire.mode if observation.command.acquire is not None else "",
+        mode=mode,
+        edges={name: onset_eV for name, onset_eV in known if axis.offset < onset_eV < end_eV},
         offset_eV=axis.offset,
         step_eV=axis.scale,
         counts=tuple(float(count) for count in counts),

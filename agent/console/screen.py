@@ -23,6 +23,7 @@ class Screen:
         self._socket, self._person, self._console, self._feed = socket, person, console, feed
         self._more, self._ready = asyncio.Event(), True
         self._turns = self._picture = 0
+        self._rewound = -1
         self._told: dict[str, object] = {}
 
     async def serve(self) -> None:
@@ -36,8 +37,6 @@ class Screen:
             changes.append(changed)
         hearing = asyncio.create_task(self._hear())
         try:
-            self._told["plan"] = self._feed.run
-            await self._send("run", self._feed.run)
             while not hearing.done():
                 await self._tell()
                 try:
@@ -63,14 +62,19 @@ class Screen:
 
     async def _tell(self) -> None:
         feed = self._feed
+        if self._rewound != feed.rewound:
+            self._rewound, self._turns = feed.rewound, 0
+            self._told["plan"] = feed.run
+            await self._send("run", feed.run)
         status = self._console.status()
         if self._told.get("status") != status:
             self._told["status"] = status
             age_s = time.monotonic() - feed.heard_s
             await self._send("status", {"status": status, "state": feed.state, "age_s": age_s, "you": self._person})
-        while self._turns < len(feed.turns):
+        turns = feed.turns
+        while self._turns < len(turns) and self._rewound == feed.rewound:
             self._turns += 1
-            await self._send("turn", feed.turns[self._turns - 1])
+            await self._send("turn", turns[self._turns - 1])
         for kind, value in (("plan", feed.run), ("spectrum", feed.spectrum), ("belief", feed.belief)):
             if value and self._told.get(kind) is not value:
                 self._told[kind] = value

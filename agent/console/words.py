@@ -147,6 +147,32 @@ class Grant(Word, frozen=True, kw_only=True):
 Answer = Approve | Refuse
 
 
+class Rival(Word, frozen=True, kw_only=True):
+    """What another policy would have chosen at a turn of a replayed run, had it learned from all turns before.
+
+    ``choice`` is None where it had nothing to propose, or was not asked yet; ``why`` says so. Up to here it agreed in
+    ``agreed`` of ``asked`` turns with what ran: the same mode at the same place.
+    """
+
+    name: Name
+    choice: Choice | None = None
+    why: Text = ""
+    agreed: Count = 0
+    asked: Count = 0
+
+
+class Replayed(Word, frozen=True, kw_only=True):
+    """Where the replay of a record stands: before or in ``turn`` of ``turns``, and how fast it goes (0: it stands).
+
+    ``speed`` is in seconds of the instrument's clock a second.
+    """
+
+    turn: Count
+    turns: Count
+    speed: NotNegative
+    rival: Rival | None = None
+
+
 class Status(Word, frozen=True, kw_only=True):
     """Where things stand: the question that waits, if one does, for how long still, and who may decide.
 
@@ -170,6 +196,7 @@ class Status(Word, frozen=True, kw_only=True):
     watches: bool = False
     steering: tuple[Text, ...] = ()
     steered_by: Text = ""
+    replayed: Replayed | None = None
 
 
 class Lease(Word, frozen=True, kw_only=True):
@@ -206,6 +233,14 @@ class Steer(Word, frozen=True, kw_only=True):
     """
 
     changes: Annotated[tuple[Text, ...], Meta(max_length=100)]
+
+
+class Replay(Word, frozen=True, kw_only=True):
+    """Go to a turn of a replayed run, play it so fast, or compare it with a policy; what is left out stays."""
+
+    turn: Count | None = None
+    speed: Annotated[float, Meta(ge=0, le=1e6)] | None = None
+    rival: Name | None = None
 
 
 class Switch(Word, frozen=True, kw_only=True):

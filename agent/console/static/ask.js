@@ -34,8 +34,13 @@ export class Ask {
     return this.question?.state === "proposed";
   }
 
+  // A replay shows what was decided; nothing can be.
+  get shown() {
+    return this.waits || Boolean(this.replayed);
+  }
+
   get choice() {
-    return this.waits ? this.question.choices[this.chosen] : null;
+    return this.shown ? this.question.choices[this.chosen] : null;
   }
 
   get sending() {
@@ -49,8 +54,12 @@ export class Ask {
   show(status, mayDecide) {
     this.status = status;
     this.allowed = mayDecide && !status.paused_by && !status.stopped_by;
+    this.replayed = status.replayed;
     const before = this.question, question = (this.question = status.question);
-    if (before?.id !== question?.id || !this.waits) {
+    if (this.replayed) {
+      if (before?.id !== question.id) this.chosen = question.chosen ?? 0;
+      this.ready = false;
+    } else if (before?.id !== question?.id || !this.waits) {
       this.chosen = 0;
       this.refusing = this.modifying = this.ready = false;
       by("edit-told").textContent = "";
@@ -62,14 +71,15 @@ export class Ask {
       }, SHOWN_MS);
     } else if (question.revision !== before.revision && question.choices.at(-1).edits.length) this.chosen = question.choices.length - 1;
     by("ask").classList.toggle("waits", this.waits);
-    by("ask-body").hidden = !this.waits;
+    by("ask-body").hidden = !this.shown || !question.choices.length;
     by("ask-title").textContent = this.title(status);
     by("granted").textContent = status.grants.map(grantTold).join("; ");
-    if (this.waits) this.detail();
+    if (this.shown && question.choices.length) this.detail();
     this.told();
   }
 
   title(status) {
+    if (this.replayed) return `Turn ${this.question.turn}: ${this.question.why}`;
     if (status.stopped_by) return `Stopped by ${status.stopped_by}: the beam is blanked`;
     if (status.paused_by) return `Paused by ${status.paused_by}: the beam is blanked`;
     if (this.waits) return `Turn ${this.question.turn} waits, ${status.watches ? "watched at low dose" : "beam blanked"}`;
@@ -89,7 +99,8 @@ export class Ask {
       (choice.finding ? `, and ${number(choice.finding)} e to find its place again if this takes long` : "");
     by("ask-time").textContent = seconds(choice.time_s);
     by("ask-flags").replaceChildren(...choice.flags.map((flag) => element("li", flag)));
-    by("ask-why").textContent = `Asked because: ${this.question.why}.`;
+    by("ask-why").textContent = this.replayed ? "" : `Asked because: ${this.question.why}.`;
+    this.beside(this.replayed?.rival);
     by("ask-choices").replaceChildren(...choices.map((each, at) => {
       const button = element("button", "", { type: "button", "aria-pressed": at === this.chosen });
       button.append(element("kbd", at), ` ${brief(each)}`);
@@ -105,8 +116,16 @@ export class Ask {
     by("kind-10").textContent = `All of ${this.kind} for 10 min`;
   }
 
+  // What another policy would have chosen at a replayed turn.
+  beside(rival) {
+    by("ask-rival").hidden = !rival;
+    if (!rival) return;
+    const agreed = rival.asked ? ` It agreed with ${rival.agreed} of ${rival.asked} so far.` : "";
+    by("ask-rival").textContent = (rival.choice ? `${rival.name} would have chosen ${brief(rival.choice)}.` : `${rival.name}: ${rival.why}.`) + agreed;
+  }
+
   choose(at) {
-    if (!this.waits || at >= this.question.choices.length) return;
+    if (!this.shown || at >= this.question.choices.length) return;
     this.chosen = at;
     this.detail();
     this.told();

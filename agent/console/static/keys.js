@@ -8,8 +8,16 @@ export function listen(ask, act) {
     r: () => ask.refuse(!ask.refusing), t: act.takeOver, p: act.pause, s: act.steer, "?": act.help,
   };
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat && event.key !== "ArrowLeft") return;
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat && !event.key.startsWith("Arrow")) return;
     const typing = event.target.matches("input:not([type=checkbox]):not([type=range]), select, textarea");
+    if (act.replays() && !typing && !document.querySelector("dialog[open]") && !event.target.matches("input[type=range]")) {
+      const moves = { " ": act.play, ArrowLeft: () => act.step(-1), ArrowRight: () => act.step(1) }[event.key];
+      if (moves && !event.target.matches("button, summary")) {
+        event.preventDefault();
+        return moves();
+      }
+    }
+    if (event.key === "Escape" && act.replays()) return by("keys").close();
     if (event.key === "Escape" && !by("enter").open) {
       event.preventDefault();
       if (typing) return event.target.blur(); // the next one stops

@@ -15,6 +15,7 @@ export class Live {
     this.marker = null; // the field that is proposed: x_nm, y_nm, width_nm, height_nm
     this.wanted = false;
     link.onPicture = (data) => this.take(data);
+    new ResizeObserver(() => this.draw()).observe(this.canvas);
     for (const id of ["colours", "low", "high", "fft"]) by(id).addEventListener("input", () => this.draw());
   }
 
@@ -49,10 +50,12 @@ export class Live {
     const words = new Uint32Array(this.image.data.buffer);
     for (let at = 0; at < words.length; at++) words[at] = table[from[at]];
     context.putImageData(this.image, 0, 0);
-    if (shown) this.bar(context, w, h, 1 / (w * this.head.pixel_nm), "1/nm");
+    // Over the picture and as sharp as the screen, however few pixels the picture has.
+    const [over, wide, tall] = sharp(by("live-over")), zoom = wide / w;
+    if (shown) this.bar(over, wide, tall, this.head.pixel_nm ? 1 / (wide * this.head.pixel_nm) : 0, "1/nm");
     else {
-      this.mark(context, w, h);
-      this.bar(context, w, h, this.head.pixel_nm, "nm");
+      this.mark(over, wide, tall, this.head.pixel_nm / zoom);
+      this.bar(over, wide, tall, this.head.pixel_nm / zoom, "nm");
     }
     this.histogram(low, high);
   }
@@ -61,27 +64,27 @@ export class Live {
   bar(context, width, height, pixel, unit) {
     if (!pixel) return;
     const aim = pixel * width * 0.25, scales = unit === "nm" ? BARS_NM : [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, ...BARS_NM];
+    context.font = "600 14px system-ui, sans-serif";
     const length = scales.filter((scale) => scale <= aim).pop() ?? scales[0], across = length / pixel;
-    const size = Math.max(9, Math.round(height / 26)), left = size, bottom = height - size;
-    context.font = `600 ${size}px system-ui, sans-serif`;
-    context.fillStyle = "rgb(0 0 0 / .55)";
-    context.fillRect(left - size / 2, bottom - 1.9 * size, Math.max(across, 4 * size) + size, 2.4 * size);
+    const left = 14, bottom = height - 12, wide = Math.max(across, context.measureText(`${length} ${unit}`).width);
+    context.fillStyle = "rgb(0 0 0 / .6)";
+    context.fillRect(left - 6, bottom - 24, wide + 12, 30);
     context.fillStyle = "#fff";
-    context.fillRect(left, bottom - size / 4, across, Math.max(2, size / 4));
-    context.fillText(`${length} ${unit}`, left, bottom - size / 2);
+    context.fillRect(left, bottom - 3, across, 3);
+    context.fillText(`${length} ${unit}`, left, bottom - 8);
   }
 
   // The proposed field, where it lies in this picture.
-  mark(context, width, height) {
-    if (!this.marker || !this.head.pixel_nm) return;
-    const p = this.head.pixel_nm, { x_nm, y_nm, width_nm, height_nm } = this.marker;
+  mark(context, width, height, p) {
+    if (!this.marker || !p) return;
+    const { x_nm, y_nm, width_nm, height_nm } = this.marker;
     const x = (x_nm - this.head.x_nm) / p + width / 2, y = (y_nm - this.head.y_nm) / p + height / 2;
     const w = width_nm / p, h = height_nm / p;
-    context.lineWidth = Math.max(1.5, width / 220);
+    context.lineWidth = 2;
     context.strokeStyle = "#ff9f43";
     context.strokeRect(x - w / 2, y - h / 2, w, h);
     context.beginPath();
-    context.arc(x, y, Math.max(3, width / 90), 0, 7);
+    context.arc(x, y, 5, 0, 7);
     context.stroke();
   }
 

@@ -6,13 +6,14 @@ import { SpecimenMap, drawBelief } from "./maps.js";
 import { drawDose, drawSpectrum } from "./plots.js";
 import { Ask } from "./ask.js";
 import { Steer } from "./steer.js";
+import { Replay } from "./replay.js";
 import { listen } from "./keys.js";
 import { by, element, number, seconds } from "./words.js";
 
 const NOTICE_MS = 8000, LATE_S = 1.5, LOST_S = 4;
 
 const link = new Link(), live = new Live(link), turns = [];
-const ask = new Ask(link, look), map = new SpecimenMap(moved), steer = new Steer(link, map);
+const ask = new Ask(link, look), map = new SpecimenMap(moved), steer = new Steer(link, map), replay = new Replay(link);
 let run = null, told = null, toldAt = 0, belief = [];
 
 // The marker was dropped somewhere: it goes back unless the console takes the edit.
@@ -24,7 +25,8 @@ async function moved(x_nm, y_nm) {
 
 // What is looked at changes: the markers with it.
 function look() {
-  map.choices = ask.waits ? ask.question.choices : [];
+  map.choices = ask.shown ? ask.question.choices : [];
+  map.rival = ask.replayed?.rival?.choice ?? null;
   map.chosen = ask.chosen;
   map.drags = ask.modifying;
   if (!ask.modifying) map.dragged = null;
@@ -79,6 +81,7 @@ link.on.status = (value) => {
   const envelope = Object.entries(status.envelope).map(([name, { low, high }]) => `${name}=${low}..${high}`).join(" ");
   by("envelope-told").textContent = envelope || "none";
   ask.show(status, may);
+  if (run) replay.show(status, run);
   if (run) steer.fill(run, status, you.role === "operator" && (mine || !status.holder));
   banner(status, you, mine);
   schedule();
@@ -155,6 +158,7 @@ setInterval(() => {
 // The console is heard; the instrument behind it may not have been for a while, blanked as it is.
 function instrumentTold() {
   if (!told) return "connected";
+  if (told.status.replayed) return `a record of ${run?.instrument ?? ""}: nothing runs`;
   const age_s = told.age_s + (performance.now() - toldAt) / 1000, state = told.state;
   const beam = state ? (state.beam_blanked ? "blanked" : "BEAM ON") : "";
   return `${run?.instrument ?? ""} ${beam}, read ${seconds(age_s)} ago`;
@@ -183,6 +187,9 @@ const act = {
   takeOver: () => acting("POST", "/api/take-over", { on: !told?.status.taken_by }),
   help: () => by("keys").showModal(),
   steer: () => steer.open(),
+  play: () => replay.play(),
+  step: (turns) => replay.step(turns),
+  replays: () => Boolean(replay.told),
   nudge([right, down]) {
     const choice = { ...ask.choice, ...map.dragged }, step_nm = Math.max(choice.width_nm / 8, 1);
     map.shift(choice.x_nm + right * step_nm, choice.y_nm + down * step_nm);

@@ -3,8 +3,8 @@
 import { by, colour, number, sharp } from "./words.js";
 import { colourMap } from "./colours.js";
 
-const STATUS = { approved: "blue", edited: "orange", refused: "quiet", timed_out: "quiet", rejected: "red", failed: "red" };
-export const SPOKEN = { approved: "seen", edited: "edited by a person", failed: "failed" };
+const STATUS = { approved: "blue", edited: "violet", refused: "quiet", timed_out: "quiet", rejected: "red", failed: "red", proposed: "mark" };
+export const SPOKEN = { approved: "seen", edited: "edited by a person", failed: "failed (crossed)", proposed: "proposed" };
 
 export class SpecimenMap {
   constructor(moved) {
@@ -13,6 +13,7 @@ export class SpecimenMap {
     this.turns = [];
     this.choices = [];
     this.chosen = 0;
+    this.rival = null; // what another policy would have chosen
     this.drags = false;
     this.dragged = null;
     this.draws = false; // the next drag draws a region, which goes to ``drawn``
@@ -80,6 +81,7 @@ export class SpecimenMap {
     for (const turn of this.turns) this.field(context, turn, colour(STATUS[turn.failure ? "failed" : turn.verdict] ?? "quiet"));
     for (const { x, y } of [...this.regions, ...(this.rubber ? [this.rubber] : [])]) this.region(context, x, y);
     this.choices.forEach((choice, number) => number !== this.chosen && this.marker(context, choice, number, false));
+    if (this.rival) this.marker(context, this.rival, "", false, "green");
     const chosen = this.choices[this.chosen];
     if (chosen) this.marker(context, { ...chosen, ...this.dragged }, this.chosen, true);
     this.bar(context);
@@ -103,18 +105,27 @@ export class SpecimenMap {
     context.globalAlpha = 0.75;
     if (w > 3) context.strokeRect(x - w / 2, y - h / 2, w, h);
     else context.strokeRect(x - 3, y - 3, 6, 6);
+    if (turn.failure) {
+      const [r, d] = [Math.max(w / 2, 3), Math.max(h / 2, 3)];
+      context.beginPath();
+      context.moveTo(x - r, y - d);
+      context.lineTo(x + r, y + d);
+      context.moveTo(x - r, y + d);
+      context.lineTo(x + r, y - d);
+      context.stroke();
+    }
     context.globalAlpha = 1;
   }
 
-  marker(context, choice, number, chosen) {
+  marker(context, choice, number, chosen, other = "ink") {
     const [x, y] = this.at(choice.x_nm, choice.y_nm), w = Math.max(choice.width_nm * this.scale, 8), h = Math.max(choice.height_nm * this.scale, 8);
-    context.strokeStyle = context.fillStyle = colour(chosen ? "red" : "ink");
+    context.strokeStyle = context.fillStyle = colour(chosen ? "mark" : other);
     context.lineWidth = chosen ? 3 : 1.5;
     context.setLineDash(chosen ? [] : [4, 3]);
     context.strokeRect(x - w / 2, y - h / 2, w, h);
     context.setLineDash([]);
     context.font = "600 12px system-ui, sans-serif";
-    context.fillText(number ? String(number) : "A", x + w / 2 + 3, y - h / 2 + 10);
+    context.fillText(number === 0 ? "A" : String(number), x + w / 2 + 3, y - h / 2 + 10);
   }
 
   // Electrons per area, summed over fields, on a grid of 64 x 64.
@@ -169,7 +180,7 @@ export function drawBelief(fields, cells, choice, extent_nm) {
     paint(context, values, cells, low, high, name, 0, 0, width);
     if (choice) {
       const scale = width / extent_nm, w = Math.max(choice.width_nm * scale, 6), h = Math.max(choice.height_nm * scale, 6);
-      context.strokeStyle = "#ff5c4d";
+      context.strokeStyle = colour("mark");
       context.lineWidth = 2;
       context.strokeRect((choice.x_nm + extent_nm / 2) * scale - w / 2, (choice.y_nm + extent_nm / 2) * scale - h / 2, w, h);
     }

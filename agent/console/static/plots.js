@@ -2,9 +2,6 @@
 
 import { by, colour, number } from "./words.js";
 
-/* Onsets in eV of edges that are often looked for (EELS Data Base and the X-ray data booklet give the same to a few eV). */
-const EDGES = { "C K": 284, "N K": 401, "O K": 532, "Mn L3": 640, "Fe L3": 708, "Co L3": 779, "Ni L3": 855, "Cu L3": 931 };
-
 const axis = (label, values) => ({
   label, values, stroke: () => colour("quiet"), grid: { stroke: () => colour("line"), width: 1 },
   ticks: { stroke: () => colour("line"), size: 4 }, size: 44, labelSize: 16, font: "11px system-ui", labelFont: "11px system-ui",
@@ -25,7 +22,7 @@ const powers = (_, __, low, high) => {
 };
 const decades = (_, splits) => splits.map((value) => (value === null ? "" : value < 1e4 ? String(value) : number(value)));
 
-let dose, spectrum;
+let dose, spectrum, known = {};
 
 export function drawDose(turns, run) {
   let sum = 0;
@@ -38,22 +35,25 @@ export function drawDose(turns, run) {
   dose.setData(data);
 }
 
+// Onsets of edges as the console knows them; a label goes to the first row where it meets no other.
 function edges(made) {
-  const { ctx: context, bbox } = made;
+  const { ctx: context, bbox } = made, ends = [];
   context.save();
   context.strokeStyle = context.fillStyle = colour("quiet");
   context.font = `${11 * devicePixelRatio}px system-ui`;
-  let row = 0; // labels of neighbours lie below each other
-  for (const [name, at_eV] of Object.entries(EDGES)) {
+  for (const [name, at_eV] of Object.entries(known).sort(([, one], [, other]) => one - other)) {
     if (at_eV < made.scales.x.min || at_eV > made.scales.x.max) continue;
-    const x = made.valToPos(at_eV, "x", true);
+    const x = made.valToPos(at_eV, "x", true), wide = context.measureText(name).width + 8 * devicePixelRatio;
     context.fillRect(x, bbox.top, 1, bbox.height);
-    context.fillText(name, x + 3, bbox.top + (12 + 13 * (row++ % 3)) * devicePixelRatio);
+    const left = Math.min(x + 3, bbox.left + bbox.width - wide), free = ends.findIndex((end) => end < left), row = free < 0 ? ends.length : free;
+    ends[row] = left + wide;
+    context.fillText(name, left, bbox.top + (12 + 13 * row) * devicePixelRatio);
   }
   context.restore();
 }
 
 export function drawSpectrum(told) {
+  known = told.edges;
   by("spectrum-told").textContent = `${told.mode}, turn ${told.turn}`;
   const data = [told.counts.map((_, channel) => told.offset_eV + channel * told.step_eV), told.counts.map((count) => (count > 0 ? count : null))];
   spectrum ??= plot("spectrum", {

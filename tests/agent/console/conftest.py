@@ -1,5 +1,6 @@
 """The fixture of a rehearsed run."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,13 +10,27 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for rehearsal
 
-from rehearsal import Run
+from rehearsal import TURNS, Run
 
+from agent.assemble import CHOICES, DEFAULT_CONFIG
+from agent.config import load
 from agent.record import Record
+from agent.run import begin
+from agent.watched import Watched
 from hardware_bridge.messages import Capabilities, Command, Limits
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card
 from policies.interface import Proposal, Setup, Situation
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The record of a short run of the growth world."""
+    folder = tmp_path_factory.mktemp("replayed") / "run"
+    more = ["instrument.kind=twin", "policy.name=raster", f"budget.turns={TURNS}"]
+    with open(os.devnull, "r+") as nowhere:
+        begin(load(DEFAULT_CONFIG, more, CHOICES), 7, folder, Watched(nowhere.fileno(), nowhere))
+    return folder
 
 
 @pytest.fixture

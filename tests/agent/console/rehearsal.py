@@ -23,6 +23,7 @@ from hardware_bridge.observation import Observation
 from hardware_bridge.report import prior_report
 from policies.interface import Setup, Situation
 
+TURNS = 4
 TITLE = "How fast do the particles grow?"
 ADA = Person(name="ada", role="operator", screen="test")
 
