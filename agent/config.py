@@ -1,7 +1,6 @@
 """The configuration of a run: one frozen tree, read from a TOML file, with every error told at once.
 
-    [goal] [instrument] [limits] [budget] [perception] [policy] [rivals] [references] [review] [record] [watch] [park]
-    [notify]
+    [goal] [instrument] [limits] [budget] [perception] [policy] [rivals] [references] [review] [record] [watch] ...
 
 Nothing starts before the whole tree is known to be good.
 """
@@ -24,7 +23,7 @@ from agent.perception.watcher import WatchSettings
 from hardware_bridge.endpoint import parse
 from hardware_bridge.messages import Box, Go, Holder, Limits, Optics, Range, Settings
 from hardware_bridge.report import EventKind
-from hardware_bridge.words import Count, Name, NotNegative, Number, Positive, Size, Text, Word
+from hardware_bridge.words import Count, Fraction, Name, NotNegative, Number, Positive, Size, Text, Word
 from policies.references import GainReference, ZeroLossReference
 
 Setting = bool | int | Number | Text | tuple[Number | Text, ...]
@@ -121,10 +120,10 @@ class ReviewChoice(Word, frozen=True, kw_only=True):
 
     What lies inside ``envelope`` (ranges that narrow those of the limits, by the same names) goes to the instrument.
     What lies outside is refused in ``autonomous`` mode and put to a person in ``approval`` mode; there an empty
-    envelope means that everything is. ``timeout_s`` is how long a person is waited for. With ``waiting`` at ``go_on``
-    what lies inside the envelope runs on meanwhile, and what is approved later is checked again as a new turn. At
-    ``watch`` the last field is looked at meanwhile with a fraction of its dose, each pixel at no more than
-    ``watch_e_per_A2_s``; at ``hold`` the beam is blanked.
+    envelope means that everything is. ``timeout_s`` is how long a person is waited for; meanwhile, by ``waiting``, the
+    beam is blanked, what lies inside the envelope goes on, or the last field is watched, each pixel at no more than
+    ``watch_e_per_A2_s``. Whoever approves what is proposed is asked less and less, but of ``ask_at_least`` of all
+    decisions (1: all), and of what lies outside the envelope.
     """
 
     mode: Literal["autonomous", "approval"] = "autonomous"
@@ -132,6 +131,7 @@ class ReviewChoice(Word, frozen=True, kw_only=True):
     timeout_s: Positive = 60.0
     waiting: Literal["hold", "go_on", "watch"] = "hold"
     watch_e_per_A2_s: Positive = 0.01
+    ask_at_least: Fraction = 1.0
 
 
 class ReferencesChoice(Word, frozen=True, kw_only=True):

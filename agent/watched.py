@@ -18,6 +18,7 @@ from agent.console.door import Door
 from agent.console.feed import Feed
 from agent.console.server import Server
 from agent.console.sight import Sight
+from agent.console.trust import Trust
 from agent.console.whereabouts import Whereabouts
 from agent.console.words import Mode, Person
 from agent.loop import Review
@@ -49,6 +50,7 @@ class Watched:
         self._view: RunView | None = None
         self._console: Console | None = None
         self._places: Whereabouts | None = None
+        self._done: tuple[Record, ...] = ()
 
     def tell(self, line: str) -> None:
         """Say a line before the view opens."""
@@ -64,12 +66,15 @@ class Watched:
         self._feed = Feed(title, setup, turns)
         for record in done:
             self._feed.add(record)
+        self._done = done
 
     def review(self, microscope: Microscope, walls: Walls, choice: ReviewChoice) -> Review:
         """Build the console of the run and the reviewer that asks it: always, outside the envelope, or never."""
         mode: Mode = ("outside" if walls.has_envelope else "every") if choice.mode == "approval" else "none"
         audit = Audit(self._folder) if self._folder is not None else None
         console = self._console = Console(mode, choice.timeout_s, microscope.stop, audit)
+        console.trust = Trust(choice.ask_at_least)
+        console.trust.resume(self._done)
         if self._folder is not None and self._feed is not None:
             self._server = Server(console, self._feed, self._port)
             self._invite(self._server.door, self._server.door.write(self._folder))

@@ -13,6 +13,8 @@ from msgspec.structs import replace
 from agent.console.choices import chosen
 from agent.console.console import Console
 from agent.console.sight import Sight
+from agent.console.standing import kind_of
+from agent.console.trust import BEFOREHAND
 from agent.console.words import Choice, Edit, Impossible, Question
 from agent.edits import EditErrors, differences, edited, towards
 from agent.record import Decision
@@ -102,10 +104,13 @@ class Asking:
                 proposals=tuple(proposals),
                 verdict="approved",
                 by=grant.by,
-                reason=f"approved beforehand: {best.reason}"[:MAX_TEXT],
+                reason=f"{BEFOREHAND}: {best.reason}"[:MAX_TEXT],
                 waited_s=0.0,
                 command=best.command,
             )
+        trust, kind = self._console.trust, kind_of(best.command)
+        if self._open is None and not outside and not standing.taken_by and not trust.asks(kind):
+            return unasked(proposals, best.command, f"{best.reason}; {trust.why(kind)}")
         if self._open is None:
             if self._sight is not None:
                 self._sight.hold(situation)
@@ -165,6 +170,8 @@ class Asking:
         else:
             question = console.taken(name, reason)
         decision = _decision(question, shown, waited_s)
+        if decision.verdict != "timed_out":
+            self._console.trust.learn(kind_of(shown[0].command), question.chosen == 0)
         if decision.command is not None:
             decision = replace(decision, command=command, reason=(decision.reason + told)[:MAX_TEXT])
         self._open = None

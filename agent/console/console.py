@@ -13,6 +13,7 @@ from collections.abc import Callable
 from agent.console import question as questions
 from agent.console.audit import Audit, What
 from agent.console.people import People
+from agent.console.trust import Trust
 from agent.console.words import (
     Answer,
     Approve,
@@ -55,6 +56,7 @@ class Console(People):
         """
         super().__init__(mode, audit, clock)
         self.watches = False
+        self.trust = Trust()
         self.turns = self.asked = 0
         self._session = secrets.token_hex(4)  # an answer to a question of an earlier process finds none of this one's
         self._timeout_s, self._halt = timeout_s, halt
@@ -183,6 +185,8 @@ class Console(People):
                 watches=self.watches,
                 steering=standing.steering,
                 steered_by=standing.steered_by,
+                asks=self.trust.told() if self.trust.at_least < 1.0 else (),
+                asks_at_least=self.trust.at_least,
             )
 
     def answer(self, person: Person, name: str, answer: Answer) -> Question:

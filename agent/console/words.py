@@ -147,6 +147,18 @@ class Grant(Word, frozen=True, kw_only=True):
 Answer = Approve | Refuse
 
 
+class Asked(Word, frozen=True, kw_only=True):
+    """How often a kind of action is asked (1: always), and why: proposals that were approved as they were, and others.
+
+    Older ones count less, so these are no whole numbers.
+    """
+
+    kind: Name
+    share: NotNegative
+    agreed: NotNegative
+    differed: NotNegative
+
+
 class Rival(Word, frozen=True, kw_only=True):
     """What another policy would have chosen at a turn of a replayed run, had it learned from all turns before.
 
@@ -177,7 +189,8 @@ class Status(Word, frozen=True, kw_only=True):
     """Where things stand: the question that waits, if one does, for how long still, and who may decide.
 
     ``left_s`` is None where nobody is waited for, or without end. ``watches`` tells whether the last field is looked at
-    meanwhile, at low dose. ``steering`` is what people want instead of what the run was started with. ``stop_failure``
+    meanwhile, at low dose. ``steering`` is what people want instead of what the run was started with. ``asks``
+    is how often is asked where the lab lets it be less than always. ``stop_failure``
     says why a stop did not arrive at the instrument.
     """
 
@@ -197,6 +210,8 @@ class Status(Word, frozen=True, kw_only=True):
     steering: tuple[Text, ...] = ()
     steered_by: Text = ""
     replayed: Replayed | None = None
+    asks: tuple[Asked, ...] = ()
+    asks_at_least: NotNegative = 1.0
 
 
 class Lease(Word, frozen=True, kw_only=True):

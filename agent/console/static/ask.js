@@ -73,6 +73,7 @@ export class Ask {
     by("ask").classList.toggle("waits", this.waits);
     by("ask-body").hidden = !this.shown || !question.choices.length;
     by("ask-title").textContent = this.title(status);
+    by("ask-often").textContent = often(status);
     by("granted").textContent = status.grants.map(grantTold).join("; ");
     if (this.shown && question.choices.length) this.detail();
     this.told();
@@ -194,6 +195,14 @@ function brief(choice) {
   const tells = choice.information === null ? "" : `${number(choice.information)} for `;
   const yours = choice.edits.length ? `yours, ${choice.edits.join(", ")}: ` : "";
   return `${yours}${what} at ${where}: ${tells}${number(choice.electrons)} e, ${seconds(choice.time_s)}`;
+}
+
+// How often it asks, and why.
+function often(status) {
+  const asked = status.replayed ? "" : `Asked in ${status.asked} of ${status.turns + (status.question?.state === "proposed" ? 1 : 0)} turns.`;
+  const kinds = status.asks.map(({ kind, share, agreed, differed }) =>
+    `${kind}: one in ${Math.max(1, Math.round(1 / share))}, as ${agreed.toFixed(0)} of ${(agreed + differed).toFixed(0)} were approved as proposed`);
+  return kinds.length ? `${asked} ${kinds.join("; ")}. At least one in ${Math.round(1 / status.asks_at_least)}, and all outside the envelope.` : asked;
 }
 
 function grantTold(grant) {

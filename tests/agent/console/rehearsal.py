@@ -23,6 +23,10 @@ from hardware_bridge.observation import Observation
 from hardware_bridge.report import prior_report
 from policies.interface import Setup, Situation
 
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
 TURNS = 4
 TITLE = "How fast do the particles grow?"
 ADA = Person(name="ada", role="operator", screen="test")

@@ -172,6 +172,31 @@ def test_what_lies_outside_the_envelope_is_asked_whatever_was_granted(bench: Ben
     assert bench.decide(make_command("near")).by == "ada"
 
 
+def test_asking_gets_rarer_but_not_outside_the_envelope(bench: Bench, make_command: Make) -> None:
+    bench.begin("every", envelope=True)
+    bench.console.trust.at_least = 0.2
+    bench.answer = bench.approve
+    for turn in range(60):
+        bench.decide(make_command(f"near{turn}"))
+    asked = len(bench.seen)
+    assert 15 < asked < 40
+    decisions = [bench.decide(make_command(f"later{turn}")) for turn in range(20)]
+    assert [decision.by for decision in decisions].count("ada") == 4
+    assert any("one in 5 is, as people agree" in decision.reason for decision in decisions)
+    status = bench.console.status()
+    assert (status.asks[0].kind, status.asks[0].share, status.asks_at_least) == ("HAADF", 0.2, 0.2)
+    for turn in range(5):
+        assert bench.decide(make_command(f"far{turn}", stage_x_nm=150.0)).by == "ada"
+    bench.console.take_over(ADA, True)
+    assert {bench.decide(make_command(f"mine{turn}")).by for turn in range(5)} == {"ada"}
+    bench.console.take_over(ADA, False)
+    assert bench.console.trust.told()[0].differed == 0.0
+    bench.answer = lambda question: bench.console.answer(ADA, question.id, Refuse(revision=0, why="wrong place"))
+    for turn in range(8):
+        bench.decide(make_command(f"bad{turn}"))
+    assert bench.console.trust.told()[0].differed > 0.9
+
+
 def test_the_envelope_changes_while_it_runs(bench: Bench, make_command: Make) -> None:
     bench.begin("outside")
     bench.answer = bench.approve

@@ -9,14 +9,10 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from rehearsal import TITLE, Run
+from rehearsal import FLAGS, TITLE, Run
 
 from agent.replay import opened
 
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1400, "height": 1000}
 MORE = [(DESK, "dark"), (PHONE, "light")]
