@@ -227,14 +227,16 @@ def _recorded(given: argparse.Namespace) -> Evidence:
 @told
 def replay(given: argparse.Namespace) -> int:
     """Go through a recorded run again: print its turns and check that perception sees the same, or show them."""
-    if given.console:
-        return _shown(given)
-    if given.rival is not None or given.port is not None:
-        raise ValueError("--rival, --port: only the console shows them; add --console")
     from agent import assemble
     from agent.reading import open_run
+    from agent.replay import show
     from agent.run import perceive_again
 
+    if given.console:
+        show(given.run, given.rival, given.port)
+        return DONE
+    if given.rival is not None or given.port is not None:
+        raise ValueError("--rival, --port: only the console shows them; add --console")
     whole = open_run(given.run)
     problems = list(whole.problems)
     for record in whole.records:
@@ -251,18 +253,6 @@ def replay(given: argparse.Namespace) -> int:
         print(f"! {problem}")
     print(f"{len(whole.records)} turns, {len(problems)} problem{'s' if len(problems) != 1 else ''}")
     return FAILED if problems else DONE
-
-
-def _shown(given: argparse.Namespace) -> int:
-    """Serve the console of a record until somebody interrupts it."""
-    from agent.replay import opened
-
-    with opened(given.run, given.rival, given.port) as door:
-        print(f"console: {door.address}/#{door.operator}\nend it with Ctrl-C", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            while True:
-                time.sleep(1.0)
-    return DONE
 
 
 @told

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -19,6 +20,14 @@ from agent.eventlog import RecordError
 from agent.reading import open_run
 from agent.steering import begun, setup_of
 from policies.interface import Policy
+
+
+def show(folder: Path, rival: str | None, port: int | None) -> None:
+    """Serve the console of a record until somebody interrupts it; raises what ``opened`` does."""
+    with opened(folder, rival, port) as door, suppress(KeyboardInterrupt):
+        print(f"console: {door.address}/#{door.operator}\nend it with Ctrl-C", flush=True)
+        while True:
+            time.sleep(1.0)
 
 
 @contextmanager
