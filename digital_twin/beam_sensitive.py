@@ -236,10 +236,12 @@ class BeamSensitive:
         around = pad(self.fluence_e_per_A2[seen, None], (0, 1, 0, 1), mode="circular")[:, 0]
         return read_maps([around], x_nm - half_nm, y_nm - half_nm, EXTENT_NM)[0]
 
-    def _amplitude(self, q_per_nm: float, fluence_e_per_A2: Tensor, seen: list[int]) -> Tensor:
+    def _amplitude(
+        self, q_per_nm: float, fluence_e_per_A2: Tensor, seen: list[int], out: Tensor | None = None
+    ) -> Tensor:
         """What damage has left of the amplitude of a reflection, (B, H, W): intensities are its square."""
         critical = self._each([self._draws[n].critical_e_per_A2(q_per_nm) for n in seen])
-        return torch.exp(-fluence_e_per_A2 / (2 * critical[:, None, None]))
+        return torch.div(fluence_e_per_A2, -2 * critical[:, None, None], out=out).exp_()
 
     def project(self, grids: Sequence[Grid]) -> Tensor:
         """Projected ZIF-8, in order or not, and carbon, (B, 2, H, W) nm: no mass is lost."""
@@ -254,7 +256,9 @@ class BeamSensitive:
         maps = (self._thickness_map[seen], self._map(self.order)[seen])
         film, order = read_maps(maps, x_nm, y_nm, EXTENT_NM)
         fluence = self._fluence_at(x_nm, y_nm, seen)
-        left = torch.stack([order * self._amplitude(q, fluence, seen) for q, _ in ZIF_8_110.shells])
+        left = fluence.new_empty(len(ZIF_8_110.shells), *fluence.shape)
+        for amplitude, (q_per_nm, _) in zip(left, ZIF_8_110.shells, strict=True):
+            self._amplitude(q_per_nm, fluence, seen, out=amplitude).mul_(order)
         (crystal,) = self.grains.lattices_V((ZIF_8_110,), grids, left)
         amorphous = film * (1 - order * self._amplitude(1 / FINE_nm, fluence, seen))
         drawn = film * crystal + SUPPORT_NM * CARBON.inner_potential_V

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -43,7 +43,7 @@ for which no source could be opened: between a chip that heats nothing else and 
 
 TILE = 16
 BLOCK = 256
-"""Edge in pixels of what is drawn at a time."""
+"""Edge in pixels of what is drawn at a time; of what is less high so much more along a row."""
 
 
 def nearest_image_nm(offset_nm: Tensor, extent_nm: float) -> Tensor:
@@ -58,10 +58,12 @@ def nodes_nm(extent_nm: float, intervals: int, device: torch.device) -> Tensor:
 
 def read_maps(maps: Sequence[Tensor], x_nm: Tensor, y_nm: Tensor, extent_nm: float) -> tuple[Tensor, ...]:
     """Values (B, H, W) of maps (B, nodes, nodes) each at points (B, H, W), by straight lines between nodes."""
-    turns = torch.stack([x_nm, y_nm], dim=-1).mul_(2 / extent_nm)
+    turns = torch.stack([x_nm, y_nm]).mul_(2 / extent_nm)
     if max(each.abs().item() for each in torch.aminmax(turns)) > 1.0:
-        turns = turns.sub_(2 * torch.floor(turns / 2 + 0.5))
-    return tuple(grid_sample(each[:, None], turns, mode="bilinear", align_corners=True)[:, 0] for each in maps)
+        turns.sub_(torch.round(turns / 2), alpha=2)
+    # All lie inside: a border saves asking whether they do.
+    read = grid_sample(torch.stack(list(maps), 1), turns.movedim(0, -1), padding_mode="border", align_corners=True)
+    return read.unbind(1)
 
 
 def cell_means(maps: Tensor, cells: int) -> Tensor:
@@ -154,41 +156,56 @@ class Grains:
         amplitudes of each of a lattice's shells.
         """
         shape = (len(grids), len(grids[0].origin_nm), grids[0].columns)
-        drawn = tuple(self.centre_nm.new_full(shape, lattice.mean_V) for lattice in lattices)
+        drawn = tuple(self.centre_nm.new_zeros(shape) for _ in lattices)
         coarsest = min(lattice.shells[0][0] for lattice in lattices)
         for n, (grid, world) in enumerate(zip(grids, worlds_of(grids), strict=True)):
-            if finest_per_nm(grid) <= coarsest:
+            finest = finest_per_nm(grid)
+            if finest <= coarsest:
+                for volts, lattice in zip(drawn, lattices, strict=True):
+                    volts[n] = lattice.mean_V
                 continue
             all_rows, all_columns = axes_nm(grid, self.centre_nm.device)
             # In blocks that fit into a processor's cache and have few grains near them.
-            edge = max(1, min(BLOCK, int(self._extent_nm / 4 / grid.pixel_nm)))
-            for top, left in itertools.product(range(0, shape[1], edge), range(0, shape[2], edge)):
-                part = (slice(top, top + edge), slice(left, left + edge))
+            widest = max(1, int(self._extent_nm / 4 / grid.pixel_nm))
+            high = min(BLOCK, shape[1], widest)
+            wide = min(BLOCK**2 // high, widest)
+            for top, left in itertools.product(range(0, shape[1], high), range(0, shape[2], wide)):
+                part = (slice(top, top + high), slice(left, left + wide))
                 rows, columns = all_rows[part[0]], all_columns[part[1]]
-                x_nm, y_nm = (rows[None, :, None] + columns).unbind(-1)
-                owner = self.owner(x_nm, y_nm, [world])[0]
-                for grain in owner.flatten().bincount().nonzero()[:, 0].tolist():
-                    mine = owner == grain
-                    row, column = divmod(int(mine.int().argmax()), len(columns))
-                    inside, centre = rows[row] + columns[column], self.centre_nm[world, grain]
-                    image = inside - nearest_image_nm(inside - centre, self._extent_nm)
-                    turn, share = float(self.turn_rad[world, grain]), None if order is None else order[:, n, *part]
+                share = None if order is None else order[:, n, *part]
+                for grain, inside, mine in self._parts(rows, columns, world):
+                    image = inside - nearest_image_nm(inside - self.centre_nm[world, grain], self._extent_nm)
+                    turn = float(self.turn_rad[world, grain])
                     for volts, lattice in zip(drawn, lattices, strict=True):
-                        whole = lattice.volts(rows - image, columns, finest_per_nm(grid), turn, share)
-                        volts[n, *part] = torch.where(mine, whole, volts[n, *part])
+                        volts[n, *part].addcmul_(lattice.volts(rows - image, columns, finest, turn, share), mine)
         return drawn
+
+    def _parts(self, rows_nm: Tensor, columns_nm: Tensor, world: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The grains at the places rows (H, 2) + columns (W, 2): each with one of its places, and 1 where it is."""
+        x_nm, y_nm = (rows_nm[None, :, None, k] + columns_nm[:, k] for k in (0, 1))
+        low, high = (bound(rows_nm, 0) + bound(columns_nm, 0) for bound in (torch.amin, torch.amax))
+        near = self._near(low[None], high[None], [world])
+        owner = self._nearest(x_nm, y_nm, near, [world])[0]
+        for grain in near[0].tolist():
+            mine = owner == grain
+            if bool((some := mine.any(dim=1)).any()):
+                row = int(some.int().argmax())
+                yield grain, rows_nm[row] + columns_nm[int(mine[row].int().argmax())], mine.to(rows_nm)
 
     def owner(self, x_nm: Tensor, y_nm: Tensor, worlds: Sequence[int] | None = None) -> Tensor:
         """Which grain each point (B, H, W) belongs to, of some of the worlds or of all."""
         low, high = (torch.stack([bound(x_nm, (1, 2)), bound(y_nm, (1, 2))], -1) for bound in (torch.amin, torch.amax))
-        near = self._near(low, high, worlds)
+        return self._nearest(x_nm, y_nm, self._near(low, high, worlds), worlds)
+
+    def _nearest(self, x_nm: Tensor, y_nm: Tensor, near: Tensor, worlds: Sequence[int] | None) -> Tensor:
+        """Which of the grains ``near`` (B, n) each point (B, H, W) belongs to."""
         owner, best = near[:, :1, None].expand_as(x_nm), torch.full_like(x_nm, math.inf)
         for index in near.unbind(-1) if near.shape[1] > 1 else ():
             centre = self._centres(worlds).gather(1, index[:, None, None].expand(-1, 1, 2))
             dx, dy = (nearest_image_nm(at - centre[..., k, None], self._extent_nm) for k, at in enumerate((x_nm, y_nm)))
-            square = dx * dx + dy * dy
-            closer = square < best
-            best, owner = torch.where(closer, square, best), torch.where(closer, index[:, None, None], owner)
+            square = dx.mul_(dx).add_(dy.mul_(dy))
+            owner = torch.where(square < best, index[:, None, None], owner)
+            best = torch.minimum(square, best)
         return owner
 
     def _near(self, low_nm: Tensor, high_nm: Tensor, worlds: Sequence[int] | None) -> Tensor:

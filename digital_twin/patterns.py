@@ -26,6 +26,9 @@ from digital_twin.waves import Probe, cbed, cone, transmission
 STRIP_PIXELS = 2048
 """Longest strip of the specimen, in pixels of its potential, that neighbouring probes share."""
 
+BAND = 256
+"""Rows of a strip that are drawn at a time, for the sake of a processor's cache."""
+
 
 @dataclass(frozen=True)
 class Camera:
@@ -112,8 +115,13 @@ def _transmitted(specimen: Specimen, strips: Sequence[Grid], camera: Camera, siz
     rates = torch.from_numpy(lost_per_nm).to(specimen.device)
     if cell == 1:
         for strip in strips:
-            exponent = torch.einsum("mhw,m->hw", specimen.project([strip])[0], rates)
-            yield transmission(specimen.potential_V_nm([strip])[0], energy, -torch.expm1(-exponent))
+            wave = torch.empty(len(strip.origin_nm), strip.columns, dtype=torch.complex64, device=specimen.device)
+            for top in range(0, len(wave), BAND):
+                band = replace(strip, origin_nm=strip.origin_nm[top : top + BAND])
+                exponent = torch.einsum("mhw,m->hw", specimen.project([band])[0], rates)
+                missed = -torch.expm1(-exponent)
+                wave[top : top + BAND] = transmission(specimen.potential_V_nm([band])[0], energy, missed)
+            yield wave
         return
     matter = specimen.project(strips)
     exponents = torch.einsum("bmhw,m->bhw", matter, rates)

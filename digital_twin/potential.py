@@ -203,15 +203,20 @@ class Lattice:
         give rows - u. ``order`` (S, H, W) is what is left of the amplitudes of each of the ``shells``.
         """
         turn = np.array([[math.cos(turn_rad), math.sin(turn_rad)], [-math.sin(turn_rad), math.cos(turn_rad)]])
-        turned, device = 2 * math.pi * self.g_per_nm @ turn, rows_nm.device
-        drawn = torch.full((len(rows_nm), len(columns_nm)), self.mean_V, dtype=rows_nm.dtype, device=device)
+        device = rows_nm.device
         resolved = [some for length, some in self.shells if length < finest_per_nm]
+        some = list(itertools.chain(*resolved))
+        g = torch.from_numpy(2 * math.pi * self.g_per_nm[some] @ turn).to(device)
+        volts = torch.from_numpy(self.V[some]).to(device)
+        # cos(a + b) = cos a cos b - sin a sin b: a product of two narrow matrices instead of a cosine a point.
+        down, across, size = rows_nm @ g.T + volts.angle(), columns_nm @ g.T, volts.abs()
+        left = torch.stack([size * down.cos(), -size * down.sin()], dim=-1).flatten(1)
+        right = torch.stack([across.cos(), across.sin()], dim=-1).flatten(1).T
+        drawn = torch.full((len(rows_nm), len(columns_nm)), self.mean_V, dtype=rows_nm.dtype, device=device)
+        if order is None:
+            return drawn.addmm_(left, right)
         # Shells that fade alike are drawn in one go.
-        for n, some in enumerate([list(itertools.chain(*resolved))] if order is None else resolved):
-            # cos(a + b) = cos a cos b - sin a sin b: a product of two narrow matrices instead of a cosine a point.
-            g, volts = torch.from_numpy(turned[some]).to(device), torch.from_numpy(self.V[some]).to(device)
-            down, across = rows_nm @ g.T + volts.angle(), columns_nm @ g.T
-            left = torch.cat([volts.abs() * down.cos(), -volts.abs() * down.sin()], dim=1)
-            wave = left @ torch.cat([across.cos(), across.sin()], dim=1).T
-            drawn += wave if order is None else wave * order[n]
+        widths, remaining = [2 * len(each) for each in resolved], order[: len(resolved)]
+        for one, other, share in zip(torch.split(left, widths, 1), torch.split(right, widths), remaining, strict=True):
+            drawn.addcmul_(one @ other, share)
         return drawn

@@ -69,17 +69,18 @@ def _grain(grid: Grid, seed: int, material: Material, thermal_nm: float, device:
         # The piece goes from -1 to 1.
         rows = 2 * np.mod(grid.origin_nm @ turned + shift, 1.0) - 1
         columns = 2 * np.arange(grid.columns)[:, None] * (grid.across_nm @ turned)
-        at = _float(rows, device)[:, None] + _float(columns, device)
+        # Places as two planes: added up along whole rows, not pair by pair.
+        at = _float(rows.T, device)[:, :, None] + _float(columns.T, device)[:, None]
         low, high = ((bound(rows, 0) + bound(columns, 0)).tolist() for bound in (np.min, np.max))
         if min(low) < -1.0 or max(high) > 1.0:
-            at.sub_(torch.floor(at / 2 + 0.5).mul_(2))
-        piece = _piece(octave, cut, material, thermal_nm, device)
-        grain += grid_sample(piece[None, None], at[None], mode="bilinear", align_corners=True)[0, 0]
+            at.sub_(torch.round(at / 2), alpha=2)
+        piece = _piece(octave, cut, material, thermal_nm, device)[None, None]
+        grain += grid_sample(piece, at.movedim(0, -1)[None], padding_mode="border", align_corners=True)[0, 0]
     return grain.double()
 
 
 def _float(array: Array, device: torch.device) -> Tensor:
-    return torch.from_numpy(array.astype(np.float32)).to(device)
+    return torch.from_numpy(array.astype(np.float32, order="C")).to(device)
 
 
 @lru_cache(maxsize=16)

@@ -57,6 +57,18 @@ def test_crystals_are_seen_though_little_around_the_probe_is_followed():
     assert away < 0.1 < farther
 
 
+def test_what_is_drawn_in_bands_is_what_is_drawn_at_once(monkeypatch):
+    worlds = BeamSensitive(1)
+    grid = Grid(np.array([[200.0, 100.0]]), np.array([16.0, 0.0]), np.array([0.0, 16.0]), 1)
+    camera = Camera(worlds.facts.column, SIZE, Shortcuts(largest_patch=2))
+    seen = []
+    for rows in (1000, 100):
+        monkeypatch.setattr("digital_twin.patterns.BAND", rows)
+        seen.append(patterns(worlds, [grid], [Aberrations()], camera))
+    whole, parts = seen
+    assert torch.allclose(parts, whole, rtol=0.0, atol=1e-6 * float(whole.max()))
+
+
 def test_matter_is_interpolated_where_it_lies(make_balls):
     # A tilted phase deflects: squares that were drawn half a square off would move the rim and what it deflects.
     balls = make_balls([(30.0, 30.0)], 20.0)
