@@ -40,8 +40,8 @@ class Helm(Protocol):
         """Say what people want changed by now, each of it found good by ``check``."""
         ...
 
-    def plan(self, config: Config, setup: Setup) -> None:
-        """Learn what is wanted of the run from here on."""
+    def plan(self, config: Config, setup: Setup, policy: Policy) -> None:
+        """Learn what is wanted of the run from here on, and who proposes."""
         ...
 
 
@@ -53,7 +53,7 @@ class Wheel:
         self.header, self._started, self._loop, self._helm = header, header, loop, helm
         self._records = list(done)
         self._changes: tuple[str, ...] = ()
-        helm.plan(header.config, loop.setup)
+        helm.plan(header.config, loop.setup, loop.policy)
         self._take()
 
     def turn(self, record: Record) -> None:
@@ -70,7 +70,7 @@ class Wheel:
         for record in self._records:
             policy.ingest(as_turn(record))
         self._loop.policy, self._loop.setup = policy, setup_of(self.header)
-        self._helm.plan(self.header.config, self._loop.setup)
+        self._helm.plan(self.header.config, self._loop.setup, policy)
 
     def _check(self, changes: Sequence[str]) -> None:
         steered(self._started, changes)

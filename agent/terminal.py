@@ -216,10 +216,9 @@ class TerminalClient:
         left = f"{question.time_left_s:.0f} s and {question.electrons_left:.3g} electrons are left"
         say(f"\nTurn {question.turn}: {left}; the beam is blanked.")
         for number, choice in enumerate(question.choices):
-            told = f"{choice.information:.3g} +- {choice.information_sd:.2g}" if choice.information is not None else "?"
             say(f" [{number or 'a'}] {choice.does}")
             say(f"     {choice.reason} ({choice.proposer})")
-            say(f"     information {told}, {_cost(choice)}")
+            say(f"     information {_told(choice)}, {_cost(choice)}")
 
     def _answer(self, question: Question, beat: Callable[[], None]) -> bool:
         """One key, and what it does; tells whether the question is decided by it."""
@@ -293,12 +292,18 @@ class TerminalClient:
             else:
                 choice = question.choices[-1]
                 terminal.say(f"edited: {'; '.join(choice.edits)}")
-                terminal.say(f"now: {_cost(choice)}; information not predicted")
+                terminal.say(f"now: {_cost(choice)}; information {_told(choice)}")
                 if terminal.key("a or Enter confirm, any other key edit again?", beat).lower() in ("", "a"):
                     answer = Approve(revision=question.revision, choice=len(question.choices) - 1)
                     return self._done(self._decide, question, answer)
             text = terminal.line("KEY=VALUE ..., or nothing to go back:", beat)
         return False
+
+
+def _told(choice: Choice) -> str:
+    if choice.information is None:
+        return "not predicted"
+    return f"{choice.information:.3g} +- {choice.information_sd:.2g}"
 
 
 def _cost(choice: Choice) -> str:

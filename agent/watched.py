@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -30,7 +31,7 @@ from agent.view import RunView
 from hardware_bridge.microscope import Microscope
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Report
-from policies.interface import Setup
+from policies.interface import Policy, Setup, foreseen
 
 READ_BACK_S = 1.0
 
@@ -50,6 +51,7 @@ class Watched:
         self._view: RunView | None = None
         self._console: Console | None = None
         self._places: Whereabouts | None = None
+        self._asking: Asking | None = None
         self._done: tuple[Record, ...] = ()
 
     def tell(self, line: str) -> None:
@@ -96,7 +98,8 @@ class Watched:
 
         self._places = Whereabouts(walls.capabilities, walls.limits)
         sight = Sight(walls, microscope.state, self._places, choice.watch_e_per_A2_s)
-        return Asking(console, walls, attend, choice.waiting, sight)
+        self._asking = Asking(console, walls, attend, choice.waiting, sight)
+        return self._asking
 
     def see(self, observation: Observation, belief: Callable[[], Report]) -> None:
         """Show a window on the screens, and take note of where things were in it."""
@@ -120,8 +123,10 @@ class Watched:
         """What people at the console want changed by now."""
         return self._console.steering(check) if self._console is not None else ()
 
-    def plan(self, config: Config, setup: Setup) -> None:
-        """Show what is wanted of the run from here on."""
+    def plan(self, config: Config, setup: Setup, policy: Policy) -> None:
+        """Show what is wanted of the run from here on; what edited commands would tell is asked of this policy."""
+        if self._asking is not None:
+            self._asking.foresee = partial(foreseen, policy)
         if self._view is not None:
             self._view.plan(config.goal.question, setup)
         if self._feed is not None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from msgspec.structs import replace
 
 from hardware_bridge.cost import predict
-from hardware_bridge.geometry import Point, field_centre_nm
+from hardware_bridge.geometry import Point, field_centre_nm, merged
 from hardware_bridge.messages import Command
 from hardware_bridge.words import NotNegative, Positive, Size, Word
 from policies.bayes.chooser import GreedyChooser
 from policies.book import Book, Price, with_current
 from policies.commands import View, clipped, command_id, looking
 from policies.focus import Focus, FocusSettings
-from policies.interface import Chooser, Proposal, Setup, Situation, Turn
+from policies.interface import Chooser, Foreseen, Proposal, Setup, Situation, Turn
 from policies.outlook import Array, Outlook, Way
 from policies.pointing import Pointing
 
@@ -65,6 +66,24 @@ class Greedy:
             replace(each, command=replace(each.command, id=command_id(self.name, self._seed, situation.turn, rank)))
             for rank, each in enumerate(ranked)
         ]
+
+    def foresee(self, command: Command, situation: Situation) -> Foreseen | None:
+        """What a look would tell: as much as the way to look that is most like it, at the nearest of its places."""
+        acquire = command.acquire
+        ways = [way for way in self._outlook.ways if acquire is not None and way.view.mode == acquire.mode]
+        if acquire is None or acquire.blanked or not ways:
+            return None
+        way = min(ways, key=lambda way: abs(math.log(way.view.fov_nm / acquire.fov_nm)))
+        x, y = field_centre_nm(merged(situation.state.go, command.go), self.setup.capabilities)
+        at = (x + self._pointing.offset_nm[0], y + self._pointing.offset_nm[1])
+        middles = _middles(way, self.setup.card.extent_nm, self.setup.card.cells)
+        place = min(range(len(middles)), key=lambda place: math.dist(middles[place], at))
+        price = predict(command, situation.state, self.setup.capabilities)
+        # Electrons that fall beside the field of the known way tell what those in it do, of other cells.
+        electrons = price.electrons * min(1.0, (way.view.fov_nm / acquire.fov_nm) ** 2)
+        at_s = situation.state.clock_s - self.setup.start_s + price.time_s
+        told = float(self._outlook.information(way, np.array([place]), np.array([electrons]), at_s)[0])
+        return told, 0.0
 
     def ingest(self, turn: Turn) -> None:
         """Keep the books, remember drift and focus, and learn what was read."""

@@ -17,7 +17,7 @@ from hardware_bridge.cost import fluence_e_per_A2
 from hardware_bridge.geometry import Point, field_centre_nm
 from hardware_bridge.messages import Command
 from policies.book import blank_state
-from policies.interface import ENVELOPE, Policy, Proposal, Setup, Situation, Turn
+from policies.interface import ENVELOPE, Foreseen, Policy, Proposal, Setup, Situation, Turn, foreseen
 
 PLACE, SEEN, DOSE, FOCUS, OTHER = "wrong place", "seen already", "too much dose", "out of focus", "other"
 REASONS = (PLACE, SEEN, DOSE, FOCUS, OTHER)
@@ -85,6 +85,10 @@ class Heeding:
             if objection is not None
         ]
         return [*fine, *back][:n]
+
+    def foresee(self, command: Command, situation: Situation) -> Foreseen | None:
+        """What the policy expects a command to tell."""
+        return foreseen(self._policy, command, situation)
 
     def ingest(self, turn: Turn) -> None:
         """Learn what a person thought of what was offered; the policy inside learns the rest."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from hardware_bridge.messages import Capabilities, Command, InstrumentState, Limits
 from hardware_bridge.report import Card, Percept
@@ -17,6 +17,9 @@ from hardware_bridge.words import Name, NotNegative, Number, Text, Word
 Verdict = Literal["approved", "edited", "refused", "timed_out", "rejected", "failed"]
 ENVELOPE = "envelope"
 """Who decided where no person was asked."""
+
+Foreseen = tuple[float, float]
+"""Predicted information of a command and its standard deviation."""
 
 Belief = TypeVar("Belief", contravariant=True)
 
@@ -94,6 +97,20 @@ class Policy(Protocol):
     def ingest(self, turn: Turn) -> None:
         """Learn from one turn, in order."""
         ...
+
+
+@runtime_checkable
+class Foreseeing(Protocol):
+    """A policy that can say what a command would tell that it did not propose, such as one that a person edited."""
+
+    def foresee(self, command: Command, situation: Situation) -> Foreseen | None:
+        """What a command is predicted to tell, in units of the score, with its sd; None where it cannot say."""
+        ...
+
+
+def foreseen(policy: Policy, command: Command, situation: Situation) -> Foreseen | None:
+    """What a policy expects a command to tell, where it is one that says so."""
+    return policy.foresee(command, situation) if isinstance(policy, Foreseeing) else None
 
 
 class Proposer(Protocol[Belief]):

@@ -16,7 +16,7 @@ from hardware_bridge.cost import predict
 from hardware_bridge.messages import SCANNED_MODES, Acquire, Command, Go, Optics, Settings
 from hardware_bridge.report import GAIN_REFERENCE
 from hardware_bridge.words import NotNegative, Positive, Size, Word
-from policies.interface import Policy, Proposal, Setup, Situation, Turn
+from policies.interface import Foreseen, Policy, Proposal, Setup, Situation, Turn, foreseen
 
 Kind = tuple[str, float, int, int]
 ZERO_LOSS = "zero-loss"
@@ -97,6 +97,10 @@ class Referenced:
             acquire = due.command.acquire or acquire
         due = self._dark(acquire, situation) or due
         return proposals if due is None else [due, *proposals[: n - 1]]
+
+    def foresee(self, command: Command, situation: Situation) -> Foreseen | None:
+        """What the policy expects a command to tell."""
+        return foreseen(self._policy, command, situation)
 
     def ingest(self, turn: Turn) -> None:
         """Note a reference; let the policy learn from all else."""

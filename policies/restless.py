@@ -18,7 +18,7 @@ from hardware_bridge.geometry import Point
 from hardware_bridge.messages import Acquire, Command
 from policies.book import Book
 from policies.commands import command_id
-from policies.interface import Policy, Proposal, Setup, Situation, Turn
+from policies.interface import Foreseen, Policy, Proposal, Setup, Situation, Turn, foreseen
 from policies.pointing import Pointing
 from policies.tiles import tiles
 
@@ -82,6 +82,10 @@ class Restless:
             for rank, each in enumerate(other)
         ]
         return [*named, *proposals][:n]
+
+    def foresee(self, command: Command, situation: Situation) -> Foreseen | None:
+        """What the policy expects a command to tell."""
+        return foreseen(self._policy, command, situation)
 
     def ingest(self, turn: Turn) -> None:
         """Take note of a look; after an intervention looks are counted anew."""

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from msgspec.structs import replace
 
 from hardware_bridge.geometry import Point, field_centre_nm, merged
-from hardware_bridge.messages import Box, Go, Range
+from hardware_bridge.messages import Box, Command, Go, Range
 from policies.book import Book
-from policies.interface import Policy, Proposal, Setup, Situation, Turn
+from policies.interface import Foreseen, Policy, Proposal, Setup, Situation, Turn, foreseen
 from policies.pointing import Pointing
 
 OVER = 0.05
@@ -46,6 +46,10 @@ class Within:
                 found.append(there)
                 moved += 1
         return found
+
+    def foresee(self, command: Command, situation: Situation) -> Foreseen | None:
+        """What the policy expects a command to tell."""
+        return foreseen(self._policy, command, situation)
 
     def ingest(self, turn: Turn) -> None:
         """Take note of where it was looked, and let the policy learn."""

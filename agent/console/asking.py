@@ -21,13 +21,14 @@ from agent.record import Decision
 from agent.review import MAX_TEXT, Walls, inside, unasked
 from hardware_bridge.cost import predict
 from hardware_bridge.messages import Command
-from policies.interface import Proposal, Situation, Verdict
+from policies.interface import Foreseen, Proposal, Situation, Verdict
 
 SHOWN = 5
 SLICE_S = 0.1
 AGAIN = 0.1
 """Share of its width that a field may have drifted by and still be what was approved: an assumption of this console."""
 
+Foresee = Callable[[Command, Situation], Foreseen | None]
 Waiting = Literal["hold", "go_on", "watch"]
 Attend = Callable[[str | None, float | None], str]
 """Sits with people until a question is decided, or with None until they let the run go on; says why it gave up.
@@ -54,11 +55,13 @@ class Asking:
         """``attend`` is called in the loop's thread; without one, only other threads answer.
 
         Where ``waiting`` is ``go_on``, what the envelope lets through runs on while a question waits; where it is
-        ``watch``, the last field is looked at, at low dose, each look a turn of its own.
+        ``watch``, the last field is looked at, at low dose, each look a turn of its own. ``foresee`` may be set to what
+        predicts what an edited command would tell.
         """
         self._console, self._walls, self._waiting, self._sight = console, walls, waiting, sight
         self._attend = attend or partial(wait, console)
         self._open: tuple[str, Sequence[Proposal]] | None = None
+        self.foresee: Foresee = lambda command, situation: None
         console.limits, console.standing.envelope = walls.limits, walls.envelope
         console.watches = waiting == "watch"
 
@@ -198,6 +201,10 @@ class Asking:
         )
         self._open = self._asked([moved], situation, why), [moved]
 
+    def _foreseen(self, command: Command, situation: Situation) -> Foreseen | None:
+        """What an edited command would tell; not asked while the loop, whose policy it is, goes on meanwhile."""
+        return self.foresee(command, situation) if self._waiting == "hold" else None
+
     def _finding(self, situation: Situation) -> float:
         """Electrons of the look that comes first where an answer takes long; none where no time passes meanwhile."""
         if self._sight is None or (self._waiting == "hold" and self._walls.capabilities.time == "stepped"):
@@ -210,7 +217,9 @@ class Asking:
         outside = self._walls.outside(command, situation) if self._walls.has_envelope else ""
         choice = chosen(command, situation.state, of, self._walls)
         if edits:
-            choice = replace(choice, information=None, information_sd=0.0)
+            told = self._foreseen(command, situation)
+            information, sd = told if told is not None else (None, 0.0)
+            choice = replace(choice, information=information, information_sd=sd)
         return replace(choice, finding=self._finding(situation), outside=outside, edits=edits)
 
     def _edited(self, situation: Situation, choice: Choice, edit: Edit) -> Choice:

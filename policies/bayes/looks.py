@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware_bridge.geometry import Point
+from hardware_bridge.geometry import Point, field_centre_nm, merged
 from hardware_bridge.messages import Command
 from policies.bayes import analyst
 from policies.bayes.chooser import share_of_rest
@@ -15,7 +16,7 @@ from policies.bayes.harm import harm
 from policies.bayes.now import Cells, Now
 from policies.book import Price
 from policies.commands import View
-from policies.interface import Proposal
+from policies.interface import Foreseen, Proposal
 
 ALMOST = 0.99
 # The noise of an image is taken to be known within this factor.
@@ -81,6 +82,26 @@ def candidates(now: Now, k: int, allowed: NDArray[np.bool_]) -> list[Candidate]:
         return []
     shots = [shot for spend in imaging.spends if (shot := _shot(now, view, spend)) is not None]
     return _at_best_rate(now, cells[best], [centres[i] for i in best], shots)
+
+
+def foreseen_of(now: Now, command: Command) -> Foreseen | None:
+    """What an image command tells of the square of cells that it covers best, less harm; None for anything else."""
+    grid, acquire = now.belief.grid, command.acquire
+    if acquire is None or acquire.blanked or acquire.mode != "HAADF" or acquire.pixels_x != acquire.pixels_y:
+        return None
+    k = min(max(1, round(acquire.fov_nm / grid.cell_nm)), grid.cells)
+    squares, centres = grid.squares(k)
+    setup, offset_nm = now.belief.setup, now.belief.pointing.offset_nm
+    x, y = field_centre_nm(merged(now.situation.state.go, command.go), setup.capabilities)
+    at = (x + offset_nm[0], y + offset_nm[1])
+    place = min(range(len(centres)), key=lambda place: math.dist(centres[place], at))
+    cells = squares[place : place + 1]
+    image = now.image(command, cells)
+    told, worse = now.information(cells, image), now.information(cells, image, NOISE_FACTOR)
+    net = told - harm(now, cells, now.added_s(image))
+    # A field smaller than its cell shows as much of it.
+    share = min(1.0, acquire.fov_nm / (k * grid.cell_nm)) ** 2
+    return share * float(net[0]), share * abs(float(told[0] - worse[0]))
 
 
 def _at_best_rate(now: Now, cells: Cells, centres: list[Point], shots: list[_Shot]) -> list[Candidate]:

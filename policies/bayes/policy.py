@@ -7,11 +7,13 @@ from functools import partial
 
 from msgspec.structs import replace
 
+from hardware_bridge.messages import Command
 from policies.bayes.belief import Belief
 from policies.bayes.chooser import GreedyChooser
 from policies.bayes.fields import Refit
 from policies.bayes.fit import refit
 from policies.bayes.lateness import Lateness
+from policies.bayes.looks import foreseen_of
 from policies.bayes.now import Now
 from policies.bayes.refits import Refits
 from policies.bayes.refocus import Refocus
@@ -21,7 +23,7 @@ from policies.bayes.survey import Survey
 from policies.bayes.tracking import Tracking
 from policies.bayes.worth import ExpectedWorth, Worth
 from policies.commands import command_id
-from policies.interface import Proposal, Proposer, Setup, Situation, Turn
+from policies.interface import Foreseen, Proposal, Proposer, Setup, Situation, Turn
 
 
 class BayesPolicy:
@@ -61,6 +63,10 @@ class BayesPolicy:
         # Any of them may be chosen.
         self._lateness.decided(situation.state.clock_s + max((proposal.time_s for proposal in ranked), default=0.0))
         return [self._named(proposal, situation.turn, rank) for rank, proposal in enumerate(ranked)]
+
+    def foresee(self, command: Command, situation: Situation) -> Foreseen | None:
+        """What an image would tell, of the square of cells that its field covers best, less the harm that it does."""
+        return foreseen_of(Now(self.belief, situation, self.worth), command)
 
     def ingest(self, turn: Turn) -> None:
         """Learn from one turn, and start or join a fit where this turn is the one for it.

@@ -49,7 +49,7 @@ class Silent:
     def steering(self, check: object) -> tuple[str, ...]:
         return ()
 
-    def plan(self, config: object, setup: Setup) -> None: ...
+    def plan(self, config: object, setup: Setup, policy: object) -> None: ...
 
 
 def config(*overrides: str) -> Config:

@@ -18,7 +18,7 @@ from agent.steering import Check, begun, setup_of, steered
 from hardware_bridge.geometry import field_centre_nm
 from hardware_bridge.microscope import Microscope
 from hardware_bridge.observation import Observation
-from policies.interface import Setup, Situation
+from policies.interface import Policy, Setup, Situation
 
 REGION = "goal.regions=[{x={low=-300,high=300},y={low=100,high=500}}]"
 
@@ -52,7 +52,7 @@ class Steering:
         check(self.changes)
         return self.changes
 
-    def plan(self, config: Config, setup: Setup) -> None:
+    def plan(self, config: Config, setup: Setup, policy: Policy) -> None:
         self.plans.append((config, setup))
 
 

@@ -17,7 +17,11 @@ from hardware_bridge.words import validated
 from policies import catalogue
 from policies.bayes.settings import BayesSettings, FitSettings
 from policies.clairvoyant import Clairvoyant
+from policies.heeding import Heeding
 from policies.interface import Policy, Setup, Situation, Turn
+from policies.references import Referenced, Schedule
+from policies.restless import Restless
+from policies.within import Within
 
 # Fits are joined within a few turns here, so that short runs see one.
 BAYES = BayesSettings(fit=FitSettings(every=6, turns=3))
@@ -43,6 +47,40 @@ def test_same_seed_same_run(name: str, make_bench: Callable[..., Any]) -> None:
         runs.append(bench.shown)
     assert runs[0] == runs[1]
     assert len(runs[0]) == 12
+
+
+@pytest.mark.parametrize(("name", "proposer"), [("bayes", "survey"), ("greedy", "HAADF")])
+def test_what_it_proposed_it_foresees_alike(name: str, proposer: str, make_bench: Callable[..., Any]) -> None:
+    bench = make_bench()
+    inner = make(name, bench.setup)
+    everywhere = Box(x=Range(low=-2e3, high=2e3), y=Range(low=-2e3, high=2e3))
+    policy = Referenced(Within(Heeding(Restless(inner)), [everywhere]), Schedule())
+    policy.begin(bench.setup, 3)
+    bench.run(policy, 5)
+    situation = bench.situation(len(bench.turns))
+    found = [proposal for proposal in policy.suggest(situation, 8) if proposal.proposer == proposer]
+    assert found
+    for proposal in found:
+        told = policy.foresee(proposal.command, situation)
+        assert told == pytest.approx((proposal.information, proposal.information_sd), rel=0.05, abs=1e-6)
+    best = found[0].command
+    assert best.acquire is not None
+    less = policy.foresee(
+        replace(best, set=replace(best.set, optics=replace(best.set.optics, beam_current_pA=0.2))), situation
+    )
+    more = policy.foresee(best, situation)
+    assert less is not None
+    assert more is not None
+    assert less[0] < more[0]
+    assert policy.foresee(replace(best, acquire=replace(best.acquire, mode="CBED")), situation) is None
+
+
+def test_a_plan_foresees_nothing(make_bench: Callable[..., Any]) -> None:
+    bench = make_bench()
+    policy = Heeding(make("raster", bench.setup))
+    policy.begin(bench.setup, 3)
+    situation = bench.situation(0)
+    assert policy.foresee(policy.suggest(situation, 1)[0].command, situation) is None
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -111,6 +111,23 @@ def test_an_edit_is_checked_and_predicted_again(bench: Bench, make_command: Make
     assert decision.reason == "acquire.dwell_s 2e-06 -> 4e-06; go.stage_x_nm unset -> 30"
 
 
+def test_what_an_edit_would_tell_is_predicted_again(bench: Bench, make_command: Make) -> None:
+    asked: list[Command] = []
+
+    def foresee(command: Command, situation: Situation) -> tuple[float, float]:
+        asked.append(command)
+        return 0.5, 0.1
+
+    def edit(question: Question) -> None:
+        after = bench.console.edit(ADA, question.id, Edit(revision=0, changes="dwell_s=4e-6"))
+        assert (after.choices[-1].information, after.choices[-1].information_sd) == (0.5, 0.1)
+        assert asked == [after.choices[-1].command]
+
+    bench.review.foresee, bench.answer = foresee, edit
+    bench.decide(make_command("best"))
+    assert len(bench.seen) == 1
+
+
 def test_a_refusal_has_its_reason(bench: Bench, make_command: Make) -> None:
     def refuse(question: Question) -> None:
         bench.console.answer(ADA, question.id, Refuse(revision=0, why="other", note="that is the grid bar"))
