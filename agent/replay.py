@@ -58,5 +58,5 @@ def opened(folder: Path, rival: str | None = None, port: int | None = None) -> I
                 console.replay(Replay(rival=rival))
             except Conflict as error:
                 raise ValueError(str(error)) from None
-        with closing(Server(console, feed, port)) as server:
+        with closing(Server(console, feed, port, folder)) as server:
             yield server.door

@@ -78,7 +78,7 @@ class Watched:
         console.trust = Trust(choice.ask_at_least)
         console.trust.resume(self._done)
         if self._folder is not None and self._feed is not None:
-            self._server = Server(console, self._feed, self._port)
+            self._server = Server(console, self._feed, self._port, self._folder)
             self._invite(self._server.door, self._server.door.write(self._folder))
         person = Person(name="operator", role="operator")
         heard_s = 0.0

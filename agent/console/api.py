@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from agent.console import files
 from agent.console.console import Console
 from agent.console.words import (
     Answer,
@@ -37,6 +38,7 @@ from agent.console.words import (
     Status,
     Steer,
     Switch,
+    Undo,
 )  # fmt: skip
 from agent.eventlog import RecordError
 from hardware_bridge.words import Name
@@ -84,6 +86,7 @@ CALLS: tuple[Call, ...] = (
     Call("GET", "/api/questions/{name}", "One question", lambda c, p, n, b: c.question(n), Question),
     Call("POST", "/api/questions/{name}/answer", "Decide it", lambda c, p, n, b: c.answer(p, n, b), Question, Answer),
     Call("POST", "/api/questions/{name}/edit", "Change a choice", lambda c, p, n, b: c.edit(p, n, b), Question, Edit),
+    Call("POST", "/api/questions/{name}/undo", "Take it back", lambda c, p, n, b: c.undo(p, n, b), Question, Undo),
     Call("POST", "/api/lease", "Take the lease", _then_status(lambda c, p, b: c.take_lease(p, b.force)), body=Lease),
     Call("DELETE", "/api/lease", "Give the lease up", _then_status(lambda c, p, b: c.leave(p))),
     Call("POST", "/api/mode", "Ask by another mode", _then_status(lambda c, p, b: c.set_mode(p, b.mode)), body=Ask),
@@ -142,6 +145,13 @@ def openapi() -> dict[str, Any]:
         if call.body is not None:
             told["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema[call.body]}}}
         paths.setdefault(call.path, {})[call.method.lower()] = told
+    for name, does in ((files.HSPY, "The arrays of the run, for HyperSpy"), (files.REPORT, "The report of it so far")):
+        replies = {str(status): _reply(why, schema[Refused]) for status, why in ERRORS.items() if status != 422}
+        paths[f"/files/{name}"] = {"get": {
+            "summary": does,
+            "operationId": f"get_{name}",
+            "responses": {"200": {"description": "the file", "content": {"application/octet-stream": {}}}, **replies},
+        }}  # fmt: skip
     return {
         "openapi": "3.1.0",
         "info": {"title": "adaptem console", "version": "1"},

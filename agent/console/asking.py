@@ -149,11 +149,13 @@ class Asking:
         return self._console.ask(choices, situation, why, partial(self._edited, situation)).id
 
     def _settled(self, reason: str, situation: Situation) -> Decision | None:
-        """What became of the open question; ``reason`` is why nobody answers it. None where it is put again."""
+        """What became of the open question; ``reason`` is why nobody answers it. None where it waits on."""
         assert self._open is not None
         name, shown = self._open
         console, waited_s = self._console, self._console.took_s
-        question, sight, command, told = console.question(name), self._sight, None, ""
+        question, sight, command, told = console.claim(name), self._sight, None, ""
+        if question.state == "proposed" and not reason and not console.standing.stopped_by:
+            return None  # it was taken back just now
         if question.chosen is not None and not console.standing.stopped_by:
             # It may have been approved turns after it was asked, and doses and places are others by now.
             choice = question.choices[question.chosen]

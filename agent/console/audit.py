@@ -26,7 +26,7 @@ AUDIT_NAME = "audit.jsonl"
 What = Literal[
     "asked", "edited", "approved", "refused", "expired", "granted", "covered", "revoked", "mode", "envelope", "paused",
     "went on", "took over", "handed back", "stopped", "lease", "left", "finding", "executing",
-    "done", "steered",
+    "done", "steered", "undone",
 ]  # fmt: skip
 _PREFIX = len(b'{"sha256":"') + 64 + len(b'","entry":')
 

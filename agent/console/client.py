@@ -34,6 +34,7 @@ from agent.console.words import (
     Status,
     Steer,
     Switch,
+    Undo,
 )  # fmt: skip
 from hardware_bridge.messages import Range
 from hardware_bridge.words import Word
@@ -83,6 +84,10 @@ class RemoteConsole:
     def edit(self, person: Person, name: str, edit: Edit) -> Question:
         """Change a choice of a question."""
         return self._call("POST", f"/api/questions/{quote(name, safe='')}/edit", Question, person, edit)
+
+    def undo(self, person: Person, name: str, undo: Undo) -> Question:
+        """Take back an edit, or an answer that nothing was done about yet."""
+        return self._call("POST", f"/api/questions/{quote(name, safe='')}/undo", Question, person, undo)
 
     def take_lease(self, person: Person, force: bool = False) -> Status:
         """Become the one who decides."""

@@ -28,6 +28,7 @@ from agent.console.words import (
     Question,
     Replay,
     Status,
+    Undo,
 )  # fmt: skip
 from hardware_bridge.errors import BridgeError
 from hardware_bridge.messages import Command
@@ -63,6 +64,7 @@ class Console(People):
         self._questions: OrderedDict[str, Question] = OrderedDict()
         self._current: str | None = None
         self._edit: Editor | None = None
+        self._claimed = ""
         self._asked_s = 0.0
         self._left_s, self._counted_s = 0.0, 0.0
 
@@ -128,6 +130,14 @@ class Console(People):
             question = questions.moved(question, "executing")
             self._log("executing", None, question)
             return self._put(question)
+
+    def claim(self, name: str) -> Question:
+        """A question for the loop to act on: what was answered cannot be taken back from here on."""
+        with self._lock:
+            question = self.question(name)
+            if question.state != "proposed":
+                self._claimed = name
+            return question
 
     def finding(self, name: str, turn: int) -> Question:
         """Say that the place of what was approved is looked for first, in this turn."""
@@ -218,6 +228,27 @@ class Console(People):
             assert self._edit is not None
             choice = self._edit(questions.choice_of(question, edit.choice), edit)
             return self._put(questions.with_edited(question, choice))
+
+    def undo(self, person: Person, name: str, undo: Undo) -> Question:
+        """Take back an edit, or an answer before anything was done about it.
+
+        Raises:
+            Forbidden, NotFound, Conflict: nothing changed.
+        """
+        with self._lock:
+            self._decides(person)
+            question = self.question(name)
+            if name != self._current or name == self._claimed:
+                raise Conflict(f"question {name} is {question.state}: too late to take anything back")
+            if undo.revision != question.revision:
+                raise Conflict(
+                    f"revision = {undo.revision} of question {name}: it has revision {question.revision} now"
+                )
+            if self.standing.taken_by not in ("", person.name):
+                raise Forbidden(f"{self.standing.taken_by} has taken over")
+            before = questions.undone(question)
+            self._log("undone", person, before, f"it was {question.state}")
+            return self._put(before)
 
     def stop(self, person: Person) -> str:
         """Blank and abort at once, and end the run. Anybody may, and nothing is asked; returns what went wrong."""

@@ -15,8 +15,10 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
+from agent.doses import charge_turn
 from agent.perception.elements import EDGES_eV
 from agent.record import Record, taken
+from hardware_bridge.dose import DoseLedger
 from hardware_bridge.geometry import field_centre_nm, merged
 from hardware_bridge.messages import Capabilities, InstrumentState
 from hardware_bridge.observation import Observation
@@ -27,6 +29,7 @@ from policies.interface import Setup, Verdict
 SHOWN_PIXELS = 1024
 BELIEF_S = 1.0
 """Beliefs are worked out again after so long at the earliest: it holds up the loop."""
+DOSE_CELLS = 64
 DARK, BRIGHT = 0.002, 0.998
 
 
@@ -111,6 +114,17 @@ class FieldTold(Word, frozen=True, kw_only=True):
     sd: tuple[Number, ...]
 
 
+class DoseTold(Word, frozen=True, kw_only=True):
+    """What each cell of the chart of doses was charged, (rows, columns) in e/A^2, from one corner in nm on."""
+
+    rows: Count
+    columns: Count
+    cell_nm: Number
+    x_nm: Number
+    y_nm: Number
+    charged: tuple[Number, ...]
+
+
 class Picture:
     """A picture as it goes to screens: a header and its bytes."""
 
@@ -147,18 +161,35 @@ class Feed:
         self.rewound = 0  # how often turns were taken back: screens begin anew
         self.changed: list[Callable[[], None]] = []
         self._setup, self._lock = setup, threading.Lock()
+        self._ledger = DoseLedger(setup.limits)
         self._pictures, self._believed_s = 0, 0.0
 
     def add(self, record: Record) -> None:
         """Tell of one more turn."""
         self.turns.append(_turn(record, self._setup.capabilities))
+        charge_turn(self._ledger, record, self._setup.capabilities)
         self.heard(record.state)
 
     def rewind(self) -> None:
         """Take all turns back, and what they showed: another part of a record is to be shown."""
-        self.turns = []
+        self.turns, self._ledger = [], DoseLedger(self._setup.limits)
         self.spectrum, self.belief = None, ()
         self.rewound += 1
+
+    def dose(self) -> DoseTold:
+        """What was charged where: of blocks of cells the most, so that no more than 64 lie along an edge."""
+        charged, limits = self._ledger.fluence_e_per_A2, self._setup.limits
+        by = -(-max(charged.shape) // DOSE_CELLS)
+        padded = np.pad(charged, [(0, -size % by) for size in charged.shape])
+        most = padded.reshape(padded.shape[0] // by, by, -1, by).max(axis=(1, 3))
+        return DoseTold(
+            rows=most.shape[0],
+            columns=most.shape[1],
+            cell_nm=by * limits.dose_cell_nm,
+            x_nm=limits.dose_map.x.low,
+            y_nm=limits.dose_map.y.low,
+            charged=tuple(float(f"{value:.3g}") for value in most.ravel()),
+        )
 
     def plan(self, title: str, setup: Setup, policy: str, policies: tuple[str, ...]) -> None:
         """Tell what is wanted of the run from here on."""

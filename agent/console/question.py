@@ -5,6 +5,8 @@ proposed --edit--> proposed          a new revision, with one more choice
     |              edited  ---+--> executing --> done
     |--refuse----> refused    |
     `--time-out--> expired <--+   what was approved cannot run any more
+
+What was approved, edited or refused is proposed again where it is taken back before the loop has seen it.
 """
 
 from __future__ import annotations
@@ -17,10 +19,10 @@ from agent.console.words import Choice, Conflict, NotFound, Question, State
 
 NEXT: Mapping[State, frozenset[State]] = {
     "proposed": frozenset({"proposed", "approved", "edited", "refused", "expired"}),
-    "approved": frozenset({"executing", "expired"}),
-    "edited": frozenset({"executing", "expired"}),
+    "approved": frozenset({"executing", "expired", "proposed"}),
+    "edited": frozenset({"executing", "expired", "proposed"}),
     "executing": frozenset({"done"}),
-    "refused": frozenset(),
+    "refused": frozenset({"proposed"}),
     "expired": frozenset(),
     "done": frozenset(),
 }
@@ -85,3 +87,17 @@ def approved(question: Question, number: int, by: str) -> Question:
         return replace(moved(question, "edited", by, "; ".join(choice.edits)), chosen=number)
     reason = choice.reason if number == 0 else f"alternative {number}: {choice.reason}"
     return replace(moved(question, "approved", by, reason[:2000]), chosen=number)
+
+
+def undone(question: Question) -> Question:
+    """The question with its answer taken back, or without its edited choice.
+
+    Raises:
+        Conflict: nothing was done to it that can be taken back.
+    """
+    if question.state == "proposed":
+        proposed = tuple(choice for choice in question.choices if not choice.edits)
+        if proposed == question.choices:
+            raise Conflict(f"question {question.id}: there is nothing to take back")
+        return replace(moved(question, "proposed"), choices=proposed)
+    return replace(moved(question, "proposed"), chosen=None, by="", reason="")

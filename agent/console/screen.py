@@ -14,6 +14,7 @@ from agent.console.words import Person
 
 PULSE_S = 0.5
 """A screen is told the time at least so often; when it hears nothing for longer, it says so."""
+DOSE_S = 1.0
 
 
 class Screen:
@@ -24,6 +25,7 @@ class Screen:
         self._more, self._ready = asyncio.Event(), True
         self._turns = self._picture = 0
         self._rewound = -1
+        self._dosed, self._dosed_s = (-1, -1), 0.0
         self._told: dict[str, object] = {}
 
     async def serve(self) -> None:
@@ -79,6 +81,10 @@ class Screen:
             if value and self._told.get(kind) is not value:
                 self._told[kind] = value
                 await self._send(kind, value)
+        # Large, and of no use more often.
+        if self._dosed != (feed.rewound, self._turns) and time.monotonic() - self._dosed_s > DOSE_S:
+            self._dosed, self._dosed_s = (feed.rewound, self._turns), time.monotonic()
+            await self._send("dose", feed.dose())
         if feed.ended and self._told.setdefault("ended", False) is False:
             self._told["ended"] = True
             await self._send("ended", True)

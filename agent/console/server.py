@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import socket
+import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -17,20 +19,22 @@ from typing import Any
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from agent.console import files
 from agent.console.api import CALLS, Call, openapi, status_of
 from agent.console.console import Console
 from agent.console.door import Door, made
 from agent.console.feed import Feed
 from agent.console.screen import Screen
-from agent.console.words import Hello, Person, Refused
+from agent.console.words import Hello, Person, Refused, Role
 from hardware_bridge.words import Name
 
 HOST = "127.0.0.1"
@@ -53,15 +57,15 @@ Handle = Callable[[Request], Awaitable[Response]]
 class Server:
     """Serves one console until it is closed. ``door`` says where and with which tokens."""
 
-    def __init__(self, console: Console, feed: Feed, port: int | None = None) -> None:
-        """Listen at a port; left out, at the usual one, or at any where that is taken.
+    def __init__(self, console: Console, feed: Feed, port: int | None = None, folder: Path | None = None) -> None:
+        """Listen at a port; left out, at the usual one, or at any where that is taken. Files are of the run's folder.
 
         Raises:
             OSError: the port is taken.
         """
         self._socket = _listening(port)
         self.door: Door = made(f"http://{HOST}:{self._socket.getsockname()[1]}")
-        self._console, self._feed = console, feed
+        self._console, self._feed, self._folder = console, feed, folder
         self._ready = threading.Event()
         config = uvicorn.Config(
             self._app(),
@@ -102,6 +106,7 @@ class Server:
                 Mount(
                     "/api", routes=[Route(path, _by_method(calls), methods=[*calls]) for path, calls in places.items()]
                 ),
+                Route("/files/{name}", self._file, methods=["GET"]),
                 Route("/openapi.json", self._described, methods=["GET"]),
                 WebSocketRoute("/live", self._live),
                 Mount("/", StaticFiles(directory=STATIC, html=True)),
@@ -112,10 +117,9 @@ class Server:
 
     def _called(self, call: Call) -> Handle:
         async def handle(request: Request) -> Response:
-            scheme, _, token = request.headers.get("authorization", "").partition(" ")
-            role = self.door.role_of(token) if scheme.lower() == "bearer" else None
+            role = self._role(request)
             if role is None:
-                return _said(401, "Authorization: Bearer TOKEN is needed; the token is in console.json of the run")
+                return NO_TOKEN
             try:
                 name, screen = (
                     msgspec.convert(request.headers.get(f"adaptem-{what}", default), Name)
@@ -138,6 +142,30 @@ class Server:
             return Response(msgspec.json.encode(given), media_type="application/json")
 
         return handle
+
+    def _role(self, request: Request) -> Role | None:
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        return self.door.role_of(token) if scheme.lower() == "bearer" else None
+
+    async def _file(self, request: Request) -> Response:
+        """A file of the run, made for whoever asks and taken away once it is sent."""
+        if self._role(request) is None:
+            return NO_TOKEN
+        if self._folder is None:
+            return _said(404, "this run leaves no record")
+        name = request.path_params["name"]
+        scratch = Path(tempfile.mkdtemp(prefix="adaptem-"))
+        try:
+            await asyncio.to_thread(files.write, self._folder, name, scratch / "file")
+        except Exception as error:
+            shutil.rmtree(scratch, ignore_errors=True)
+            status = status_of(error)
+            if status is None:
+                raise
+            return _said(status, str(error))
+        return FileResponse(
+            scratch / "file", filename=name, background=BackgroundTask(shutil.rmtree, scratch, ignore_errors=True)
+        )
 
     async def _described(self, request: Request) -> Response:
         return Response(msgspec.json.encode(openapi()), media_type="application/json")
@@ -184,6 +212,9 @@ async def _read(request: Request) -> bytes:
 
 def _said(status: int, error: str) -> Response:
     return Response(msgspec.json.encode(Refused(error=error[:2000])), status, media_type="application/json")
+
+
+NO_TOKEN = _said(401, "Authorization: Bearer TOKEN is needed; the token is in console.json of the run")
 
 
 def _with_headers(app: App) -> App:

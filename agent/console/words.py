@@ -118,6 +118,12 @@ class Refuse(Word, frozen=True, kw_only=True, tag="refuse", tag_field="verdict")
     note: Annotated[str, Meta(max_length=500)] = ""
 
 
+class Undo(Word, frozen=True, kw_only=True):
+    """Take back the last edit, or an answer that nothing was done about yet."""
+
+    revision: Count
+
+
 class Edit(Word, frozen=True, kw_only=True):
     """Change a choice by ``key=value ...``; it is checked and predicted again, and then waits to be approved.
 

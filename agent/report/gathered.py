@@ -11,14 +11,14 @@ from itertools import chain, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from agent.doses import charge_turn
 from agent.eventlog import Header, RecordError
 from agent.perception.current import measured_pA
 from agent.reading import Run
 from agent.record import Record, taken
 from agent.report.style import scientific
 from hardware_bridge.cost import beam_current_pA
-from hardware_bridge.dose import DoseLedger, predict_charge
-from hardware_bridge.errors import Rejected
+from hardware_bridge.dose import DoseLedger
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Particle, Percept, Report
 
@@ -147,19 +147,9 @@ def currents(run: Run, header: Header) -> Array:
 
 def dose_map(run: Run, header: Header) -> Array:
     """Charged fluence of every cell of the dose map, (ny, nx) e/A^2, from the commands that ran."""
-    limits = header.config.limits
-    ledger = DoseLedger(limits)
+    ledger = DoseLedger(header.config.limits)
     for record in run.records:
-        if record.decision.command is None or record.electrons_charged <= 0.0:
-            continue
-        charge = predict_charge(record.decision.command, limits, record.state, header.capabilities)
-        if charge.electrons <= 0.0:
-            continue
-        try:
-            ledger.add(charge)
-        except Rejected:  # the position read back is not known as well as the one the guard had
-            continue
-        ledger.refund(charge, min(1.0, record.electrons_charged / charge.electrons))
+        charge_turn(ledger, record, header.capabilities)
     return np.maximum(ledger.fluence_e_per_A2, 0.0)
 
 

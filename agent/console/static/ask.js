@@ -19,6 +19,7 @@ export class Ask {
     by("refuse").onclick = () => this.refuse(!this.refusing);
     by("next-5").onclick = () => this.beforehand({ left: 5 });
     by("kind-10").onclick = () => this.beforehand({ kind: this.kind, minutes: 10 });
+    by("undo").onclick = () => this.undo();
     by("edit").onsubmit = (event) => {
       event.preventDefault();
       this.edit({ changes: by("edit-text").value });
@@ -44,7 +45,7 @@ export class Ask {
   }
 
   get sending() {
-    return this.waits && this.sent === `${this.question.id} ${this.question.revision}`;
+    return this.question && this.sent === `${this.question.id} ${this.question.revision}`;
   }
 
   get kind() {
@@ -70,9 +71,11 @@ export class Ask {
         if (this.waits) this.detail();
       }, SHOWN_MS);
     } else if (question.revision !== before.revision && question.choices.at(-1).edits.length) this.chosen = question.choices.length - 1;
+    if (this.chosen >= (question?.choices.length ?? 0)) this.chosen = 0; // what was edited has been taken back
     by("ask").classList.toggle("waits", this.waits);
     by("ask-body").hidden = !this.shown || !question.choices.length;
     by("ask-title").textContent = this.title(status);
+    by("undo").hidden = !this.undoable;
     by("ask-often").textContent = often(status);
     by("granted").textContent = status.grants.map(grantTold).join("; ");
     if (this.shown && question.choices.length) this.detail();
@@ -158,6 +161,17 @@ export class Ask {
 
   edit(wanted) {
     if (this.waits && this.may) return this.send("edit", { revision: this.question.revision, choice: this.chosen, ...wanted });
+  }
+
+  // An edit is taken back, or an answer that nothing was done about yet.
+  undo() {
+    const { question } = this;
+    if (this.undoable) return this.send("undo", { revision: question.revision });
+  }
+
+  get undoable() {
+    const state = this.question?.state;
+    return this.allowed && (["approved", "edited"].includes(state) || (this.waits && this.question.choices.at(-1).edits.length > 0));
   }
 
   async beforehand(what) {

@@ -5,7 +5,7 @@ import { by } from "./words.js";
 export function listen(ask, act) {
   const keys = {
     a: () => ask.approve(), m: () => { ask.modify(!ask.modifying); if (ask.modifying) by("map").focus?.(); },
-    r: () => ask.refuse(!ask.refusing), t: act.takeOver, p: act.pause, s: act.steer, "?": act.help,
+    r: () => ask.refuse(!ask.refusing), t: act.takeOver, p: act.pause, u: () => ask.undo(), s: act.steer, "?": act.help,
   };
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat && !event.key.startsWith("Arrow")) return;

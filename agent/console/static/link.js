@@ -57,6 +57,13 @@ export class Link {
     if (this.socket?.readyState === WebSocket.OPEN) this.socket.send("next");
   }
 
+  // A file of the run.
+  async file(path) {
+    const reply = await fetch(path, { headers: { Authorization: `Bearer ${this.token}` } });
+    if (!reply.ok) throw new Error((await reply.json().catch(() => ({}))).error || `the console answered ${reply.status}`);
+    return reply.blob();
+  }
+
   // Gives what the console answers; throws an Error with its words where it refuses.
   async call(method, path, body) {
     let reply;

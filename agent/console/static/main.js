@@ -87,6 +87,22 @@ link.on.status = (value) => {
   schedule();
 };
 
+link.on.dose = (value) => {
+  map.doses = value;
+  map.draw();
+};
+for (const id of ["run-hyperspy.zip", "report.html"])
+  by(id).onclick = async () => {
+    by(id).disabled = true;
+    try {
+      const saved = document.createElement("a"), url = URL.createObjectURL(await link.file(`/files/${id}`));
+      Object.assign(saved, { href: url, download: id }).click();
+      setTimeout(() => URL.revokeObjectURL(url), 60000);
+    } catch (error) {
+      tell(error.message);
+    }
+    by(id).disabled = false;
+  };
 link.on.ended = () => (link.ended = true);
 link.on.spectrum = drawSpectrum;
 link.on.belief = (value) => {
@@ -130,8 +146,10 @@ function gauges() {
   gauge("dose-local", local / run.max_fluence_e_per_A2, `${number(local)} of ${number(run.max_fluence_e_per_A2)} e/Å²`);
   gauge("time-all", clock_s / duration_s, `${seconds(clock_s)} of ${seconds(duration_s)}`);
   const choice = ask.choice;
-  by("forecast").textContent = choice
-    ? `With what is proposed: ${((100 * (spent + choice.electrons)) / run.max_electrons).toFixed(1)} % of the electrons, ${((100 * (clock_s + choice.time_s)) / duration_s).toFixed(1)} % of the time.`
+  const pace = clock_s > 0 ? (spent / clock_s) * duration_s : 0, out_s = pace > run.max_electrons ? (duration_s * run.max_electrons) / pace : 0;
+  const onward = turns.length > 2 ? (out_s ? ` At this pace the electrons last until ${seconds(out_s)}.` : ` At this pace ${number(pace)} electrons by the end.`) : "";
+  by("forecast").textContent = onward.trim() && !choice ? onward.trim() : choice
+    ? `With what is proposed: ${((100 * (spent + choice.electrons)) / run.max_electrons).toFixed(1)} % of the electrons, ${((100 * (clock_s + choice.time_s)) / duration_s).toFixed(1)} % of the time.${onward}`
     : "";
 }
 

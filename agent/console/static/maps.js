@@ -13,6 +13,7 @@ export class SpecimenMap {
     this.turns = [];
     this.choices = [];
     this.chosen = 0;
+    this.doses = null; // what each cell was charged
     this.rival = null; // what another policy would have chosen
     this.drags = false;
     this.dragged = null;
@@ -74,6 +75,7 @@ export class SpecimenMap {
   draw() {
     if (!this.extent_nm) return;
     const [context] = sharp(this.canvas), edge = this.extent_nm * this.scale, [left, top] = this.at(-this.extent_nm / 2, -this.extent_nm / 2);
+    by("map-told").textContent = "";
     if (by("under").value === "dose") this.dose(context);
     context.lineWidth = 1;
     context.strokeStyle = colour("line");
@@ -128,20 +130,13 @@ export class SpecimenMap {
     context.fillText(number === 0 ? "A" : String(number), x + w / 2 + 3, y - h / 2 + 10);
   }
 
-  // Electrons per area, summed over fields, on a grid of 64 x 64.
+  // What the ledger of the console charged to each cell.
   dose(context) {
-    const cells = 64, sums = new Float64Array(cells * cells), size_nm = this.extent_nm / cells;
-    for (const turn of this.turns) {
-      if (!turn.electrons || !turn.width_nm) continue;
-      const per = turn.electrons / (turn.width_nm * turn.height_nm);
-      const from = (middle, width) => Math.max(0, Math.floor((middle - width / 2 + this.extent_nm / 2) / size_nm));
-      const to = (middle, width) => Math.min(cells, Math.ceil((middle + width / 2 + this.extent_nm / 2) / size_nm));
-      for (let row = from(turn.y_nm, turn.height_nm); row < to(turn.y_nm, turn.height_nm); row++)
-        for (let column = from(turn.x_nm, turn.width_nm); column < to(turn.x_nm, turn.width_nm); column++) sums[row * cells + column] += per;
-    }
-    const most = Math.max(...sums);
-    if (most) paint(context, sums.map(Math.sqrt), cells, 0, Math.sqrt(most), "inferno", ...this.at(-this.extent_nm / 2, -this.extent_nm / 2), this.extent_nm * this.scale, true);
-    by("map-told").textContent = most ? `dose (its root) up to ${number(most / 100)} e/Å²` : "";
+    if (!this.doses) return;
+    const { rows, columns, cell_nm, x_nm, y_nm, charged } = this.doses, most = Math.max(...charged);
+    const [left, top] = this.at(x_nm, y_nm), edge = cell_nm * this.scale;
+    if (most) paint(context, charged.map(Math.sqrt), [columns, rows], 0, Math.sqrt(most), "inferno", left, top, edge * columns, edge * rows, true);
+    by("map-told").textContent = `dose (its root) up to ${number(most)} e/Å²`;
   }
 
   bar(context) {
@@ -153,18 +148,18 @@ export class SpecimenMap {
   }
 }
 
-// Values on a square grid, painted into a square; with ``clear`` zeros are left out.
-export function paint(context, values, cells, low, high, name, left, top, edge, clear = false) {
+// Values on a grid (columns, rows), painted into a rectangle; with ``clear`` zeros are left out.
+export function paint(context, values, [columns, rows], low, high, name, left, top, width, height, clear = false) {
   const small = document.createElement("canvas"), map = colourMap(name);
-  small.width = small.height = cells;
-  const image = small.getContext("2d").createImageData(cells, cells), words = new Uint32Array(image.data.buffer);
+  [small.width, small.height] = [columns, rows];
+  const image = small.getContext("2d").createImageData(columns, rows), words = new Uint32Array(image.data.buffer);
   values.forEach((value, at) => {
     const step = Math.round(Math.min(1, Math.max(0, (value - low) / Math.max(high - low, 1e-12))) * 255);
     words[at] = clear && !value ? 0 : map[step];
   });
   small.getContext("2d").putImageData(image, 0, 0);
   context.imageSmoothingEnabled = false;
-  context.drawImage(small, left, top, edge, edge);
+  context.drawImage(small, left, top, width, height);
 }
 
 export function drawBelief(fields, cells, choice, extent_nm) {
@@ -177,7 +172,7 @@ export function drawBelief(fields, cells, choice, extent_nm) {
   for (const [what, name] of [["mean", "viridis"], ["sd", "cividis"]]) {
     const [context, width] = sharp(by(`belief-${what}`)), values = field[what];
     const low = what === "sd" ? 0 : Math.min(...values), high = Math.max(...values);
-    paint(context, values, cells, low, high, name, 0, 0, width);
+    paint(context, values, [cells, cells], low, high, name, 0, 0, width, width);
     if (choice) {
       const scale = width / extent_nm, w = Math.max(choice.width_nm * scale, 6), h = Math.max(choice.height_nm * scale, 6);
       context.strokeStyle = colour("mark");

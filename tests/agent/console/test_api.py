@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rehearsal import Run
 
+from agent.console import files
 from agent.console.api import CALLS, openapi, status_of
 from agent.console.words import Conflict, ConsoleError, Forbidden, Impossible, NotFound
 from agent.eventlog import RecordError
@@ -15,6 +16,8 @@ from agent.eventlog import RecordError
 
 def test_every_call_is_described() -> None:
     paths = openapi()["paths"]
+    for name in (files.HSPY, files.REPORT):
+        assert "get" in paths.pop(f"/files/{name}")
     assert {(call.method.lower(), call.path) for call in CALLS} == {
         (method, path) for path, calls in paths.items() for method in calls
     }

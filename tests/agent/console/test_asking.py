@@ -5,7 +5,7 @@ import pytest
 
 from agent.console.asking import Asking
 from agent.console.console import Console
-from agent.console.words import Approve, Edit, Impossible, Mode, Person, Question, Refuse
+from agent.console.words import Approve, Edit, Impossible, Mode, Person, Question, Refuse, Undo
 from agent.record import Decision
 from agent.review import Autonomous, Walls
 from hardware_bridge.messages import Capabilities, Command, Limits, Range
@@ -256,6 +256,17 @@ class TestGoingOn:
         assert going.console.question(question.id).state == "done"
         assert going.decide(near).by == "envelope"
         assert going.seen == [], "the loop has waited for nobody"
+
+    def test_an_answer_taken_back_waits_again(self, going: Bench, make_command: Make) -> None:
+        far, near = make_command("far", stage_x_nm=150.0), make_command("near")
+        going.decide(far, near)
+        question = going.console.status().question
+        assert question is not None
+        going.approve(question)
+        going.console.undo(ADA, question.id, Undo(revision=1))
+        assert going.decide(near).command == near
+        going.console.answer(ADA, question.id, Approve(revision=2))
+        assert going.decide(near).command == far
 
     def test_what_cannot_run_any_more_does_not(
         self, going: Bench, make_command: Make, make_situation: Callable[..., Situation]

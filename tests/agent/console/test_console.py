@@ -28,6 +28,7 @@ from agent.console.words import (
     Person,
     Question,
     Refuse,
+    Undo,
 )  # fmt: skip
 from agent.eventlog import LOG_NAME, RecordError
 from hardware_bridge.errors import Unreachable
@@ -193,6 +194,41 @@ def test_what_cannot_be_kept_is_not_decided(bench: Bench, tmp_path: Path, monkey
     assert bench.halts == 1, "the beam is blanked even so"
 
 
+class TestUndo:
+    def test_an_answer_is_taken_back_before_the_loop_acts(self, bench: Bench) -> None:
+        question = bench.ask()
+        for answer in (Approve(revision=0, choice=1), Refuse(revision=2, why="other")):
+            after = bench.console.answer(ADA, question.id, answer)
+            again = bench.console.undo(ADA, question.id, Undo(revision=after.revision))
+            assert (again.state, again.chosen, again.by, again.reason) == ("proposed", None, "", "")
+        assert again.revision == 4
+        assert bench.console.claim(question.id).state == "proposed"
+        bench.console.answer(ADA, question.id, Approve(revision=4))
+        assert bench.console.taken(question.id, "").choices[0].command.id == "a"
+
+    def test_an_edit_is_taken_back(self, bench: Bench) -> None:
+        question = bench.ask()
+        with pytest.raises(Conflict, match="nothing to take back"):
+            bench.console.undo(ADA, question.id, Undo(revision=0))
+        bench.console.edit(ADA, question.id, Edit(revision=0, changes="dwell"))
+        assert bench.console.undo(ADA, question.id, Undo(revision=1)).choices == question.choices
+
+    def test_too_late_or_not_theirs(self, bench: Bench) -> None:
+        question = bench.ask()
+        bench.console.answer(ADA, question.id, Approve(revision=0))
+        for other in (BOB, EVE):
+            with pytest.raises(Forbidden):
+                bench.console.undo(other, question.id, Undo(revision=1))
+        with pytest.raises(Conflict, match="it has revision 1 now"):
+            bench.console.undo(ADA, question.id, Undo(revision=0))
+        assert bench.console.claim(question.id).state == "approved"
+        with pytest.raises(Conflict, match="too late to take anything back"):
+            bench.console.undo(ADA, question.id, Undo(revision=1))
+        bench.console.taken(question.id, "")
+        with pytest.raises(Conflict, match="too late"):
+            bench.console.undo(ADA, question.id, Undo(revision=2))
+
+
 def check(changes: Sequence[str]) -> None:
     if any("wrong" in change for change in changes):
         raise ConfigErrors("what is to be changed", ["goal.wrong: unknown field"])
@@ -317,6 +353,21 @@ class Machine(RuleBasedStateMachine):
         assert (after.revision, after.state) == (before.revision + 1, "proposed")
 
     @precondition(waits)
+    @rule(person=st.sampled_from(PEOPLE), behind=st.integers(0, 1))
+    def undo(self, person: Person, behind: int) -> None:
+        assert self.question is not None
+        before = self.console.question(self.question.id)
+        try:
+            after = self.console.undo(person, before.id, Undo(revision=before.revision - behind))
+        except (ConsoleError, ValueError):
+            assert self.console.question(before.id) == before
+            return
+        assert behind == 0
+        assert person.role == "operator"
+        assert (after.state, after.chosen) == ("proposed", None)
+        self.approvals.pop(before.id, None)
+
+    @precondition(waits)
     @rule(gone=st.booleans())
     def loop_acts(self, gone: bool) -> None:
         """The loop looks whether its question is decided; ``gone`` says that nobody can answer any more."""
@@ -324,6 +375,7 @@ class Machine(RuleBasedStateMachine):
         name = self.question.id
         if self.console.question(name).state == "proposed" and not gone:
             return
+        self.console.claim(name)
         question = self.console.taken(name, "the input is closed")
         if question.state == "executing":
             assert question.chosen is not None
@@ -384,7 +436,12 @@ class Machine(RuleBasedStateMachine):
             self.console.close()
             entries, problems = verified(self.folder, [])
             assert problems == []
-            told = {entry.question: entry.by for entry in entries if entry.what in ("approved", "edited")}
+            told: dict[str | None, str] = {}
+            for entry in entries:
+                if entry.what in ("approved", "edited"):
+                    told[entry.question] = entry.by
+                elif entry.what == "undone":
+                    told.pop(entry.question, None)
             assert told == {name: by for name, (_, by) in self.approvals.items()}
             started = [entry.question for entry in entries if entry.what == "executing"]
             assert started == [name for name, _ in self.ran]

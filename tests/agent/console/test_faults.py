@@ -189,7 +189,8 @@ def test_a_server_that_is_started_anew_takes_no_old_decision(run: Run, browser: 
     feed = Feed("The same run, resumed", run.setup, 50)
     again = Server(Console("every", 60.0, lambda: None), feed, port)
     try:
-        assert urlopen(again.door.address, timeout=5.0).status == 200
+        with urlopen(again.door.address, timeout=5.0) as reply:
+            assert reply.status == 200
         expect(page.locator("#enter-told")).to_contain_text("no token of this run", timeout=10_000)
         assert run.ran == []
         page.fill("#enter-token", again.door.operator)

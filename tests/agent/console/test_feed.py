@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from agent.console.feed import Feed, PictureTold
+from agent.doses import charge_turn
 from agent.record import Record
+from hardware_bridge.dose import DoseLedger
 from hardware_bridge.messages import Capabilities, Limits
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, prior_report
@@ -78,3 +80,42 @@ def test_without_data_there_is_no_picture(feed: Feed, card: Card, make_observati
     nothing = with_data(make_observation(1), data=None, kind=None)
     feed.see(nothing, lambda: prior_report(card))
     assert feed.picture is None
+
+
+def test_the_dose_is_the_ledgers(
+    feed: Feed,
+    make_observation: Callable[..., Observation],
+    make_record: Callable[..., Record],
+    limits: Limits,
+    capabilities: Capabilities,
+) -> None:
+    records = [make_record(turn, make_observation(turn)) for turn in range(3)]
+    ledger = DoseLedger(limits)
+    for record in records:
+        feed.add(record)
+        charge_turn(ledger, record, capabilities)
+    told = feed.dose()
+    assert (told.rows, told.columns, told.cell_nm, told.x_nm) == (35, 35, 64.0, -1100.0)
+    assert np.array(told.charged).reshape(35, 35) == pytest.approx(ledger.fluence_e_per_A2, rel=1e-2)
+    assert max(told.charged) > 0.0
+    feed.rewind()
+    assert max(feed.dose().charged) == 0.0
+
+
+def test_a_large_chart_of_doses_is_told_in_blocks(
+    feed: Feed,
+    limits: Limits,
+    capabilities: Capabilities,
+    card: Card,
+    make_observation: Callable[..., Observation],
+    make_record: Callable[..., Record],
+) -> None:
+    narrow = msgspec.structs.replace(limits, dose_cell_nm=8.0)
+    setup = Setup(capabilities=capabilities, limits=narrow, card=card, start_s=0.0, end_s=600.0, max_electrons=1e9)
+    fine = Feed("fine", setup, None)
+    record = make_record(0, make_observation(0))
+    fine.add(record)
+    feed.add(record)
+    told = fine.dose()
+    assert (told.rows, told.cell_nm) == (55, 40.0)
+    assert max(told.charged) == pytest.approx(max(feed.dose().charged))

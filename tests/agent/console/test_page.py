@@ -125,6 +125,11 @@ def test_a_run_is_driven_by_keys_alone(run: Run, open_page: Callable[..., Page])
     press("ArrowRight")
     press("ArrowRight")
     expect(page.locator("#ask-choices button.chosen")).to_contain_text("yours")
+    press("u")
+    expect(page.locator("#ask-choices")).not_to_contain_text("yours")
+    press("ArrowRight")
+    press("ArrowRight")
+    expect(page.locator("#ask-choices button.chosen")).to_contain_text("yours")
     press("a")
     waits(page, 4)
     press("t")
@@ -379,6 +384,11 @@ def test_a_record_is_replayed(browser: Browser, recorded: Path) -> None:
         page.locator("#ask-title").click()
         page.keyboard.press(" ")
         expect(page.locator("#replay-told")).to_have_text("4 of 4")
+        with page.expect_download() as download:
+            page.locator("[id='run-hyperspy.zip']").click()
+        assert download.value.suggested_filename == "run-hyperspy.zip"
+        page.select_option("#under", "dose")
+        expect(page.locator("#map-told")).to_contain_text("e/Å²")
         assert not page.locator("#approve").is_visible()
         assert not page.locator("#stop").is_visible()
         assert wrong == []

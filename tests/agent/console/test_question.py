@@ -39,6 +39,7 @@ def test_states_follow_the_drawing(question: Question, before: State, after: Sta
         ("proposed", "proposed"), ("proposed", "approved"), ("proposed", "edited"), ("proposed", "refused"),
         ("proposed", "expired"), ("approved", "executing"), ("edited", "executing"), ("approved", "expired"),
         ("edited", "expired"), ("executing", "done"),
+        ("approved", "proposed"), ("edited", "proposed"), ("refused", "proposed"),
     }  # fmt: skip
     at = Question(**{name: getattr(question, name) for name in question.__struct_fields__} | {"state": before})
     if (before, after) in drawn:
