@@ -68,6 +68,11 @@ EXAMPLES = {
   adaptem export-episodes runs/first runs/second --format minari --out datasets/minari
   adaptem export-episodes runs/* --format rllib --out datasets/rllib
 """,
+    "train": """\
+  adaptem train experiments/chooser/growth.toml --out trained
+  adaptem train --resume trained
+  adaptem evaluate agent/growth.toml --set perception.name=reader --policies greedy --checkpoint trained/chooser
+""",
     "dkl": """\
   adaptem dkl map.hspy --window 708 730 --background 650 700 --out found
   adaptem dkl map.h5 --dataset Measurement_000/Channel_000/nDim_Data --window 14 17 --image-window 0 10
@@ -98,6 +103,7 @@ def _run_arguments(run: argparse.ArgumentParser) -> None:
     run.add_argument("--out", type=Path, help="new folder for the record; an existing one is refused")
     run.add_argument("--resume", type=Path, metavar="RUN", help="go on with an interrupted run, as it was configured")
     run.add_argument("--turns", type=int, help="stop after this many turns")
+    run.add_argument("--policy", metavar="NAME", help="policy instead of the config's, with its settings in [rivals]")
     run.add_argument("--approve", action="store_true", help="ask before every command, in the terminal and the console")
     run.add_argument("--port", type=int, help="port of the console on this machine (default 8642, or any that is free)")
     _config_arguments(run)
@@ -203,6 +209,7 @@ def _evaluate_arguments(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument("--seeds", default="1000-1003", help="first-last (default %(default)s)")
     evaluate.add_argument("--shares", default="1", help="shares of the electron budget, e.g. 0.125,0.25,0.5,1")
     evaluate.add_argument("--out", type=Path, help="folder of all episodes and a page; what it has is not played again")
+    evaluate.add_argument("--checkpoint", type=Path, help="also play the learned policy, with this trained chooser")
     evaluate.add_argument("--ray", metavar="local|ADDRESS", help="distribute the episodes with Ray")
     _override_argument(evaluate)
 
@@ -220,6 +227,14 @@ def _export_arguments(export: argparse.ArgumentParser) -> None:
     export.add_argument("runs", type=Path, nargs="+", help="folders of recorded runs; what is no whole run is named")
     export.add_argument("--format", choices=["minari", "rllib"], required=True, help="whose format to write")
     export.add_argument("--out", type=Path, required=True, help="new folder for the data")
+
+
+def _train_arguments(train: argparse.ArgumentParser) -> None:
+    train.add_argument(
+        "config", type=Path, nargs="?", help="what to train in and for how long (TOML); not with --resume"
+    )
+    train.add_argument("--out", type=Path, help="new folder for the training")
+    train.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with an interrupted training")
 
 
 def _dkl_arguments(dkl: argparse.ArgumentParser) -> None:
@@ -254,6 +269,7 @@ COMMANDS = {
     "evaluate": ("compare policies on the twin over paired seeds", _evaluate_arguments),
     "simulate": ("play an ensemble of twins over a grid or a sample of parameters", _simulate_arguments),
     "export-episodes": ("write recorded runs as training data for RLlib or Minari", _export_arguments),
+    "train": ("train a policy that chooses looks, on the twin", _train_arguments),
     "dkl": ("search a measured spectrum image again for its best spectra, led by its image", _dkl_arguments),
     "doctor": ("check the installation", _no_arguments),
 }

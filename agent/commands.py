@@ -73,6 +73,7 @@ def configured(given: argparse.Namespace, *more: str, bare: bool = False) -> tup
 def run(given: argparse.Namespace) -> int:
     """Run the agent at an instrument; see agent/run.py."""
     from agent import conclude
+    from agent.deciding import with_policy
     from agent.run import begin, resume
     from agent.watched import Watched
 
@@ -84,6 +85,7 @@ def run(given: argparse.Namespace) -> int:
         more = ["review.mode=approval"] if given.approve else []
         more += [f"budget.turns={given.turns}"] if given.turns is not None else []
         config, seed = configured(given, *more)
+        config = with_policy(config, given.policy) if given.policy is not None else config
         folder = given.out or (Path(config.record.folder) if config.record.folder else None)
     if folder is None:
         raise ValueError("--out: a folder for the record is needed (or record.folder in the config)")
@@ -102,7 +104,7 @@ def _alone(given: argparse.Namespace) -> argparse.Namespace:
     Raises:
         ValueError: something else is given, which would go unheard.
     """
-    names = {"config": "config", "out": "--out", "turns": "--turns", "seed": "--seed"}
+    names = {"config": "config", "out": "--out", "turns": "--turns", "seed": "--seed", "policy": "--policy"}
     more = [spoken for name, spoken in names.items() if getattr(given, name) is not None]
     more += ["--approve"] * given.approve + ["--set"] * bool(given.overrides)
     if more:
@@ -312,12 +314,10 @@ def report(given: argparse.Namespace) -> int:
 @told
 def evaluate(given: argparse.Namespace) -> int:
     """Compare policies on the twin over paired seeds."""
-    from agent.assemble import CHOICES
-    from agent.evaluate import PAGE, compare, seeds_of, shares_of
+    from agent.evaluate import PAGE, asked, compare, seeds_of, shares_of
 
-    configs = [load(path, given.overrides, CHOICES) for path in given.config]
-    names, shares = given.policies.split(","), shares_of(given.shares)
-    print("\n".join(compare(configs, names, seeds_of(given.seeds), shares, given.out, given.ray)))
+    configs, names = asked(given.config, given.overrides, given.policies, given.checkpoint)
+    print("\n".join(compare(configs, names, seeds_of(given.seeds), shares_of(given.shares), given.out, given.ray)))
     if given.out is not None:
         print(f"written to {given.out / PAGE}")
     return DONE
@@ -352,6 +352,15 @@ def export_episodes(given: argparse.Namespace) -> int:
     print(
         f"{count} episodes written to {given.out}, {skipped} skipped, {unscored} without a truth: their rewards are 0"
     )
+    return DONE
+
+
+@told
+def train(given: argparse.Namespace) -> int:
+    """Train a chooser from its plan, or go on with a training."""
+    from agent.training.session import train as session
+
+    print(session(given.config, given.out, given.resume, sys.stderr))
     return DONE
 
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from agent.clairvoyance import Clairvoyance
-from agent.config import Config, ConfigErrors
+from agent.config import Config, ConfigErrors, PolicyChoice
 from agent.decoding import laid_over
 from agent.lessons import outlook_of, truth_of
 from hardware_bridge.report import Card, Report
 from policies import catalogue
 from policies.bayes.settings import BayesSettings
+from policies.chooser.checkpoint import load
+from policies.chooser.policy import LearnedSettings, path_of
 from policies.clairvoyant import Clairvoyant, ForeknowingGreedy
 from policies.greedy import GreedySettings
 from policies.heeding import Heeding
@@ -56,12 +60,35 @@ def policy(config: Config, foresight: Foresight | None = None) -> Policy:
         return Clairvoyant(settings, truth_of(foresight.card, foresight.seed), foresight.report)
     if foresight is not None and isinstance(settings, GreedySettings) and seeing:
         return ForeknowingGreedy(settings, Clairvoyance(foresight.card.world, foresight.seed))
+    if isinstance(settings, LearnedSettings):
+        _check_trained(settings, config.goal.world)
     made, asked = catalogue.make(name, settings, _foreseen(config)), config.references
     made = Heeding(Restless(made) if name in catalogue.ADAPTIVE else made)
     if config.goal.regions:
         made = Within(made, config.goal.regions)
     schedule = Schedule(asked.dark_every_s, asked.gain, asked.zero_loss)
     return made if schedule == Schedule() else Referenced(made, schedule)
+
+
+def with_policy(config: Config, name: str) -> Config:
+    """The configuration with another policy, with the settings that it has for it.
+
+    Raises:
+        ConfigErrors: there is no such policy, or it cannot run as all is configured.
+    """
+    changed = replace(config, policy=PolicyChoice(name=name, settings=config.settings_of(name)))
+    policy(changed)
+    return changed
+
+
+def _check_trained(settings: LearnedSettings, world: str) -> None:
+    path = path_of(settings.checkpoint, world)
+    try:
+        if not settings.checkpoint and not path.with_suffix(".json").is_file():
+            raise ValueError(f"no chooser is shipped for world {world}: adaptem train makes one, and this names it")
+        load(path)
+    except ValueError as error:
+        raise ConfigErrors("the configuration", [f"policy.settings.checkpoint: {error}"]) from None
 
 
 def _foreseen(config: Config) -> Outlook | None:

@@ -16,11 +16,12 @@ from msgspec.structs import replace
 from agent import assemble
 from agent.comparison.page import Played, write_comparison
 from agent.comparison.scores import Compared
-from agent.config import Config, ConfigErrors, PolicyChoice, Setting, dump
+from agent.config import Config, ConfigErrors, PolicyChoice, Setting, dump, load
 from agent.deciding import CLAIRVOYANT, clairvoyants
 from agent.episode import Episode, play
 from agent.lines import append_line, read_lines
 from policies.catalogue import NAMES
+from policies.chooser.checkpoint import load as load_checkpoint
 
 Job = tuple[str, int, float]
 
@@ -166,6 +167,23 @@ def shares_of(text: str) -> list[float]:
             raise ValueError(f"--shares = {word!r}: expected numbers above 0 and at most 1, such as 0.25,0.5,1")
         shares.append(share)
     return shares
+
+
+def asked(
+    paths: Sequence[Path], overrides: Sequence[str], policies: str, checkpoint: Path | None
+) -> tuple[list[Config], list[str]]:
+    """Configurations and policies to compare, the learned policy among them where a trained chooser is given.
+
+    Raises:
+        ConfigErrors: something is wrong with a configuration.
+        ValueError: there is no such checkpoint, or it is of another version or other spaces.
+    """
+    names = policies.split(",")
+    if checkpoint is not None:
+        load_checkpoint(checkpoint)
+        names += ["learned"] * ("learned" not in names)
+        overrides = [*overrides, f'rivals.learned.checkpoint="{checkpoint}"']
+    return [load(path, overrides, assemble.CHOICES) for path in paths], names
 
 
 def seeds_of(text: str) -> range:

@@ -8,6 +8,7 @@ from typing import Any
 from hardware_bridge.words import Word
 from policies.bayes.policy import BayesPolicy
 from policies.bayes.settings import BayesSettings
+from policies.chooser.policy import Learned, LearnedSettings
 from policies.expert import Expert, ExpertSettings
 from policies.greedy import Greedy, GreedySettings
 from policies.interface import Policy
@@ -28,9 +29,12 @@ _MAKERS: dict[str, tuple[type[Word], Callable[[Any], Policy]]] = {
 }
 
 # These are also given what looks would tell, by whoever knows perception.
-FORESEEING: dict[str, tuple[type[Word], Callable[[Any, Outlook], Policy]]] = {"greedy": (GreedySettings, Greedy)}
+FORESEEING: dict[str, tuple[type[Word], Callable[[Any, Outlook], Policy]]] = {
+    "greedy": (GreedySettings, Greedy),
+    "learned": (LearnedSettings, Learned),
+}
 
-ADAPTIVE = frozenset({"bayes", "greedy"})
+ADAPTIVE = frozenset({"bayes", "greedy", "learned"})
 """Policies that follow what they believe; the others follow a plan or a rule."""
 
 NAMES: tuple[str, ...] = (*_MAKERS, *FORESEEING)

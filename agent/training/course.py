@@ -50,18 +50,19 @@ def practice(world: str, bank: Bank, worlds: int, seed: int) -> Practice:
     if any(target.unit == PROBABILITY for target in prior.card.targets):
         raise ValueError(f"world = {world!r}: targets that are probabilities are not practised")
     outlook, able = outlook_of(world), lessons(world).capabilities
-    rules = _rules(config, prior.card)
     game = Game(
         small=Small.of(prior, LATENT),
         costs=costs(config, able, outlook, prior.card),
         errs=errs(load_errors(world), outlook.ways, prior),
         bank=bank,
-        rules=rules,
+        rules=rules(world),
     )
     return Practice(game, worlds, seed)
 
 
-def _rules(config: Config, card: Card) -> Rules:
+def rules(world: str) -> Rules:
+    """The rules of a run in a world, as its configuration and greedy's settings have them."""
+    config = shipped(world)
     greedy = greedy_of(config)
     return Rules(
         duration_s=config.budget.duration_s,

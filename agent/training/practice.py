@@ -78,6 +78,10 @@ class Practice:
         """What greedy's order weighs electrons by."""
         return self.rules.electron_weight
 
+    def reseed(self, seed: int) -> None:
+        """What is random from now on follows from a seed."""
+        self._random.manual_seed(seed)
+
     def restart(self, worlds: torch.Tensor | None = None, share: float | None = None) -> None:
         """Begin anew: in worlds of the bank (W,) and with a share of the budget, or in ones that are drawn."""
         low, high = self.rules.shares

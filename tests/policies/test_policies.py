@@ -1,9 +1,13 @@
 """What every policy must do: repeat itself, stay safe, differ in its alternatives, spend evenly."""
 
+import tempfile
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -16,6 +20,10 @@ from hardware_bridge.safety import check
 from hardware_bridge.words import validated
 from policies import catalogue
 from policies.bayes.settings import BayesSettings, FitSettings
+from policies.chooser.checkpoint import Checkpoint, ModelCard, save
+from policies.chooser.network import Attending
+from policies.chooser.policy import LearnedSettings
+from policies.chooser.spec import CANDIDATE, SITUATION, VERSION
 from policies.clairvoyant import Clairvoyant
 from policies.heeding import Heeding
 from policies.interface import Policy, Setup, Situation, Turn
@@ -33,7 +41,39 @@ def make(name: str, setup: Setup) -> Policy:
         truth = {t.name: tuple(1.1 * m for m in t.prior_mean) for t in setup.card.targets}
         return Clairvoyant(BAYES, truth, lambda: prior_report(setup.card))
     foreseen = outlook_of("growth") if name in catalogue.FORESEEING else None
-    return catalogue.make(name, BAYES if name == "bayes" else None, foreseen)
+    settings = {"bayes": BAYES, "learned": LearnedSettings(checkpoint=trained(setup.card.world, setup.card.version))}
+    return catalogue.make(name, settings.get(name), foreseen)
+
+
+@cache
+def trained(world: str, version: int) -> str:
+    """A checkpoint for a world that has everything of which training can have seen something."""
+    torch.manual_seed(1)
+    network = Attending()
+    torch.nn.init.normal_(network.score.weight)
+    card = ModelCard(
+        version=VERSION,
+        world=world,
+        card_version=version,
+        candidate=CANDIDATE,
+        situation=SITUATION,
+        seen_candidate=CANDIDATE,
+        seen_situation=SITUATION,
+        physics={},
+        seeds=(0, 1),
+        apart=(),
+        budgets=(0.125, 1.0),
+        spends=(0.25, 1.0, 4.0),
+        priced=3,
+        electron_weight=1.0,
+        steps=1,
+        minutes=1.0,
+        scores={},
+        limits=(),
+    )
+    path = Path(tempfile.mkdtemp()) / "chooser"
+    save(Checkpoint(card, network), path)
+    return str(path)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -130,7 +170,7 @@ def test_electrons_and_time_run_out_together(name: str, make_bench: Callable[...
     assert left.time_left_s < 0.06 * 60.0
     assert left.electrons_left >= 0.0
     # Who weighs what electrons tell may find that not all are needed.
-    assert left.electrons_left < (0.3 if name in ("bayes", "greedy") else 0.05) * bench.setup.max_electrons
+    assert left.electrons_left < (0.3 if name in catalogue.ADAPTIVE else 0.05) * bench.setup.max_electrons
 
 
 @pytest.mark.parametrize("name", ALL)
