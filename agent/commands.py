@@ -19,7 +19,6 @@ from agent.loop import Stuck
 from hardware_bridge.errors import BridgeError, KeyRefused, Unreachable
 
 if TYPE_CHECKING:
-    from agent.calibrate.twin.evidence import Evidence
     from agent.run import Finished
 
 DONE, FAILED, BAD_INPUT, LOST, STOPPED = range(5)
@@ -173,57 +172,10 @@ def _progress(line: str) -> None:
 @told
 def twin(given: argparse.Namespace) -> int:
     """Show the twin's worlds, or fit a twin to what was recorded and write it where a configuration can take it."""
-    return _gallery(given) if given.action == "gallery" else _fit(given)
+    from agent import twinning
 
-
-def _gallery(given: argparse.Namespace) -> int:
-    from agent import assemble
-    from agent.gallery.page import write_gallery
-
-    if not given.out.parent.is_dir():
-        raise ValueError(f"--out: there is no folder {given.out.parent}")
-    exhibits = [assemble.exhibit(world, given.seed) for world in given.world or assemble.worlds()]
-    print(f"written to {write_gallery(exhibits, given.out, _progress)}")
+    print((twinning.gallery if given.action == "gallery" else twinning.fit)(given, _progress))
     return DONE
-
-
-def _fit(given: argparse.Namespace) -> int:
-    from agent.calibrate.twin import report
-    from agent.calibrate.twin.procedure import calibrate as fit
-
-    if given.out is not None and not given.out.parent.is_dir():
-        raise ValueError(f"--out: there is no folder {given.out.parent}")
-    if given.share is not None and not 0.0 < given.share <= 1.0:
-        raise ValueError(f"--share = {given.share:g} must be above 0 and at most 1")
-    fitted = fit(_recorded(given), ", ".join(path.name for path in given.data), given.share, _progress)
-    print(report.table(fitted.found))
-    if given.out is not None:
-        report.write(fitted.found, given.out)
-        print(f"written to {given.out}: put its tables into a configuration; all numbers are in the JSON beside it")
-    return DONE
-
-
-def _recorded(given: argparse.Namespace) -> Evidence:
-    """What a run or files hold.
-
-    Raises:
-        ValueError: naming the option or the file, and what is wrong with it.
-    """
-    from agent import assemble
-    from agent.calibrate.twin import evidence
-    from agent.reading import open_run
-
-    known = {name: getattr(given, name) for name in evidence.FACTS if getattr(given, name) is not None}
-    for name, value in known.items():
-        if not 0.0 < value < 1e6:
-            raise ValueError(f"--{name.replace('_', '-')} = {value:g} must be above 0 and below 1e6")
-    if len(given.data) == 1 and given.data[0].is_dir():
-        if known or given.dark:
-            raise ValueError(f"{given.data[0]}: a run knows its own pixel size, times and dark references")
-        with open_run(given.data[0]) as run:
-            return evidence.of_run(run)
-    images, darks = ([assemble.read_images(path) for path in paths] for paths in (given.data, given.dark))
-    return evidence.of_files(images, darks, known)
 
 
 @told
