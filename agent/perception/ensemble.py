@@ -10,6 +10,7 @@ cells, as far as they do.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -115,24 +116,32 @@ class Prior:
         return (field * len(self.times_s) + time) * self.card.cells**2 + cell
 
     def row(self, field: int, cell: int, time_s: float, estimate: Estimate) -> Row:
-        """What a reading of a field with its whole error measures.
+        """What a reading of a field with its whole error measures."""
+        rows = self.rows(field, np.array([cell]), time_s, np.array([estimate.value]), estimate.sd)
+        places, weights, var, value = (each[0] for each in rows)
+        return Row(places=places, weights=weights, var=float(var), value=float(value))
+
+    def rows(
+        self, field: int, cells: NDArray[np.intp], time_s: float, values: Array, sd: float
+    ) -> tuple[NDArray[np.intp], Array, Array, Array]:
+        """What readings of a field in cells (n,), of one sd, measure: places and weights (n, 3), var and value (n,).
 
         Between two times a field is on the line between them, give or take how much it bends.
         """
-        at = float(np.clip(time_s, self.times_s[0], self.times_s[-1]))
-        after = int(np.clip(np.searchsorted(self.times_s, at), 1, len(self.times_s) - 1))
+        at = min(max(time_s, self.times_s[0]), self.times_s[-1])
+        after = min(max(bisect_left(self.times_s, at), 1), len(self.times_s) - 1)
         share = (at - self.times_s[after - 1]) / (self.times_s[after] - self.times_s[after - 1])
-        before = self.place(field, after - 1, cell)
-        places = np.array([before, before + self.card.cells**2, self.size + field * self.card.cells**2 + cell])
-        line = np.array([1 - share, share])
-        unit = max(float(self.sd[places[:2]].max()), estimate.sd, 1e-12)
-        common = float(self.correlation[places[2], places[2]])
+        before, apart = self.place(field, after - 1, 0), self.card.cells**2
+        places = cells[:, None] + np.array([before, before + apart, self.size + field * apart])
+        line, spread = np.array([1 - share, share]), self.sd[places[:, :2]]
+        unit = np.maximum(spread.max(axis=1), max(sd, 1e-12))
+        common = self.correlation[places[:, 2], places[:, 2]]
         bend = 4 * share * (1 - share) * self.bend_sd[field, after - 1]
-        return Row(
-            places=places,
-            weights=np.append(line * self.sd[places[:2]], estimate.sd) / unit,
-            var=(estimate.sd**2 * (1 - common) + bend**2) / unit**2,
-            value=(estimate.value - float(line @ self.mean[places[:2]])) / unit,
+        return (
+            places,
+            np.column_stack([line * spread, np.full(len(cells), sd)]) / unit[:, None],
+            (sd**2 * (1 - common.astype(np.float64)) + bend**2) / unit**2,
+            (values - self.mean[places[:, :2]] @ line) / unit,
         )
 
     def row_of_global(self, name: str, cell: int, estimate: Estimate) -> Row:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from agent.perception.belief import LEAST_VAR, Rows, gain
 from agent.perception.ensemble import Prior
 from agent.perception.reader import WHOLE, Conditioned, Eyesight, kind_of
-from hardware_bridge.report import Estimate, Percept
+from hardware_bridge.report import Percept
 from policies.outlook import Way
 
 Array = NDArray[np.float64]
@@ -99,13 +99,10 @@ class ReaderOutlook:
         """How much looks that show cells (n, c) lower the expected loss of a report, (n,)."""
         cells, own = np.unique(shown, return_inverse=True)
         own = own.reshape(shown.shape)
-        rows = Rows.of(
-            [
-                self._prior.row(n, cell, at_s, Estimate(value=self._reading(n, cell, at_s), sd=sd))
-                for n, sd in sds.items()
-                for cell in cells.tolist()
-            ]
-        )
+        read = [(n, np.array([self._reading(n, cell, at_s) for cell in cells.tolist()]), sd) for n, sd in sds.items()]
+        parts = [self._prior.rows(n, cells, at_s, values, sd) for n, values, sd in read]
+        places, weights, var, value = (np.concatenate(each) for each in zip(*parts, strict=True))
+        rows = Rows(places, weights.astype(np.float32), var.astype(np.float32), value.astype(np.float32))
         columns = (rows.weights[:, :, None] * self._covariance[rows.places]).sum(axis=1)
         spread = (columns[:, rows.places] * rows.weights).sum(axis=2, dtype=np.float64)
         spread = (spread + spread.T) / 2 + np.diag(np.maximum(rows.var, LEAST_VAR))
