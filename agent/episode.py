@@ -16,7 +16,7 @@ from hardware_bridge.guard import Guard
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Percept, Report
 from hardware_bridge.words import Count, Name, NotNegative, Number, Word
-from policies.interface import Setup
+from policies.interface import Policy, Setup
 
 
 class Episode(Word, frozen=True, kw_only=True):
@@ -77,10 +77,17 @@ class _Judge:
         self._before = after
 
 
-def play(config: Config, seed: int, share: float, hear: Callable[[Percept], None] = lambda percept: None) -> Episode:
+def play(
+    config: Config,
+    seed: int,
+    share: float,
+    hear: Callable[[Percept], None] = lambda percept: None,
+    other: Policy | None = None,
+) -> Episode:
     """Run the config's policy on the world of one seed with a share of the electron budget, and score its report.
 
-    The same instrument, limits, perception and reporter serve every policy. ``hear`` is told every percept.
+    The same instrument, limits, perception and reporter serve every policy. ``hear`` is told every percept. ``other``
+    decides in the place of the config's policy.
     """
     card = assemble.card_of(config)
     budget = config.budget.electrons * share
@@ -95,7 +102,7 @@ def play(config: Config, seed: int, share: float, hear: Callable[[Percept], None
         max_electrons=budget,
     )
     perception = assemble.perception(capabilities, card, config)
-    policy = deciding.policy(config, deciding.Foresight(card, seed, perception.report))
+    policy = other or deciding.policy(config, deciding.Foresight(card, seed, perception.report))
     policy.begin(setup, seed)
 
     def perceive(observation: Observation) -> Percept:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from hardware_bridge.cost import predict
 from hardware_bridge.geometry import Point, field_centre_nm, merged
 from hardware_bridge.messages import Command
-from hardware_bridge.words import NotNegative, Positive, Size, Word
+from hardware_bridge.words import Fraction, NotNegative, Positive, Size, Word
 from policies.bayes.chooser import GreedyChooser
 from policies.book import Book, Price, with_current
 from policies.commands import View, clipped, command_id, looking
@@ -20,18 +20,23 @@ from policies.interface import Chooser, Foreseen, Proposal, Setup, Situation, Tu
 from policies.outlook import Array, Outlook, Way
 from policies.pointing import Pointing
 
+EXPLORING = 77
+"""Tells the random numbers of exploring from others of the same seed."""
+
 
 class GreedySettings(Word, frozen=True, kw_only=True):
     """What is tried and how it is weighed.
 
     ``spends`` are multiples of the electrons with which electrons and time run out together, and ``electron_weight`` is
     what a share of the electrons left is worth against the same share of the time left. Of each way to look the
-    ``priced`` best places are looked at closely.
+    ``priced`` best places are looked at closely. ``explore`` is the share of decisions at which any of the proposals
+    comes first, by chance: for runs that are to be learned from.
     """
 
     spends: tuple[Positive, ...] = (0.25, 1.0, 4.0)
     electron_weight: NotNegative = 1.0
     priced: Size = 3
+    explore: Fraction = 0.0
     focus: FocusSettings = FocusSettings()
 
 
@@ -61,7 +66,7 @@ class Greedy:
     def suggest(self, situation: Situation, n: int) -> Sequence[Proposal]:
         """Return up to n proposals, best first and distinct after it; all are safe and affordable now."""
         offered = [proposal for way in self._outlook.ways for proposal in self._of(way, situation)]
-        ranked = self._chooser.rank(offered, situation)[:n]
+        ranked = self._explored(self._chooser.rank(offered, situation)[:n], situation.turn)
         return [
             replace(each, command=replace(each.command, id=command_id(self.name, self._seed, situation.turn, rank)))
             for rank, each in enumerate(ranked)
@@ -94,6 +99,14 @@ class Greedy:
             C10_nm = turn.command.set.optics.C10_nm if turn.command is not None else None
             if C10_nm is not None:
                 self._focus.ingest(turn.percept, C10_nm)
+
+    def _explored(self, ranked: Sequence[Proposal], turn: int) -> Sequence[Proposal]:
+        """The proposals, now and then with any of them first; the same at the same turn."""
+        random = np.random.default_rng([self._seed, turn, EXPLORING])
+        if len(ranked) < 2 or random.random() >= self.settings.explore:
+            return ranked
+        first = int(random.integers(len(ranked)))
+        return [ranked[first], *ranked[:first], *ranked[first + 1 :]]
 
     def _of(self, way: Way, situation: Situation) -> list[Proposal]:
         """Looks of one way at the places where it tells most, with more and with fewer electrons."""

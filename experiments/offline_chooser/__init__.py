@@ -1,0 +1,1 @@
+"""What can be learned from recorded runs alone: choosers cloned, weighted and conservative, judged before they run."""
