@@ -34,6 +34,9 @@ PATIENCE_S = 0.1
 AGAIN_S = 1.0
 """How long the agent's own chooser does, after an answer that did not come, before the actor is asked again."""
 
+NAMESPACE = "adaptem"
+"""Where all agents find the same actors; Ray would give each its own."""
+
 MOST_BYTES = 1 << 26
 _LENGTH = struct.Struct("<I")
 
@@ -127,7 +130,7 @@ def desk(chooser: Chooser) -> Any:
 
     untyped: Any = ray
     name = f"adaptem-{hashlib.sha256(untyped.cloudpickle.dumps(chooser)).hexdigest()[:16]}"
-    kept = {"name": name, "get_if_exists": True, "lifetime": "detached", "max_restarts": -1}
+    kept = {"name": name, "namespace": NAMESPACE, "get_if_exists": True, "lifetime": "detached", "max_restarts": -1}
     return untyped.remote(max_concurrency=1000)(Desk).options(**kept).remote(chooser)
 
 

@@ -263,6 +263,16 @@ def test_one_actor_answers_many_at_once_and_a_lost_head_loses_no_agent(cluster: 
         return served.answered > 0
 
     until(answers_now, "the actor never answered")
+    another = Served(own, cluster.address, patience_s=1.0)
+
+    def another_answers_now() -> bool:
+        another._again_s = 0.0
+        another.rank(proposals, situation)
+        return another.answered > 0
+
+    until(another_answers_now, "the actor never answered the other")
+    assert ray.get(actor.answered.remote())[0] >= 202, "both ask the same actor"
+    another.close()
     # Head and all: nothing of Ray is left, the agent's process and its chooser are.
     ray.shutdown()
     cluster.shutdown()
