@@ -15,8 +15,11 @@ from hardware_bridge.observation import Observation
 from hardware_bridge.report import Report
 from policies.interface import Setup
 
-WORLD = Path("agent/worlds/valence.toml")
-SEEDS = range(20_000, 20_010)
+WORLD = Path("agent/worlds/interface.toml")
+DURATION_S = 100.0
+"""Of the specimen's clock: short, so that it matters where one looks."""
+
+SEEDS = range(20_000, 20_012)
 BEHAVIOURS: dict[str, dict[str, Setting]] = {
     "greedy": {},
     "curious": {"explore": 0.5},
@@ -51,8 +54,8 @@ class Quiet:
 def configured(settings: dict[str, Setting], world: Path = WORLD) -> Config:
     """Greedy in a world, in this process, with these settings."""
     said = [f"policy.settings.{name}={value}" for name, value in settings.items()]
-    overrides = ["instrument.kind=twin", "policy.settings={}", "policy.name=greedy", *said]
-    return load(world, overrides, CHOICES)
+    own = ["instrument.kind=twin", "policy.settings={}", "policy.name=greedy", f"budget.duration_s={DURATION_S}"]
+    return load(world, [*own, *said], CHOICES)
 
 
 def folder_of(out: Path, behaviour: str, seed: int) -> Path:
