@@ -10,6 +10,7 @@ from agent.config import Config, ReviewChoice, Setting, load
 from agent.record import Record
 from agent.review import Autonomous, Walls
 from agent.run import REPORT_JSON, begin, resume
+from agent.steering import Check
 from hardware_bridge.microscope import Microscope
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Report
@@ -49,6 +50,13 @@ class Quiet:
     def show(self, record: Record) -> bool:
         """Go on."""
         return True
+
+    def steering(self, check: Check) -> tuple[str, ...]:
+        """Change nothing."""
+        return ()
+
+    def plan(self, config: Config, setup: Setup) -> None:
+        """Take note of nothing."""
 
 
 def configured(settings: dict[str, Setting], world: Path = WORLD) -> Config:

@@ -15,41 +15,25 @@ from typing import Any
 import pytest
 
 from agent.assemble import CHOICES
-from agent.config import Config, ReviewChoice, load
+from agent.config import Config, load
 from agent.eventlog import RecordError
 from agent.reading import open_run
 from agent.record import Record
-from agent.review import Autonomous, Walls
 from agent.run import begin, resume
 from envs.workers import each
+from experiments.offline_chooser.record import Quiet
 from hardware_bridge import journal
 from hardware_bridge.client import Client
 from hardware_bridge.errors import Unreachable
-from hardware_bridge.microscope import Microscope
-from hardware_bridge.observation import Observation
-from hardware_bridge.report import Report
 from hardware_bridge.server import JOURNAL
-from policies.interface import Setup
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "experiments" / "in_situ_growth" / "config.toml"
 TURNS = 40
 
 
-class Quiet:
-    """Nobody watches."""
-
-    def tell(self, line: str) -> None:
-        pass
-
-    def begin(self, title: str, setup: Setup, turns: int | None, done: tuple[Record, ...]) -> None:
-        pass
-
-    def review(self, microscope: Microscope, walls: Walls, choice: ReviewChoice) -> Autonomous:
-        return Autonomous(walls)
-
-    def see(self, observation: Observation, belief: Callable[[], Report]) -> None:
-        pass
+class Slow(Quiet):
+    """Nobody watches, and every turn takes long enough for a node to be killed in it."""
 
     def show(self, record: Record) -> bool:
         time.sleep(0.05)
@@ -66,13 +50,13 @@ def brought_to_its_end(job: tuple[Config, Path]) -> tuple[str, int]:
     deadline = time.monotonic() + 20.0
     while (folder / "events.jsonl").exists():
         try:
-            finished = resume(folder, Quiet())
+            finished = resume(folder, Slow())
             break
         except RecordError:
             assert time.monotonic() < deadline
             time.sleep(0.05)
     else:
-        finished = begin(config, 7, folder, Quiet())
+        finished = begin(config, 7, folder, Slow())
     return node, finished.turns
 
 
