@@ -13,6 +13,7 @@ from agent.loop import Loop
 from agent.record import Record, taken
 from agent.review import Autonomous, Walls
 from hardware_bridge.guard import Guard
+from hardware_bridge.microscope import Microscope
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Card, Percept, Report
 from hardware_bridge.words import Count, Name, NotNegative, Number, Word
@@ -77,6 +78,19 @@ class _Judge:
         self._before = after
 
 
+def _setup(config: Config, share: float, card: Card, microscope: Microscope) -> Setup:
+    """What a policy is told before an episode with a share of the electron budget."""
+    start_s = microscope.state().clock_s
+    return Setup(
+        capabilities=microscope.describe(),
+        limits=config.limits,
+        card=card,
+        start_s=start_s,
+        end_s=start_s + config.budget.duration_s,
+        max_electrons=config.budget.electrons * share,
+    )
+
+
 def play(
     config: Config,
     seed: int,
@@ -90,17 +104,9 @@ def play(
     decides in the place of the config's policy.
     """
     card = assemble.card_of(config)
-    budget = config.budget.electrons * share
     microscope = Guard(twins.driver(config, seed), config.limits)
-    capabilities = microscope.describe()
-    setup = Setup(
-        capabilities=capabilities,
-        limits=config.limits,
-        card=weighed(card, config.goal.weights),
-        start_s=microscope.state().clock_s,
-        end_s=microscope.state().clock_s + config.budget.duration_s,
-        max_electrons=budget,
-    )
+    setup = _setup(config, share, card, microscope)
+    capabilities = setup.capabilities
     perception = assemble.perception(capabilities, card, config)
     policy = other or deciding.policy(config, deciding.Foresight(card, seed, perception.report))
     policy.begin(setup, seed)
