@@ -84,7 +84,7 @@ def _setup(config: Config, share: float, card: Card, microscope: Microscope) -> 
     return Setup(
         capabilities=microscope.describe(),
         limits=config.limits,
-        card=card,
+        card=weighed(card, config.goal.weights),
         start_s=start_s,
         end_s=start_s + config.budget.duration_s,
         max_electrons=config.budget.electrons * share,
