@@ -14,7 +14,7 @@ from agent.steering import Check
 from hardware_bridge.microscope import Microscope
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Report
-from policies.interface import Setup
+from policies.interface import Policy, Setup
 
 WORLD = Path("agent/worlds/interface.toml")
 DURATION_S = 100.0
@@ -55,7 +55,7 @@ class Quiet:
         """Change nothing."""
         return ()
 
-    def plan(self, config: Config, setup: Setup) -> None:
+    def plan(self, config: Config, setup: Setup, policy: Policy) -> None:
         """Take note of nothing."""
 
 
