@@ -48,6 +48,10 @@ class Observer(Helm, Protocol):
         """See a window after perception has, and ask what is believed now where it wants to know."""
         ...
 
+    def through(self, microscope: Microscope) -> Microscope:
+        """The instrument as the loop is to use it, so that one may look on."""
+        ...
+
     def show(self, record: Record) -> bool:
         """See one record; False ends the run."""
         ...
@@ -135,7 +139,7 @@ def _loop(microscope: Microscope, recorder: FileRecorder, observer: Observer) ->
         return percept
 
     loop = Loop(
-        microscope=microscope,
+        microscope=observer.through(microscope),
         policy=begun(header),
         perceive=perceive,
         review=observer.review(microscope, walls, choice),

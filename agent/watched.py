@@ -17,6 +17,7 @@ from agent.console.audit import Audit
 from agent.console.console import Console
 from agent.console.door import Door
 from agent.console.feed import Feed
+from agent.console.rows import Rows
 from agent.console.server import Server
 from agent.console.sight import Sight
 from agent.console.trust import Trust
@@ -101,6 +102,10 @@ class Watched:
         self._asking = Asking(console, walls, attend, choice.waiting, sight)
         return self._asking
 
+    def through(self, microscope: Microscope) -> Microscope:
+        """The instrument, whose images are shown row by row where there are screens."""
+        return Rows(microscope, self._feed) if self._server is not None and self._feed is not None else microscope
+
     def see(self, observation: Observation, belief: Callable[[], Report]) -> None:
         """Show a window on the screens, and take note of where things were in it."""
         if self._places is not None:
@@ -114,6 +119,8 @@ class Watched:
             self._view.show(record)
         if self._feed is not None:
             self._feed.add(record)
+        if self._asking is not None and record.percept is not None:
+            self._asking.percept = record.percept
         if self._console is not None:
             self._console.ended(record.failure)
             self.stopped = bool(self._console.standing.stopped_by)

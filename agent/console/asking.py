@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from agent.console.choices import chosen
 from agent.console.console import Console
+from agent.console.flags import doubts
 from agent.console.sight import Sight
 from agent.console.standing import kind_of
 from agent.console.trust import BEFOREHAND
@@ -21,6 +22,7 @@ from agent.record import Decision
 from agent.review import MAX_TEXT, Walls, inside, unasked
 from hardware_bridge.cost import predict
 from hardware_bridge.messages import Command
+from hardware_bridge.report import Percept
 from policies.interface import Foreseen, Proposal, Situation, Verdict
 
 SHOWN = 5
@@ -56,11 +58,12 @@ class Asking:
 
         Where ``waiting`` is ``go_on``, what the envelope lets through runs on while a question waits; where it is
         ``watch``, the last field is looked at, at low dose, each look a turn of its own. ``foresee`` may be set to what
-        predicts what an edited command would tell.
+        predicts what an edited command would tell, ``percept`` to what was perceived last.
         """
         self._console, self._walls, self._waiting, self._sight = console, walls, waiting, sight
         self._attend = attend or partial(wait, console)
         self._open: tuple[str, Sequence[Proposal]] | None = None
+        self.percept: Percept | None = None
         self.foresee: Foresee = lambda command, situation: None
         console.limits, console.standing.envelope = walls.limits, walls.envelope
         console.watches = waiting == "watch"
@@ -222,7 +225,9 @@ class Asking:
             told = self._foreseen(command, situation)
             information, sd = told if told is not None else (None, 0.0)
             choice = replace(choice, information=information, information_sd=sd)
-        return replace(choice, finding=self._finding(situation), outside=outside, edits=edits)
+        seen = doubts(self.percept, self._walls.capabilities) if self.percept is not None else ()
+        shown = (*choice.flags, *seen)
+        return replace(choice, finding=self._finding(situation), outside=outside, edits=edits, flags=shown)
 
     def _edited(self, situation: Situation, choice: Choice, edit: Edit) -> Choice:
         """A choice as somebody wants it.

@@ -23,7 +23,7 @@ def chosen(command: Command, state: InstrumentState, of: Proposal | Choice, wall
         does=sentence(command, state, capabilities)[:MAX_TEXT],
         reason=of.reason,
         proposer=of.proposer,
-        information=of.information,
+        information=of.information if of.information or of.information_sd else None,  # 0 with sd 0 is no prediction
         information_sd=of.information_sd,
         electrons=price.electrons,
         fluence_e_per_A2=fluence_e_per_A2(command, state, capabilities),

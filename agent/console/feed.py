@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
 import numpy as np
@@ -20,7 +21,7 @@ from agent.perception.elements import EDGES_eV
 from agent.record import Record, taken
 from hardware_bridge.dose import DoseLedger
 from hardware_bridge.geometry import field_centre_nm, merged
-from hardware_bridge.messages import Capabilities, InstrumentState
+from hardware_bridge.messages import Capabilities, Command, Go, InstrumentState
 from hardware_bridge.observation import Observation
 from hardware_bridge.report import Report
 from hardware_bridge.words import Count, Name, NotNegative, Number, Text, Word
@@ -74,7 +75,8 @@ class TurnTold(Word, frozen=True, kw_only=True):
 class PictureTold(Word, frozen=True, kw_only=True):
     """Heads the bytes of a picture, rows first: what it is of, and the counts that 0 and 255 stand for.
 
-    ``x_nm`` and ``y_nm`` are its middle in the specimen frame, where the stage says that it is.
+    ``x_nm`` and ``y_nm`` are its middle in the specimen frame, where the stage says that it is. Of a picture that is
+    being taken ``rows`` are there.
     """
 
     number: Count
@@ -89,6 +91,7 @@ class PictureTold(Word, frozen=True, kw_only=True):
     low: Number
     high: Number
     clock_s: Number
+    rows: Count | None = None
 
 
 class SpectrumTold(Word, frozen=True, kw_only=True):
@@ -123,6 +126,20 @@ class DoseTold(Word, frozen=True, kw_only=True):
     x_nm: Number
     y_nm: Number
     charged: tuple[Number, ...]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a picture was taken with: the command, where the stage was, and when it ended."""
+
+    command: Command
+    go: Go
+    clock_s: float
+
+    @classmethod
+    def of(cls, observation: Observation) -> Taken:
+        """With what an observation was made."""
+        return cls(observation.command, observation.state.go, observation.end_s)
 
 
 class Picture:
@@ -219,7 +236,7 @@ class Feed:
     def look(self, observation: Observation, turn: int) -> None:
         """Show the image or the spectrum of a turn."""
         if observation.data is not None and observation.kind == "frame":
-            self.show(observation.data, observation, turn)
+            self.show(observation.data, Taken.of(observation), turn)
         elif observation.data is not None and observation.kind == "spectrum":
             self.spectrum = _spectrum(observation, turn)
 
@@ -227,14 +244,15 @@ class Feed:
         """Show what is believed."""
         self.belief = _fields(report, self._setup)
 
-    def show(self, image: NDArray[np.generic], of: Observation, turn: int) -> None:
-        """Make a picture (H, W) of a turn the newest."""
+    def show(self, image: NDArray[np.generic], of: Taken, turn: int, rows: int | None = None) -> None:
+        """Make a picture (H, W) of a turn the newest; of one that is being taken only ``rows`` are there."""
         acquire = of.command.acquire
-        x_nm, y_nm = field_centre_nm(of.state.go, self._setup.capabilities)
+        x_nm, y_nm = field_centre_nm(of.go, self._setup.capabilities)
         self._pictures += 1
         binned = -(-max(image.shape) // SHOWN_PIXELS)
         values = _binned(np.asarray(image, dtype=np.float32), binned)
-        low, high = (float(value) for value in np.quantile(values[::2, ::2], (DARK, BRIGHT)))
+        there = values if rows is None else values[: max(1, rows // binned)]
+        low, high = (float(value) for value in np.quantile(there[::2, ::2], (DARK, BRIGHT)))
         scale = 255.0 / max(high - low, 1e-9)
         told = PictureTold(
             number=self._pictures,
@@ -248,7 +266,8 @@ class Feed:
             pixel_nm=acquire.fov_nm / acquire.pixels_x * binned if acquire is not None else 0.0,
             low=low,
             high=high,
-            clock_s=of.end_s,
+            clock_s=of.clock_s,
+            rows=None if rows is None else rows // binned,
         )
         self.picture = Picture(told, np.clip((values - low) * scale, 0.0, 255.0).astype(np.uint8))
         self._tell()

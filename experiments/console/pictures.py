@@ -20,6 +20,7 @@ from agent.console import door
 from agent.console.client import RemoteConsole
 from agent.console.words import Approve, Person
 from agent.eventlog import RecordError
+from agent.replay import opened as replayed
 
 CONFIG = "experiments/in_situ_growth/config.toml"
 FLAGS = (
@@ -121,7 +122,10 @@ def states(camera: Camera, opened: door.Door, console: RemoteConsole) -> None:
     camera.take("taken-over")
     camera.press("t", "p")
     camera.take("paused")
-    camera.press("p", "?")
+    camera.press("p", "s")
+    camera.take("steering")
+    camera.page.locator("#steer-title").click()
+    camera.press("?")
     camera.take("keys")
     camera.page.click("#keys button")
     camera.page.select_option("#under", "dose")
@@ -153,6 +157,11 @@ def main(folder: Path) -> None:
             cameras[0].press("Escape")
             cameras[0].take("stopped")
         cameras[0].take("gone")
+        with replayed(Path(scratch) / "run", "raster", 0) as again:
+            camera = Camera(browser, folder, again, DESK, "light")
+            camera.enter("ada", again.operator)
+            camera.press("ArrowLeft", "ArrowLeft")
+            camera.take("replay")
         browser.close()
 
 

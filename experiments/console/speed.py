@@ -70,7 +70,7 @@ def feeding(feed: Feed, rate: float, over: threading.Event, state: InstrumentSta
         while not over.is_set():
             of = images[number % len(images)]
             assert of.data is not None
-            feed.show(of.data, of, 0)
+            feed.look(of, 0)
             number += 1
             due_s = max(due_s + 1.0 / rate, time.monotonic() - 0.1)
             over.wait(max(0.0, due_s - time.monotonic()))

@@ -44,6 +44,10 @@ class Quiet:
         """Let the envelope decide."""
         return Autonomous(walls)
 
+    def through(self, microscope: Microscope) -> Microscope:
+        """Look on at nothing."""
+        return microscope
+
     def see(self, observation: Observation, belief: Callable[[], Report]) -> None:
         """See nothing."""
 

@@ -43,6 +43,9 @@ class Silent:
     def review(self, microscope: Microscope, walls: Walls, choice: ReviewChoice) -> Autonomous:
         return Autonomous(walls)
 
+    def through(self, microscope: Microscope) -> Microscope:
+        return microscope
+
     def show(self, record: Record) -> bool:
         return not self._stops
 

@@ -31,6 +31,9 @@ export function listen(ask, act) {
       event.preventDefault();
       return act.nudge({ ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key]);
     }
-    keys[event.key.toLowerCase()]?.();
+    const act_on = keys[event.key.toLowerCase()];
+    if (!act_on) return;
+    event.preventDefault(); // the key is not typed into what it opens
+    act_on();
   });
 }

@@ -107,8 +107,9 @@ export class Live {
     const span = this.times.length > 1 ? (this.times.at(-1) - this.times[0]) / 1000 : 0;
     const rate = span > 0 && performance.now() - this.came < 1500 ? `, ${((this.times.length - 1) / span).toFixed(0)}/s` : "";
     const binned = this.head.binned > 1 ? `, binned ${this.head.binned}x` : "";
+    const part = this.head.rows === null ? "" : `, row ${this.head.rows} of ${this.head.height}`;
     const age = seconds((performance.now() - this.came) / 1000);
     by("live-told").textContent =
-      `${this.head.mode}, turn ${this.head.turn}, ${age} old${rate}${binned}, counts ${number(this.head.low)} to ${number(this.head.high)}`;
+      `${this.head.mode}, turn ${this.head.turn}, ${age} old${part}${rate}${binned}, counts ${number(this.head.low)} to ${number(this.head.high)}`;
   }
 }

@@ -127,6 +127,9 @@ export class SpecimenMap {
     context.strokeRect(x - w / 2, y - h / 2, w, h);
     context.setLineDash([]);
     context.font = "600 12px system-ui, sans-serif";
+    context.lineWidth = 3;
+    context.strokeStyle = colour("card");
+    context.strokeText(number === 0 ? "A" : String(number), x + w / 2 + 3, y - h / 2 + 10);
     context.fillText(number === 0 ? "A" : String(number), x + w / 2 + 3, y - h / 2 + 10);
   }
 

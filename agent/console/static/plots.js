@@ -44,7 +44,9 @@ function edges(made) {
   for (const [name, at_eV] of Object.entries(known).sort(([, one], [, other]) => one - other)) {
     if (at_eV < made.scales.x.min || at_eV > made.scales.x.max) continue;
     const x = made.valToPos(at_eV, "x", true), wide = context.measureText(name).width + 8 * devicePixelRatio;
+    context.globalAlpha = 0.35;
     context.fillRect(x, bbox.top, 1, bbox.height);
+    context.globalAlpha = 1;
     const left = Math.min(x + 3, bbox.left + bbox.width - wide), free = ends.findIndex((end) => end < left), row = free < 0 ? ends.length : free;
     ends[row] = left + wide;
     context.fillText(name, left, bbox.top + (12 + 13 * row) * devicePixelRatio);

@@ -45,6 +45,7 @@ export class Steer {
   // The form holds what is wanted now; what somebody types in it stays until that is another.
   fill(run, status, may) {
     for (const field of by("steer").elements) field.disabled = !may || status.mode === "none";
+    by("steer-clear").disabled ||= !this.regions.length;
     const wanted = status.steering.join("; ");
     by("steer-told").textContent =
       status.mode === "none" ? "not while the run is left alone" : wanted ? `${status.steered_by} wants ${wanted}` : "as it was started";

@@ -2,6 +2,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from agent.console.asking import Asking
 from agent.console.console import Console
@@ -73,6 +74,15 @@ def test_what_is_shown_of_a_choice(bench: Bench, make_command: Make) -> None:
     assert "limit -100..100" in first.outside
     assert second.outside == ""
     assert bench.seen[0].electrons_left == bench.situation.electrons_left
+
+
+def test_what_a_policy_does_not_predict_is_none(bench: Bench, make_command: Make) -> None:
+    made = bench.make_proposal
+    bench.make_proposal = lambda command, reason: replace(  # type: ignore[method-assign]
+        made(command, reason=reason), information=0.0, information_sd=0.0
+    )
+    bench.decide(make_command("best"))
+    assert bench.seen[0].choices[0].information is None
 
 
 def test_an_approved_question_is_executing_and_then_done(bench: Bench, make_command: Make) -> None:

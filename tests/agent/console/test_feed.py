@@ -5,7 +5,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from agent.console.feed import Feed, PictureTold
+from agent.console.feed import Feed, PictureTold, Taken
 from agent.doses import charge_turn
 from agent.record import Record
 from hardware_bridge.dose import DoseLedger
@@ -31,7 +31,7 @@ def opened(feed: Feed) -> tuple[PictureTold, np.ndarray]:
 
 def test_a_picture_in_256_steps(feed: Feed, make_observation: Callable[..., Observation]) -> None:
     ramp = np.tile(np.arange(100, 200, dtype=np.uint16), (40, 1))
-    feed.show(ramp, make_observation(1), 0)
+    feed.show(ramp, Taken.of(make_observation(1)), 0)
     told, shown = opened(feed)
     assert (told.width, told.height, told.binned, told.mode) == (100, 40, 1, "HAADF")
     assert told.x_nm == 0.0
@@ -44,14 +44,14 @@ def test_large_pictures_are_binned_and_it_is_told(feed: Feed, make_observation: 
     large = np.zeros((2050, 1500), dtype=np.float32)
     large[0:3, 0:3] = 9.0
     large[3:6, 0:3] = np.arange(9).reshape(3, 3)
-    feed.show(large, make_observation(1), 0)
+    feed.show(large, Taken.of(make_observation(1)), 0)
     told, shown = opened(feed)
     assert (told.binned, shown.shape) == (3, (683, 500))
     assert told.pixel_nm == pytest.approx(3 * 256.0 / 32)
 
 
 def test_an_even_picture_is_shown(feed: Feed, make_observation: Callable[..., Observation]) -> None:
-    feed.show(np.full((8, 8), 3.0), make_observation(1), 0)
+    feed.show(np.full((8, 8), 3.0), Taken.of(make_observation(1)), 0)
     assert opened(feed)[1].max() == 0
 
 

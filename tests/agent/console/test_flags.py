@@ -3,8 +3,9 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from agent.console.flags import flags
+from agent.console.flags import doubts, flags
 from hardware_bridge.messages import Capabilities, Command, InstrumentState, Limits, Optics, Settings
+from hardware_bridge.report import Estimate, Percept
 
 Make = Callable[..., Command]
 
@@ -44,3 +45,15 @@ def test_near_damage(flagged: Callable[..., list[str]], make_command: Make) -> N
     assert told.startswith("near damage: ")
     (told,) = flagged(make_command(), fluence_max_e_per_A2=450.0)
     assert told.startswith("near damage if it meets the most exposed cell: 450")
+
+
+def test_what_the_last_look_leaves_in_doubt(capabilities: Capabilities) -> None:
+    percept = Percept(command_id="c", mode="HAADF", start_s=0.0, end_s=1.0, width_nm=256.0)
+    assert list(doubts(percept, capabilities)) == []
+    estimates = {"drift_x_nm": Estimate(value=0.0, sd=6.0), "defocus_error_nm": Estimate(value=0.0, sd=80.0)}
+    worse = replace(percept, novelty=7.0, quality={"drift_in_frame_nm": 3.0}, estimates=estimates)
+    place, focus = "its place is known to 6 nm only", "defocus is known to 80 nm only: it may blur by 0.8 nm"
+    assert list(doubts(worse, capabilities)) == [
+        "drift: 3 nm within the last image", place, focus,
+        "the last image is unlike those before, by 7 standard deviations",
+    ]  # fmt: skip

@@ -237,6 +237,8 @@ def test_the_run_is_steered(run: Run, open_page: Callable[..., Page]) -> None:
     waits(page, 0)
     page.keyboard.press("s")
     expect(page.locator("#steer-question")).to_be_focused()
+    expect(page.locator("#steer-question")).to_have_value(TITLE)
+    expect(page.locator("#steer-clear")).to_be_disabled()
     page.fill("#steer-electrons", "1e12")
     page.keyboard.press("Enter")
     expect(page.locator("#steer-wrong")).to_contain_text("budget.electrons=1e12 is above limits.max_electrons")
