@@ -3,6 +3,8 @@
 a or Enter  approve       1 2 ...  an alternative  m  modify    p  pause, go on
 r           refuse        q or Esc  stop           t  take over, hand back
 s           steer: PATH=VALUE ..., as --set takes it
+g           approve beforehand: the next N, or a KIND for so many MINUTES
+o           ask by another mode: every, outside, supervise, none
 """
 
 from __future__ import annotations
@@ -20,10 +22,11 @@ from typing import TextIO, get_args
 
 from agent.console.client import RemoteConsole
 from agent.console.console import Console
-from agent.console.words import Approve, Choice, ConsoleError, Edit, Person, Question, Refuse, Why
+from agent.console.words import Approve, Choice, ConsoleError, Edit, Mode, Person, Question, Refuse, Why
 
 SLICE_S = 0.1
 REASONS: tuple[Why, ...] = get_args(Why)
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 class Silence(Exception):
@@ -225,7 +228,8 @@ class TerminalClient:
         alternatives = {1: "", 2: "1 alternative, "}.get(
             len(question.choices), f"1-{len(question.choices) - 1} alternative, "
         )
-        choices = f"a or Enter approve, {alternatives}m modify, r refuse, p pause, t take over, s steer, q stop"
+        standing = "p pause, t take over, s steer, g beforehand, o mode, q stop"
+        choices = f"a or Enter approve, {alternatives}m modify, r refuse, {standing}"
         answer = self._terminal.key(f"{choices}?", beat)
         key, rest = answer[:1].lower(), answer[1:].strip()
         if answer.lower() in ("", "a"):
@@ -241,6 +245,12 @@ class TerminalClient:
                 "PATH=VALUE; PATH=VALUE ..., all that is to be other than at the start:", beat
             )
             return self._done(self._steer, text)
+        if key == "g":
+            text = rest or self._terminal.line("beforehand: N of any kind, or KIND MINUTES:", beat)
+            return self._done(self._grant, text)
+        if key == "o":
+            text = rest or self._terminal.line(f"ask by: {', '.join(MODES)}:", beat)
+            return self._done(self._mode, text)
         if answer.lower() in ("q", "p", "t"):
             return self._done(self._stand, answer.lower())
         self._terminal.say(f"{answer!r} is none of: {choices}")
@@ -253,6 +263,23 @@ class TerminalClient:
         changes = [change.strip() for change in text.split(";") if change.strip()]
         self._console.steer(self._person, changes)
         self._terminal.say(f"from the next turn on: {'; '.join(changes) or 'as it was started'}")
+
+    def _grant(self, text: str) -> None:
+        kind, minutes = ([*text.split(), ""][:2]) if text and not text.isdecimal() else ("", "")
+        if text.isdecimal() and int(text) > 0:
+            self._console.grant(self._person, None, int(text), None)
+        elif minutes.isdecimal() and int(minutes) > 0:
+            self._console.grant(self._person, kind, None, float(minutes))
+        else:
+            raise ConsoleError(f"{text!r} is neither a number nor a kind with minutes, such as HAADF 10")
+        self._terminal.say(f"approved beforehand: {text}{' min' if minutes else ' more'}")
+
+    def _mode(self, text: str) -> None:
+        mode = next((each for each in MODES if each == text), None)
+        if mode is None:
+            raise ConsoleError(f"{text!r} is none of: {', '.join(MODES)}")
+        self._console.set_mode(self._person, mode)
+        self._terminal.say(f"asks by mode {mode}")
 
     def _stand(self, key: str) -> None:
         console, person, status = self._console, self._person, self._console.status()

@@ -113,6 +113,17 @@ class RemoteConsole:
         """Move in a run that is replayed."""
         return self._call("POST", "/api/replay", Status, None, wanted)
 
+    def grant(
+        self, person: Person, kind: str | None = None, left: int | None = None, minutes: float | None = None
+    ) -> Status:
+        """Approve beforehand: the next ``left`` commands, and only of one kind where one is given, for some minutes."""
+        wanted = {"kind": kind, "left": left, "minutes": minutes}
+        return self._call("POST", "/api/grants", Status, person, wanted)
+
+    def revoke(self, person: Person) -> Status:
+        """Take back what was approved beforehand."""
+        return self._call("DELETE", "/api/grants", Status, person)
+
     def heard(self, person: Person) -> None:
         """Keep the lease."""
         self.status(person)

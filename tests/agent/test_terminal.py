@@ -195,6 +195,19 @@ class TestOnAPipe:
             decision = desk.decide(outside, inside)
         assert (decision.by, decision.command) == ("ada", outside)
 
+    def test_approved_beforehand_and_by_another_mode(self, desk: Desk, three: list[Command]) -> None:
+        with piped("g\n0\ng ten\ng 1\ng HAADF 10\no sometimes\no outside\na\n") as source:
+            desk.sit(source)
+            decision = desk.decide(*three)
+        assert decision.command == three[0]
+        status = desk.console.status()
+        assert [(grant.kind, grant.left) for grant in status.grants] == [(None, 1), ("HAADF", None)]
+        assert status.mode == "outside"
+        said = desk.output.getvalue()
+        for told in ("'0' is neither a number", "'ten' is neither a number", "'sometimes' is none of: every, outside"):
+            assert told in said
+        assert "approved beforehand: HAADF 10 min" in said
+
     def test_the_run_is_steered(self, desk: Desk, three: list[Command]) -> None:
         with piped("s budget.electrons=1e8; wrong=1\ns budget.electrons=1e8\n") as source:
             desk.sit(source)

@@ -16,7 +16,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from agent.console.client import Gone, RemoteConsole
 from agent.console.door import read
-from agent.console.words import Approve, Conflict, Edit, Forbidden, NotFound, Person, Question, Refuse
+from agent.console.words import Approve, Conflict, Edit, Forbidden, NotFound, Person, Question, Refuse, Replay, Undo
 
 ADA = Person(name="ada", role="operator", screen="one")
 BOB = Person(name="bob", role="operator", screen="two")
@@ -220,3 +220,18 @@ def test_a_run_that_is_over_is_gone(run: Run) -> None:
 def test_an_unknown_question(run: Run) -> None:
     with pytest.raises(NotFound):
         run.client.question("../status")
+
+
+def test_the_client_grants_steers_and_takes_back(run: Run) -> None:
+    run.start()
+    status = run.client.grant(ADA, left=2)
+    assert [(grant.by, grant.left) for grant in status.grants] == [("ada", 2)]
+    assert run.client.revoke(ADA).grants == ()
+    assert run.client.steer(ADA, ["budget.electrons=2e8"]).steering == ("budget.electrons=2e8",)
+    with pytest.raises(Conflict, match=r"electrons=1e12 is above limits\.max_electrons"):
+        run.client.steer(ADA, ["budget.electrons=1e12"])
+    question = asked(run)
+    after = run.client.edit(ADA, question.id, Edit(revision=question.revision, changes="dwell_s=3e-6"))
+    assert run.client.undo(ADA, question.id, Undo(revision=after.revision)).choices == question.choices
+    with pytest.raises(NotFound, match="nothing is replayed"):
+        run.client.replay(Replay(turn=0))
