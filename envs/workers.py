@@ -86,7 +86,10 @@ class _Worker(Generic[JobT, ResultT]):
 
 
 class _Crew(Generic[JobT, ResultT]):
-    """One worker a core, with one thread, and who is at what; a worker without a job is one that is about to begin."""
+    """One worker a core, with one thread, and who is at what; a worker without a job is one that is about to begin.
+
+    Where there are more cores than jobs one worker more waits, with all that it needs loaded, for another to be lost.
+    """
 
     def __init__(self, function: Callable[[JobT], ResultT], jobs: Sequence[JobT]) -> None:
         import ray
@@ -96,7 +99,8 @@ class _Crew(Generic[JobT, ResultT]):
         self._function = self._ray.put(function)
         self._left = deque(jobs)
         self._at: dict[Any, tuple[Any, list[JobT]]] = {}
-        for _ in range(min(len(jobs), max(1, int(self._ray.cluster_resources().get("CPU", 1))))):
+        self._idle: list[Any] = []
+        for _ in range(min(len(jobs) + 1, max(1, int(self._ray.cluster_resources().get("CPU", 1))))):
             self._hire()
 
     def results(self) -> Iterator[ResultT]:
@@ -114,16 +118,23 @@ class _Crew(Generic[JobT, ResultT]):
                 if losses >= MOST_LOSSES:
                     raise RuntimeError(f"{losses} workers in a row were lost; the last: {loss}") from None
                 self._left.extend(job)
-                self._hire()
+                if self._idle:
+                    self._give(self._idle.pop())
+                else:
+                    self._hire()
                 continue
-            if self._left:
-                job_next = self._left.popleft()
-                self._at[worker.do.remote(job_next)] = (worker, [job_next])
-            else:
-                self._ray.kill(worker)  # a new one may wait for its core
+            self._give(worker)
             if job:
                 losses = 0
                 yield result
+
+    def _give(self, worker: Any) -> None:
+        """Give a worker the next job; where there is none, it waits."""
+        if self._left:
+            job = self._left.popleft()
+            self._at[worker.do.remote(job)] = (worker, [job])
+        else:
+            self._idle.append(worker)
 
     def _hire(self) -> None:
         worker = self._make.remote(self._function)
