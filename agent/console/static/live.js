@@ -50,14 +50,21 @@ export class Live {
     const words = new Uint32Array(this.image.data.buffer);
     for (let at = 0; at < words.length; at++) words[at] = table[from[at]];
     context.putImageData(this.image, 0, 0);
-    // Over the picture and as sharp as the screen, however few pixels the picture has.
-    const [over, wide, tall] = sharp(by("live-over")), zoom = wide / w;
-    if (shown) this.bar(over, wide, tall, this.head.pixel_nm ? 1 / (wide * this.head.pixel_nm) : 0, "1/nm");
-    else {
-      this.mark(over, wide, tall, this.head.pixel_nm / zoom);
-      this.bar(over, wide, tall, this.head.pixel_nm / zoom, "nm");
-    }
+    this.over(w, shown);
     this.histogram(low, high);
+  }
+
+  // Scale bar and marker, over the picture and as sharp as the screen; drawn anew only where they are others.
+  over(w, shown) {
+    const place = by("live-over"), box = place.getBoundingClientRect(), { pixel_nm, x_nm, y_nm } = this.head;
+    const { marker } = this, mark = marker && [marker.x_nm, marker.y_nm, marker.width_nm, marker.height_nm];
+    const key = JSON.stringify([w, pixel_nm, mark && x_nm, mark && y_nm, mark, Boolean(shown), box.width, box.height, devicePixelRatio]);
+    if (key === this.drawn) return;
+    this.drawn = key;
+    const [context, wide, tall] = sharp(place), zoom = wide / w;
+    if (shown) return this.bar(context, wide, tall, pixel_nm ? 1 / (wide * pixel_nm) : 0, "1/nm");
+    this.mark(context, wide, tall, pixel_nm / zoom);
+    this.bar(context, wide, tall, pixel_nm / zoom, "nm");
   }
 
   // A bar of a round length, about a fifth of the picture.
