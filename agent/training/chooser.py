@@ -83,7 +83,7 @@ def train(plan: Plan, folder: Path, say: Say, tell: Callable[[str], None]) -> Pr
     except ImportError as missing:
         raise RuntimeError(f"RLlib is needed for training: pip install 'adaptem[offline]' ({missing})") from None
     practice = course.practice(plan.world, parts.some(parts.trained), plan.runs, plan.ppo.seed)
-    practice = weighing(practice, progress.electron_weight)
+    practice = weighing(practice, progress.electron_weight, plan.alike)
     with Trainer(plan.ppo, practice) as trainer:
         trainer.restore(arrays)
         while not _ended(plan, progress):
@@ -93,10 +93,10 @@ def train(plan: Plan, folder: Path, say: Say, tell: Callable[[str], None]) -> Pr
     return progress
 
 
-def weighing(practice: Practice, electron_weight: float) -> Practice:
-    """The same practice, in which greedy's order weighs electrons by so much."""
+def weighing(practice: Practice, electron_weight: float, alike: int = 1) -> Practice:
+    """The same practice, in which greedy's order weighs electrons by so much, and so many runs are in one world."""
     rules = replace(practice.rules, electron_weight=electron_weight)
-    return Practice(replace(practice.game, rules=rules), practice.worlds, 0)
+    return Practice(replace(practice.game, rules=rules), practice.worlds, 0, alike)
 
 
 def _same_plan(plan: Plan, folder: Path) -> None:

@@ -20,15 +20,16 @@ LEAST_WORLDS = 12
 class Plan(Word, frozen=True, kw_only=True):
     """A training: in which ``world``, on which ``seeds`` (first, last), how many ``runs`` at once, how long.
 
-    Of the worlds, the share ``beyond`` whose hidden constants are the most unusual is never trained on, and of the rest
-    the share ``apart`` neither. Every ``check_every`` iterations the chooser is scored on the latter; after
-    ``patience`` checks without a better score, or after ``minutes``, training ends. Budgets are drawn between
-    2^``budgets`` of the card's.
+    ``alike`` of the runs are in one world each, so that they can be compared. Of the worlds, the share ``beyond`` whose
+    hidden constants are the most unusual is never trained on, and of the rest the share ``apart`` neither. Every
+    ``check_every`` iterations the chooser is scored on the latter; after ``patience`` checks without a better score, or
+    after ``minutes``, training ends. Budgets are drawn between an eighth of the card's and all of it.
     """
 
     world: Name
     seeds: tuple[Count, ...] = (20_000, 20_383)
     runs: Size = 64
+    alike: Size = 8
     beyond: Fraction = 0.15
     apart: Fraction = 0.15
     minutes: Positive = 40.0
@@ -65,6 +66,8 @@ def _wrong(plan: Plan) -> list[str]:
         wrong.append(f"seeds = {list(plan.seeds)}: the first and the last of {few} to {many} worlds are needed")
     if plan.beyond + plan.apart > 0.8:
         wrong.append(f"beyond + apart = {plan.beyond + plan.apart:g}: at most 0.8 may be kept apart")
+    if plan.runs % plan.alike:
+        wrong.append(f"runs = {plan.runs}: a multiple of alike = {plan.alike} is needed")
     if not plan.greedy_weights:
         wrong.append("greedy_weights: at least one is needed")
     if plan.world not in assemble.worlds():

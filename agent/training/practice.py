@@ -60,11 +60,12 @@ class Game:
 class Practice:
     """W runs at once: ``offers`` and ``standing`` tell what may be done and how things stand, ``step`` does it.
 
-    All begin together; one in which nothing more can be done is ``over``.
+    All begin together; one in which nothing more can be done is ``over``. Runs that are drawn come in groups of
+    ``alike``, in one world, with one budget and the same errors in common: they differ by what is chosen there.
     """
 
-    def __init__(self, game: Game, worlds: int, seed: int) -> None:
-        self.game = game
+    def __init__(self, game: Game, worlds: int, seed: int, alike: int = 1) -> None:
+        self.game, self.alike = game, alike
         self.small, self.costs, self.errs = game.small, game.costs, game.errs
         self.bank, self.rules = game.bank, game.rules
         self.worlds = worlds
@@ -85,9 +86,9 @@ class Practice:
     def restart(self, worlds: torch.Tensor | None = None, share: float | None = None) -> None:
         """Begin anew: in worlds of the bank (W,) and with a share of the budget, or in ones that are drawn."""
         low, high = self.rules.shares
-        drawn = torch.rand(self.worlds, generator=self._random) * (high - low) + low
+        drawn = self._alike(torch.rand(self.worlds, generator=self._random)) * (high - low) + low
         shares = 2.0**drawn if share is None else torch.full((self.worlds,), share)
-        any_of = torch.randint(len(self.bank.values), (self.worlds,), generator=self._random)
+        any_of = self._alike(torch.randint(len(self.bank.values), (self.worlds,), generator=self._random))
         self.world = any_of if worlds is None else worlds
         self.most = shares * self.rules.budget_electrons
         self.electrons = self.most.clone()
@@ -98,11 +99,15 @@ class Practice:
         self.seen_s, self.count, self.exposed = cells - torch.inf, cells.clone(), cells.clone()
         shape = (self.worlds, len(self.costs.mode), self.small.cells, self.small.fields)
         of_cells, of_world = shape, (shape[0], shape[1], shape[3])
-        self._common = tuple(torch.randn(size, generator=self._random) for size in (of_world, of_cells))
+        self._common = tuple(self._alike(torch.randn(size, generator=self._random)) for size in (of_world, of_cells))
         self.beliefs = Beliefs(self.small, self.worlds)
         self.over = torch.zeros(self.worlds, dtype=torch.bool)
         self.look_around()
         self.score = self._score()
+
+    def _alike(self, drawn: torch.Tensor) -> torch.Tensor:
+        """The same for all of a group: what the first of it drew."""
+        return drawn[:: self.alike].repeat_interleave(self.alike, dim=0)[: self.worlds]
 
     def step(self, choice: torch.Tensor) -> torch.Tensor:
         """Take candidates (W,), and tell by how much each raised the score (W,). Runs that are over stand still."""

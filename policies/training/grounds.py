@@ -18,6 +18,11 @@ class Grounds(Protocol):
         ...
 
     @property
+    def alike(self) -> int:
+        """How many runs, one after the other, are in the same world with the same budget."""
+        ...
+
+    @property
     def offers(self) -> spec.Offers:
         """The candidates (W, N)."""
         ...
@@ -68,6 +73,19 @@ def parted(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
     count = (rows.shape[-1] - around) // (features + 1)
     told = rows[..., : count * features].reshape(*rows.shape[:-1], count, features)
     return told, rows[..., count * (features + 1) :], rows[..., count * features : count * (features + 1)] > 0.5
+
+
+def beside_others(gained: torch.Tensor, alike: int) -> torch.Tensor:
+    """How far what runs gained (..., W) is above the mean of the others in the same world.
+
+    Most of what runs differ by is the luck of their worlds. What others made of the same one does not depend on a run's
+    own choices, so that to take it off leaves what is learned the same, and makes it plainer.
+    """
+    if alike < 2:
+        return gained
+    groups = gained.reshape(*gained.shape[:-1], -1, alike)
+    others = (groups.sum(dim=-1, keepdim=True) - groups) / (alike - 1)
+    return (groups - others).reshape(gained.shape)
 
 
 def size_of(grounds: Grounds) -> tuple[int, int]:

@@ -29,7 +29,7 @@ from ray.rllib.env.utils.infinite_lookback_buffer import InfiniteLookbackBuffer
 from policies.chooser import spec
 from policies.chooser.checkpoint import Span
 from policies.chooser.network import Attending
-from policies.training.grounds import Grounds, parted, seen, size_of
+from policies.training.grounds import Grounds, beside_others, parted, seen, size_of
 from policies.training.settings import PpoSettings
 
 REWARD_SCALE = 10.0
@@ -102,8 +102,12 @@ class RunsRunner(SingleAgentEnvRunner):
                 chances.append(log_chance.gather(1, choice[:, None])[:, 0])
                 gained.append(grounds.step(choice) * REWARD_SCALE)
             rows.append(seen(grounds))
-        steps = torch.stack(running).sum(dim=0).tolist()
-        tables = [torch.stack(each, dim=1).numpy() for each in (rows, picked, gained, scored, chances)]
+        lasted = torch.stack(running).sum(dim=0)
+        # What comes of the world alone is taken back look by look, and what others gain later at the end of a run.
+        every, steps = beside_others(torch.stack(gained), grounds.alike), lasted.tolist()
+        late = (every * ~torch.stack(running)).sum(dim=0)
+        every[lasted - 1, torch.arange(len(late))] += late
+        tables = [torch.stack(each, dim=1).numpy() for each in (rows, picked, list(every), scored, chances)]
         episodes = [_episode(steps[n], *(table[n] for table in tables)) for n in range(self.num_envs)]
         self._increase_sampled_metrics(sum(steps), len(episodes))  # type: ignore[no-untyped-call]
         self._done_episodes_for_metrics.extend(episodes)
@@ -154,6 +158,7 @@ class Trainer:
         if self._started:
             # One process practises and learns: Ray has nothing to spread, and is to hold little.
             ray.init(
+                address="local",
                 num_cpus=1,
                 include_dashboard=False,
                 log_to_driver=False,

@@ -191,3 +191,12 @@ def test_readings_of_a_clear_sight_lead_to_the_truth(practice: Practice) -> None
     field = seeing.values.mean[:, :, :5][known] - seeing.bank.values[seeing.world][known]
     before = seeing.bank.values[seeing.world][known]
     assert (field**2).mean() < 0.6 * (before**2).mean()
+
+
+def test_runs_that_are_alike_are_in_one_world(bank: Bank) -> None:
+    made = course.practice(WORLD, bank, 6, seed=3)
+    practice = Practice(made.game, 6, 3, alike=3)
+    for told in (practice.world, practice.most, practice.score):
+        assert (told.reshape(2, 3) == told.reshape(2, 3)[:, :1]).all()
+    practice.step(greedily(practice))
+    assert len(practice.score.unique()) > 2
