@@ -21,7 +21,7 @@ from hardware_bridge.words import Name, Word
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "greedy": {},
-    "few_electrons": {"spends": [0.25]},
+    "time_alone": {"electron_weight": 0.0},
     "many_electrons": {"spends": [4.0]},
 }
 DRAWS = 8
@@ -59,7 +59,9 @@ def practised(world: str, seeds: Sequence[int]) -> dict[str, torch.Tensor]:
     scores = {}
     for variant, settings in VARIANTS.items():
         made = course.practice(world, bank, DRAWS * len(seeds), 5)
-        rules = replace(made.rules, spends=tuple(settings.get("spends", made.rules.spends)))
+        spends = tuple(settings.get("spends", made.rules.spends))
+        weight = float(settings.get("electron_weight", made.rules.electron_weight))
+        rules = replace(made.rules, spends=spends, electron_weight=weight)
         practice = Practice(replace(made.game, rules=rules), made.worlds, 5)
         practice.restart(worlds=torch.arange(len(seeds)).repeat(DRAWS), share=1.0)
         while not bool(practice.over.all()):
