@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from digital_twin.cathode import REFERENCE_K, REFERENCE_V, Cathode, drive
+from digital_twin.conditions import Conditions
 from digital_twin.detectors import Column
 from digital_twin.maps import places_nm, sampled
 from digital_twin.materials import CARBON, FEPO4, LIFEPO4, mean_potential_V_nm
@@ -34,6 +35,9 @@ LEVELS = 4
 
 WAVE = 0.1
 """Share of a particle over which the wave that goes through it is spread."""
+
+WANDERING = Conditions(zero_loss_wander_eV=0.4)
+"""The zero loss drifts, which spectra that hold it too (dual EELS) show: 2 ppm of 200 kV, see ``Conditions``."""
 
 
 class Valence:
@@ -64,6 +68,7 @@ class Valence:
             energy_channels=1024,
             energy_fwhm_eV=0.9,
         ),
+        conditions=WANDERING,
         holder=Holder(temperature_K=REFERENCE_K, bias_V=REFERENCE_V, flow_nl_per_s=0.0),
         sources=(
             "Particles and pathways: Brunetti et al., Chem. Mater. 23 (2011); Delmas et al., Nat. Mater. 7 (2008)",

@@ -259,7 +259,7 @@ IMPERFECTIONS = (
 )
 
 DIFFERENT = {
-    "valence": "between the gun's 0.7 and usim's 1.2",
+    "valence": "zero loss: 2 ppm of 200 kV (an abstract on filters); width: between the gun's 0.7 and usim's 1.2",
     "transformation": "heat: as above; source: assumption, 50 pA in 1 mrad need 1.6 nm at JEOL's brightness",
     "beam_sensitive": "source: assumption, 50 pA in 0.8 mrad need 2 nm at JEOL's brightness",
     "defects": "drift: makers, under 1 nm/min; shaking: Voyles, times three; gun: a cold one (Liao, page 4960); "
