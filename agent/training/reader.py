@@ -42,7 +42,7 @@ from hardware_bridge.report import Card
 
 Array = NDArray[np.float64]
 
-SEEDS = range(10_000, 10_064)
+SEEDS = range(10_000, 10_256)
 STARED_SEEDS = range(11_000, 11_192)
 COMPARED: tuple[Mode, ...] = ("CBED",)
 APART_SHARE = 0.2
