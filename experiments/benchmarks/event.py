@@ -28,7 +28,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from agent.assemble import CHOICES, DEFAULT_CONFIG, watching
-from agent.config import Config, WatchChoice, load
+from agent.config import Budget, Config, WatchChoice, load
 from agent.eventlog import Header
 from agent.loop import Loop
 from agent.perception.analyst import Analyst
@@ -116,7 +116,7 @@ def served(folder: Path, pixels: int) -> Iterator[str]:
 def react(folder: Path, events: int, mode: Mode = "HRTEM", pixels: int = 256) -> list[Reaction]:
     """Let the agent meet so many events; the record of its run is left in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = replace(load(DEFAULT_CONFIG, more=CHOICES), limits=LIMITS, watch=WATCH)
+    config = replace(load(DEFAULT_CONFIG, more=CHOICES), limits=LIMITS, watch=WATCH, budget=UNLIMITED)
     records: list[Record] = []
     with served(folder, pixels) as endpoint, Client(endpoint) as client:
         header = _header(config, client)
@@ -142,6 +142,7 @@ def react(folder: Path, events: int, mode: Mode = "HRTEM", pixels: int = 256) ->
     return reactions((folder / "driver.log").read_text().splitlines(), records)
 
 
+UNLIMITED = Budget(electrons=1e15, duration_s=1e6)
 WATCH = WatchChoice(
     urgent=("change",),
     before_s=0.1,
@@ -159,10 +160,10 @@ def _header(config: Config, client: Client) -> Header:
         config=config,
         seed=0,
         capabilities=client.describe(),
-        card=standard_card(1e6, 1e15),
+        card=standard_card(UNLIMITED.duration_s, UNLIMITED.electrons),
         start_s=state.clock_s,
-        end_s=state.clock_s + 1e6,
-        max_electrons=1e15,
+        end_s=state.clock_s + UNLIMITED.duration_s,
+        max_electrons=UNLIMITED.electrons,
     )
 
 

@@ -258,4 +258,7 @@ def _algorithm(settings: PpoSettings, make: Callable[[], Grounds]) -> PPO:
         )
         .debugging(seed=settings.seed, log_level="ERROR")
     )
-    return cast(PPO, config.build_algo())
+    algorithm = cast(PPO, config.build_algo())
+    # RLlib leaves torch refusing what has no deterministic form, in all of this process: the twin's worlds among it.
+    torch.use_deterministic_algorithms(False)
+    return algorithm

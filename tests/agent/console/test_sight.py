@@ -33,7 +33,7 @@ class Bench:
         self.thinks_s, self.drifts_px, self.turn = 20.0, (2, -1), 0
         self.waited: list[float | None] = []
         self.questions: list[Question] = []
-        self.answers = True
+        self.answers, self.gone = True, ""
         self.begin("hold")
 
     def begin(self, waiting: Waiting, watch_e_per_A2_s: float = 1.0) -> None:
@@ -51,7 +51,7 @@ class Bench:
         self.drifting.drift_px = self.drifts_px
         if self.answers:
             self.console.answer(ADA, name, Approve(revision=question.revision))
-        return ""
+        return self.gone
 
     def decide(self, *commands: Command) -> Decision:
         proposals = [self.make_proposal(command) for command in commands]
@@ -128,7 +128,7 @@ def test_what_cannot_be_found_is_put_again(bench: Bench, make_command: Make) -> 
     lost = bench.decide(make_command("other"))
     assert (lost.verdict, lost.command) == ("timed_out", None)
     assert lost.reason == f"it cannot run any more: {LOST}"
-    bench.answers = False
+    bench.answers, bench.gone = False, "nobody is there"
     bench.decide(make_command("other"))
     assert bench.console.status().question != bench.questions[0]
 

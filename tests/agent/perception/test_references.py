@@ -11,6 +11,7 @@ from msgspec.structs import replace as changed
 from agent.perception.analyst import Analyst
 from agent.perception.references import References
 from digital_twin.apparatus import Apparatus
+from digital_twin.conditions import STILL
 from digital_twin.instrument import Twin
 from digital_twin.liquid_cell import LiquidCell
 from digital_twin.readout import Readout
@@ -47,7 +48,7 @@ def test_thickness_is_right_with_a_dark_reference_and_wrong_without() -> None:
 
 def test_what_is_left_is_as_noisy_as_counts_of_its_mean() -> None:
     """Shifted Poisson: mean and variance of the corrected counts beside the particles agree."""
-    twin = Twin(LiquidCell(3), seed=3, apparatus=Apparatus(readout=OFFSET))
+    twin = Twin(LiquidCell(3), seed=3, apparatus=Apparatus(readout=OFFSET, conditions=STILL))
     references = References(1.0, twin.describe())
     references.learn(taken(twin, "dark", changed(IMAGE, blanked=True)))
     seen = [references.corrected(taken(twin, f"i{number}", changed(IMAGE, max_frames=1))) for number in range(2)]
