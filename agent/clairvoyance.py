@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.lessons import prior_of, values_of, ways_of
+from agent.lessons import values_of, ways_of, weighed_prior
 from agent.perception.belief import LEAST_VAR
 from agent.perception.outlook import ReaderOutlook
 from agent.perception.reader import load_eyesight
@@ -18,14 +20,15 @@ class Clairvoyance(ReaderOutlook):
     """Tells of looks by how much they would lower what the report truly loses now.
 
     A look is taken to read the truth, between the asked times on a straight line, with the error that such looks
-    usually have; it thinks one look ahead and does not know what noise will come, so that it is no bound.
+    usually have; it thinks one look ahead and does not know what noise will come, so that it is no bound. ``weights``
+    are what single targets are worth instead of what the card says.
 
     Raises:
         ValueError: there is no such world, or no reader of it.
     """
 
-    def __init__(self, world: str, seed: int) -> None:
-        prior = prior_of(world)
+    def __init__(self, world: str, seed: int, weights: Mapping[str, float]) -> None:
+        prior = weighed_prior(world, weights)
         super().__init__(prior, load_eyesight(world), ways_of(world))
         self._truth = values_of(world, seed)
         block = len(prior.times_s) * prior.card.cells**2

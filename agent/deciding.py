@@ -59,7 +59,7 @@ def policy(config: Config, foresight: Foresight | None = None) -> Policy:
     if foresight is not None and isinstance(settings, BayesSettings) and seeing:
         return Clairvoyant(settings, truth_of(foresight.card, foresight.seed), foresight.report)
     if foresight is not None and isinstance(settings, GreedySettings) and seeing:
-        return ForeknowingGreedy(settings, Clairvoyance(foresight.card.world, foresight.seed))
+        return ForeknowingGreedy(settings, Clairvoyance(config.goal.world, foresight.seed, config.goal.weights))
     if isinstance(settings, LearnedSettings):
         _check_trained(settings, config.goal.world)
     made, asked = catalogue.make(name, settings, _foreseen(config)), config.references

@@ -99,6 +99,21 @@ def weighed(card: Card, weights: Mapping[str, float]) -> Card:
     return replace(card, targets=tuple(replace(each, weight=asked[each.name] / whole) for each in card.targets))
 
 
+def weighed_prior(world: str, weights: Mapping[str, float]) -> Prior:
+    """What is known of a world before anything is seen, with other weights for some of its targets.
+
+    Raises:
+        ValueError: there is no such world, or no reader of it.
+    """
+    prior = prior_of(world)
+    if not weights:
+        return prior
+    card = weighed(prior.card, weights)
+    fields = tuple(target for target in card.targets if target.kind == "field")
+    constants = tuple(target for target in card.targets if target.kind == "global")
+    return dataclasses.replace(prior, card=card, fields=fields, globals=constants)
+
+
 def outlook_of(world: str, weights: Mapping[str, float] = MappingProxyType({})) -> ReaderOutlook:
     """What looks at a world would tell, for a policy that foresees: all ways to look that its reader was trained on.
 
@@ -107,13 +122,7 @@ def outlook_of(world: str, weights: Mapping[str, float] = MappingProxyType({})) 
     Raises:
         ValueError: there is no such world, or no reader of it.
     """
-    prior = prior_of(world)
-    if weights:
-        card = weighed(prior.card, weights)
-        fields = tuple(target for target in card.targets if target.kind == "field")
-        constants = tuple(target for target in card.targets if target.kind == "global")
-        prior = dataclasses.replace(prior, card=card, fields=fields, globals=constants)
-    return ReaderOutlook(prior, load_eyesight(world), ways_of(world))
+    return ReaderOutlook(weighed_prior(world, weights), load_eyesight(world), ways_of(world))
 
 
 def ways_of(world: str) -> tuple[Way, ...]:

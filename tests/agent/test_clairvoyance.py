@@ -39,7 +39,7 @@ def read(world: str, outlook: Clairvoyance, turn: int, random: np.random.Generat
 @pytest.mark.parametrize("world", ["interface", "valence"])
 def test_what_looks_are_worth_is_what_the_score_then_gains(world: str) -> None:
     # Mutation: the reading of another time, or the loss of another target's unit, tells of other gains.
-    outlook, reporter, random = Clairvoyance(world, 7), Conditioned(prior_of(world)), np.random.default_rng(3)
+    outlook, reporter, random = Clairvoyance(world, 7, {}), Conditioned(prior_of(world)), np.random.default_rng(3)
     score = lessons(world).score
     foretold, gained = [], []
     for turn in range(1, 13):
@@ -52,3 +52,10 @@ def test_what_looks_are_worth_is_what_the_score_then_gains(world: str) -> None:
     # The report stays within what the ensemble holds, which the outlook does not know of.
     assert np.abs(np.subtract(foretold, gained)).max() < 0.1 * np.abs(gained).max()
     assert sum(foretold) > 0.0
+
+
+def test_looks_are_worth_what_the_goal_says_of_targets() -> None:
+    # Mutation: weights left aside, which makes the two alike.
+    outlooks = [Clairvoyance("interface", 7, weights) for weights in ({}, {"zinc_fraction": 9.0})]
+    worth = [each.information(each.ways[0], np.arange(9), np.full(9, 1e7), 300.0) for each in outlooks]
+    assert np.abs(worth[1] - worth[0]).max() > 0.1 * np.abs(worth[0]).max()
